@@ -1,0 +1,52 @@
+# `make demo` reconstructs the bundled sample; `make test` runs all tests. `make help` lists the rest.
+# PYTHON=python3.12 chooses the interpreter; without it the newest of 3.11 to 3.13 that runs is taken.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+BASE := $(VENV)/.installed-base
+DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint types manifest bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: $(BASE)  ## reconstruct the bundled sample into demo/
+	@mkdir -p demo
+	$(BIN)/napari-subangstrom-cdi demo -o demo/platelet.cxi
+	@printf '\nResult and picture report:\n'; ls -1 $(CURDIR)/demo/platelet*
+
+test: $(DEV)  ## run all tests (those with a window on a virtual display)
+	@bash tools/gui_libraries.sh
+	@bash tools/run_tests.sh $(BIN)/python
+
+lint: $(DEV)  ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)  ## check types
+	$(BIN)/mypy
+
+manifest: $(DEV)  ## validate the napari manifest, as installed
+	$(BIN)/npe2 validate --imports napari-subangstrom-cdi
+
+bench: $(BASE)  ## time an iteration against the fastest FFT pair
+	$(BIN)/napari-subangstrom-cdi bench
+
+clean:  ## remove the virtual environment, the demo's output and caches
+	rm -rf $(VENV) demo build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@bash tools/make_venv.sh $(VENV)
+
+$(BASE): pyproject.toml | $(BIN)/python
+	@echo "Installing the package into $(VENV) ..."
+	$(PIP) --editable .
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	@echo "Installing the package, napari, Qt and the test tools into $(VENV) (some minutes the first time) ..."
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(BASE)

@@ -1,0 +1,382 @@
+"""From detector counts to electrons: offset, gain, noise, and which pixels can be trusted."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_subangstrom_cdi.errors import InputError, QualityWarning
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+_BLOCK_PX = 16
+_HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
+_DEAD_SIGMAS = 8.0
+_BLOOMING_PX = 2
+_SMALLEST_PLATEAU_PX = 4
+_SMALLEST_HOLE_PX = 25
+
+
+@dataclass(frozen=True)
+class Detector:
+    """How counts come from electrons: ``counts = counts_per_electron * electrons + offset_counts``.
+
+    Parameters
+    ----------
+    counts_per_electron : float
+        Gain.
+    offset_counts : float, optional
+        Counts of a pixel that received nothing; None: estimated from the record's noise.
+    dark_noise_electrons : float
+        Standard deviation of the read-out and dark noise of a pixel, electrons.
+    saturation_counts : float, optional
+        Counts at and above which a pixel is saturated; None: the largest value that the integer
+        type holds, or the plateau found at the maximum of the record.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite, the gain or saturation not positive, or the noise negative.
+    """
+
+    counts_per_electron: float = 1.0
+    offset_counts: float | None = None
+    dark_noise_electrons: float = 0.0
+    saturation_counts: float | None = None
+
+    def __post_init__(self) -> None:
+        gain, noise, top = self.counts_per_electron, self.dark_noise_electrons, self.saturation_counts
+        if not (math.isfinite(gain) and gain > 0):
+            raise InputError(f"{gain} counts per electron", mend="give a positive number")
+        if not (math.isfinite(noise) and noise >= 0):
+            raise InputError(f"a dark noise of {noise} electrons", mend="give 0 or a positive number")
+        if self.offset_counts is not None and not math.isfinite(self.offset_counts):
+            raise InputError(f"an offset of {self.offset_counts} counts", mend="give a finite number or none")
+        if top is not None and not (math.isfinite(top) and top > 0):
+            raise InputError(f"saturation at {top} counts", mend="give a positive number or none")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A diffraction record in electrons.
+
+    Parameters
+    ----------
+    electrons : ndarray of float32, shape (ny, nx)
+        Electrons in each pixel, offset removed.
+    variance : ndarray of float32, shape (ny, nx)
+        Variance of ``electrons``, electrons².
+    valid : ndarray of bool, shape (ny, nx)
+        False where the pixel says nothing: saturated, hot, dead or masked by the user.
+    """
+
+    electrons: Float
+    variance: Float
+    valid: Bool
+
+    def __post_init__(self) -> None:
+        if not self.electrons.ndim == 2 or not self.electrons.shape == self.variance.shape == self.valid.shape:
+            shapes = f"{self.electrons.shape}, {self.variance.shape}, {self.valid.shape}"
+            raise InputError(
+                f"electrons, variance and valid have the shapes {shapes}", mend="give three images of one shape"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Array shape (y, x)."""
+        return (self.electrons.shape[0], self.electrons.shape[1])
+
+
+@dataclass(frozen=True)
+class DetectorReport:
+    """What :func:`calibrate` found.
+
+    Parameters
+    ----------
+    offset_counts : float
+        Offset that was subtracted.
+    offset_estimated : bool
+        Whether it was estimated from the record.
+    saturation_counts : float
+        Level at and above which pixels are called saturated; infinite if there is none.
+    n_saturated, n_hot, n_dead : int
+        Pixels found, the neighbours that are masked with the saturated ones not counted.
+    """
+
+    offset_counts: float
+    offset_estimated: bool
+    saturation_counts: float
+    n_saturated: int
+    n_hot: int
+    n_dead: int
+
+
+def calibrate(
+    counts: NDArray[Any],
+    detector: Detector,
+    *,
+    bad_pixels: Bool | None = None,
+    subtracted: bool = False,
+) -> tuple[Record, DetectorReport]:
+    """Turn counts into electrons with their variance, and find the pixels that cannot be trusted.
+
+    The variance is Poisson plus dark noise; where the offset is not given it is the value at which
+    the photon-transfer line (variance against mean) of the record meets the dark noise.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (ny, nx)
+        Integer or floating-point detector counts.
+    detector : Detector
+        Gain, offset, noise and saturation.
+    bad_pixels : ndarray of bool, optional
+        True where the user knows the pixel to be bad; values there may be anything, NaN too.
+    subtracted : bool
+        The record had a background subtracted: negative counts are allowed, the offset is 0 unless
+        given, and the noise that the subtraction left is measured and added to the variance.
+
+    Returns
+    -------
+    record : Record
+    report : DetectorReport
+
+    Raises
+    ------
+    InputError
+        If the record is not a 2-D image of real numbers, is all zero or constant, holds NaN or
+        infinity, or holds negative counts without ``subtracted``.
+    """
+    good = _good_pixels(counts, bad_pixels)
+    _check_counts(counts, good, subtracted=subtracted)
+    values = np.where(good, counts, 0).astype(np.float32)
+    level = _saturation_level(counts, good, detector)
+    saturated = good & (values >= level)
+    usable = good & ~ndimage.binary_dilation(saturated, iterations=_BLOOMING_PX)
+    estimated = detector.offset_counts is None and not subtracted
+    offset = _estimate_offset(values, usable, detector) if estimated else detector.offset_counts or 0.0
+    electrons = (values - np.float32(offset)) / np.float32(detector.counts_per_electron)
+    variance = _variance(electrons, usable, detector.dark_noise_electrons, subtracted=subtracted)
+    hot = usable & _isolated_peaks(electrons, variance)
+    dead = usable & (_isolated_dips(electrons, variance) | _holes(values, electrons, variance))
+    record = Record(electrons, variance, usable & ~hot & ~dead)
+    counted = [int(np.count_nonzero(found)) for found in (saturated, hot, dead)]
+    return record, DetectorReport(float(offset), estimated, level, *counted)
+
+
+def bin_record(record: Record, factor: int) -> Record:
+    """Sum blocks of ``factor`` x ``factor`` pixels; rows and columns left over at the end are dropped.
+
+    Electrons and variance are summed. A binned pixel is valid if all of its pixels are.
+
+    Raises
+    ------
+    InputError
+        If the factor is below 1 or exceeds the record.
+    """
+    ny, nx = record.shape
+    if factor < 1 or factor > min(ny, nx):
+        raise InputError(f"binning by {factor} of a record of {ny} x {nx} pixels", mend="use a factor of 1 to 8")
+    if factor == 1:
+        return record
+    return Record(
+        block_sum(record.electrons, factor), block_sum(record.variance, factor), block_all(record.valid, factor)
+    )
+
+
+def block_sum(image: Float, factor: int) -> Float:
+    """Sum of each whole block of ``factor`` x ``factor`` pixels."""
+    return np.asarray(_blocks(image, factor).sum(axis=(1, 3)), dtype=np.float32)
+
+
+def block_all(mask: Bool, factor: int) -> Bool:
+    """Whether all pixels of each whole block are True."""
+    return np.asarray(_blocks(mask, factor).all(axis=(1, 3)), dtype=np.bool_)
+
+
+def _blocks(image: NDArray[Any], factor: int) -> NDArray[Any]:
+    ny, nx = (size // factor for size in image.shape)
+    return image[: ny * factor, : nx * factor].reshape(ny, factor, nx, factor)
+
+
+def _good_pixels(counts: NDArray[Any], bad_pixels: Bool | None) -> Bool:
+    if counts.ndim != 2:
+        raise InputError(
+            f"an array of shape {counts.shape} where a 2-D image belongs", mend="choose or sum its frames"
+        )
+    if min(counts.shape) < _BLOCK_PX:
+        raise InputError(f"a record of {counts.shape} pixels", mend=f"give at least {_BLOCK_PX} pixels a side")
+    if counts.dtype.kind not in "uif":
+        raise InputError(f"pixels of type {counts.dtype}", mend="give integers or real numbers")
+    if bad_pixels is None:
+        return np.ones(counts.shape, dtype=np.bool_)
+    if bad_pixels.shape != counts.shape:
+        raise InputError(
+            f"a bad-pixel mask of shape {bad_pixels.shape} for a record of shape {counts.shape}",
+            mend="give a mask of the record's shape",
+        )
+    return ~bad_pixels.astype(np.bool_)
+
+
+def _check_counts(counts: NDArray[Any], good: Bool, *, subtracted: bool) -> None:
+    values = counts[good]
+    if values.size == 0:
+        raise InputError("the bad-pixel mask covers the whole record", mend="check that True means bad")
+    n_wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if n_wrong:
+        raise InputError(
+            f"the record holds NaN or infinity in {n_wrong} pixels", mend="mask them as bad pixels, or save it anew"
+        )
+    lowest, highest = float(values.min()), float(values.max())
+    if lowest == highest:
+        found = "is all zero" if lowest == 0 else f"is constant at {lowest:g} counts"
+        raise InputError(f"the record {found}", mend="choose the file that holds the exposure")
+    if lowest < 0 and not subtracted:
+        n_negative = int(np.count_nonzero(values < 0))
+        raise InputError(
+            f"the record holds negative counts in {n_negative} pixels, down to {lowest:g}",
+            mend="give the raw record, or declare it background-subtracted",
+        )
+
+
+def _saturation_level(counts: NDArray[Any], good: Bool, detector: Detector) -> float:
+    if detector.saturation_counts is not None:
+        return detector.saturation_counts
+    top = counts[good].max()
+    if counts.dtype.kind in "ui" and top == np.iinfo(counts.dtype).max:
+        return float(top)
+    # Noise never repeats a large maximum exactly over touching pixels: that is a clipped plateau.
+    labels, n_labels = ndimage.label(good & (counts == top))
+    high = float(top) > 1000 * detector.counts_per_electron
+    if high and n_labels and np.bincount(labels.ravel())[1:].max() >= _SMALLEST_PLATEAU_PX:
+        return float(top)
+    return math.inf
+
+
+def _noise_by_block(values: Float, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and noise variance of whole usable blocks; slopes cancel in the second differences."""
+    roughness = np.zeros_like(values)
+    along_x = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
+    roughness[1:-1, 1:-1] = along_x[1:-1] - (along_x[:-2] + along_x[2:]) / 2
+    usable = usable & ~_frame(values.shape)
+    complete = block_all(usable, _BLOCK_PX)
+    mean = block_sum(values, _BLOCK_PX)[complete] / _BLOCK_PX**2
+    variance = block_sum(roughness**2, _BLOCK_PX)[complete] / (_BLOCK_PX**2 * 1.5**2)
+    return mean.astype(np.float64), variance.astype(np.float64)
+
+
+def _frame(shape: tuple[int, ...]) -> Bool:
+    frame = np.ones(shape, dtype=np.bool_)
+    frame[1:-1, 1:-1] = False
+    return frame
+
+
+def _estimate_offset(values: Float, usable: Bool, detector: Detector) -> float:
+    mean, variance = _noise_by_block(values, usable)
+    if mean.size < 16:
+        return 0.0
+    # The darkest blocks hold no spots; a spot's curvature would pass for noise.
+    dark = mean <= np.percentile(mean, 50)
+    mean, variance = mean[dark], variance[dark]
+    gain = detector.counts_per_electron
+    rounding = 1 / 12 if np.array_equal(values, np.round(values)) else 0.0
+    poisson = variance - rounding - (gain * detector.dark_noise_electrons) ** 2
+    offset = _trimmed_mean(mean - poisson / gain)
+    lowest = float(np.percentile(mean, 1))
+    if not -0.05 * lowest <= offset <= lowest or np.median(variance) <= 0:
+        warnings.warn(
+            f"the noise of the record does not fit {gain:g} counts per electron and "
+            f"{detector.dark_noise_electrons:g} electrons of dark noise, so its offset cannot be estimated "
+            f"and {min(max(offset, 0.0), lowest):.3g} counts are assumed; give the offset",
+            QualityWarning,
+            stacklevel=3,
+        )
+    return min(max(offset, 0.0), lowest)
+
+
+def _trimmed_mean(sample: NDArray[np.float64]) -> float:
+    low, high = np.percentile(sample, [5, 95])
+    return float(sample[(sample >= low) & (sample <= high)].mean())
+
+
+def _variance(electrons: Float, usable: Bool, dark_noise: float, *, subtracted: bool) -> Float:
+    floor = dark_noise**2
+    if subtracted:
+        _, measured = _noise_by_block(electrons, usable)
+        if measured.size:
+            floor = max(floor, float(np.percentile(measured, 25)))
+    return np.maximum(electrons, 0) + np.float32(max(floor, 1e-6))
+
+
+def _neighbours(image: Float) -> list[Float]:
+    padded = np.pad(image, 1, mode="reflect")
+    ny, nx = image.shape
+    steps = [(dy, dx) for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
+    return [padded[dy : dy + ny, dx : dx + nx] for dy, dx in steps]
+
+
+def _isolated_peaks(electrons: Float, variance: Float) -> Bool:
+    """Pixels far above every neighbour; a spot as narrow as σ = 0.7 pixel reaches a ratio of 2.8."""
+    highest = np.full_like(electrons, -np.inf)
+    for neighbour in _neighbours(electrons):
+        np.maximum(highest, neighbour, out=highest)
+    noise = np.sqrt(np.maximum(highest, 0) + variance - np.maximum(electrons, 0) + 1)
+    return np.asarray(electrons > _HOT_RATIO * np.maximum(highest, 0) + _HOT_SIGMAS * noise)
+
+
+def _isolated_dips(electrons: Float, variance: Float) -> Bool:
+    """Pixels far below the median of the 5 x 5 pixels around them."""
+    floor = variance - np.maximum(electrons, 0)
+    around = ndimage.uniform_filter(electrons, 3)
+    suspects = electrons < around - 0.5 * _DEAD_SIGMAS * np.sqrt(np.maximum(around, 0) + floor)
+    dips = np.zeros(electrons.shape, dtype=np.bool_)
+    y, x = np.nonzero(suspects)
+    steps = np.arange(-2, 3)
+    rows = np.clip(y[:, None, None] + steps[:, None], 0, electrons.shape[0] - 1)
+    columns = np.clip(x[:, None, None] + steps, 0, electrons.shape[1] - 1)
+    patch = electrons[rows, columns].reshape(len(y), 25)
+    # The second lowest but four: a row or column of dead pixels through the patch stays below it,
+    # and the flank of a spot does not pass for a dip.
+    reference = np.partition(patch, 6, axis=1)[:, 6] if len(y) else np.zeros(0, dtype=np.float32)
+    limit = reference - _DEAD_SIGMAS * np.sqrt(np.maximum(reference, 0) + floor[y, x])
+    dips[y, x] = electrons[y, x] < limit
+    return dips
+
+
+def _holes(values: Float, electrons: Float, variance: Float) -> Bool:
+    """Patches of exactly 0 counts with light along their rim: a beam stop or a dead region."""
+    zero = values == 0
+    labels, n_labels = ndimage.label(zero)
+    if n_labels == 0:
+        return zero
+    size = np.bincount(labels.ravel(), minlength=n_labels + 1)
+    size[0] = 0
+    large = np.isin(labels, np.nonzero(size >= _SMALLEST_HOLE_PX)[0])
+    labels = np.where(large, labels, 0)
+    grown = ndimage.grey_dilation(labels, size=3)
+    rim = (grown > 0) & ~zero
+    light = np.bincount(grown[rim], weights=electrons[rim], minlength=n_labels + 1)
+    spread = np.bincount(grown[rim], weights=variance[rim], minlength=n_labels + 1)
+    n_rim = np.maximum(np.bincount(grown[rim], minlength=n_labels + 1), 1)
+    lit = light / n_rim > _DEAD_SIGMAS * np.sqrt(spread / n_rim) * 0.5
+    lit[0] = False
+    return np.asarray(lit[labels] & large)
+
+
+def with_invalid(record: Record, invalid: Bool) -> Record:
+    """The record with more pixels marked as saying nothing."""
+    return replace(record, valid=record.valid & ~invalid)
+
+
+def fill_invalid(image: Float, valid: Bool) -> Float:
+    """Replace invalid pixels by the nearest valid ones, so that a spline does not ring."""
+    if valid.all():
+        return image
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return np.asarray(image[tuple(nearest)])

@@ -1,0 +1,425 @@
+"""What the microscopist knows of a record, from a JSON or TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import numbers
+import os
+import tomllib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_subangstrom_cdi.core.electron import wavelength_angstrom
+from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.io._common import bytes_text, read_bytes
+
+_LARGEST_FILE = 2**20
+_ANY = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A key of the file: the field it fills, and which values make sense.
+
+    Parameters
+    ----------
+    name, field : str
+        Key in the file, with its unit, and field of `Acquisition`.
+    example : float
+        A usual value, for messages.
+    possible, usual : tuple of float
+        Outside `possible` a value is refused, outside `usual` it is warned of.
+    smallest : tuple of float
+        The same two bounds for the modulus of a value that is not zero, where its sign is free.
+    scale : float
+        Field = value * scale.
+    mistaken : tuple of (str, float)
+        Units in which the value is given by mistake, and the factor to the right one, the likelier first.
+    """
+
+    name: str
+    field: str
+    example: float
+    possible: tuple[float, float]
+    usual: tuple[float, float] = _ANY
+    smallest: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    mistaken: tuple[tuple[str, float], ...] = ()
+
+    def is_possible(self, value: float) -> bool:
+        return self.possible[0] <= value <= self.possible[1] and (
+            value == 0 or abs(value) >= self.smallest[0]
+        )
+
+    def is_usual(self, value: float) -> bool:
+        inside = self.usual[0] <= value <= self.usual[1] and (value == 0 or abs(value) >= self.smallest[1])
+        return inside and self.is_possible(value)
+
+    def in_right_unit(self, value: float) -> tuple[str, float] | None:
+        """Return the unit in which the value would be usual, and what it is in the key's own."""
+        return next(((unit, value * f) for unit, f in self.mistaken if self.is_usual(value * f)), None)
+
+
+_KEYS = (
+    _Key("beam_energy_kV", "energy_ev", 200, (1, 5000), scale=1e3, mistaken=(("eV", 1e-3), ("MeV", 1e3))),
+    _Key("beam_energy_eV", "energy_ev", 200000, (1e3, 5e6), mistaken=(("kV", 1e3), ("MeV", 1e6))),
+    _Key("camera_length_mm", "camera_length_mm", 800, (10, 1e5), (150, 2e4),
+         mistaken=(("m", 1e3), ("cm", 10), ("µm", 1e-3))),
+    _Key("detector_pixel_um", "detector_pixel_um", 25, (0.5, 1000), (2, 400),
+         mistaken=(("m", 1e6), ("mm", 1e3), ("nm", 1e-3))),
+    _Key("reciprocal_pixel_per_A", "reciprocal_pixel_per_angstrom", 0.00125, (1e-6, 0.1), (1e-5, 0.02),
+         mistaken=(("1/m", 1e-10), ("1/nm", 0.1))),
+    _Key("counts_per_electron", "counts_per_electron", 0.8, (1e-4, 1e6)),
+    _Key("dark_noise_electrons", "dark_noise_electrons", 1, (0, 1e5)),
+    _Key("offset_counts", "offset_counts", 20, (-1e6, 1e6)),
+    _Key("saturation_counts", "saturation_counts", 65535, (1, 1e12)),
+    _Key("image_pixel_nominal_A", "image_pixel_angstrom", 0.36, (1e-3, 100), (0.05, 5),
+         mistaken=(("m", 1e10), ("nm", 10), ("pm", 0.01))),
+    # An aberration corrector leaves some µm: such a value is possible, and still more often metres.
+    _Key("cs_mm", "cs_mm", 1, (-50, 50), (-10, 10), smallest=(0, 6e-3),
+         mistaken=(("m", 1e3), ("µm", 1e-3), ("nm", 1e-6), ("Å", 1e-7))),
+    _Key("defocus_nm", "defocus_nm", -60, (-1e5, 1e5), (-5000, 5000), smallest=(1e-3, 0.5),
+         mistaken=(("m", 1e9), ("µm", 1e3), ("Å", 0.1), ("pm", 1e-3))),
+    _Key("defocus_spread_nm", "defocus_spread_nm", 4, (0, 1000), (0, 50), smallest=(1e-6, 0.01),
+         mistaken=(("m", 1e9), ("µm", 1e3), ("Å", 0.1), ("pm", 1e-3))),
+    _Key("information_limit_per_A", "information_limit_per_angstrom", 0.52, (0.01, 5), (0.05, 2.5),
+         mistaken=(("1/nm", 0.1), ("1/m", 1e-10))),
+    _Key("image_to_pattern_rotation_deg", "image_to_pattern_rotation_deg", 11.5, (-360, 360)),
+)  # fmt: skip
+# Of two keys that fill one field: the one in the field's own unit, and the one that users are told of.
+_BY_FIELD = {key.field: key for key in sorted(_KEYS, key=lambda key: key.scale == 1.0)}
+_SHOWN = {key.field: key for key in reversed(_KEYS)}
+_NAMES = (*(key.name for key in _KEYS), "beam_centre_px", "note")
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How pattern and image were recorded; None where unknown.
+
+    Parameters
+    ----------
+    energy_ev : float, optional
+        Beam energy, eV.
+    camera_length_mm : float, optional
+        Effective camera length, mm.
+    detector_pixel_um : float, optional
+        Pixel of the pattern's detector, µm.
+    reciprocal_pixel_per_angstrom : float, optional
+        Pixel of the pattern, Å⁻¹; goes before camera length and detector pixel.
+    counts_per_electron, dark_noise_electrons : float, optional
+        Gain of the detector, and its noise without a beam (standard deviation a pixel).
+    offset_counts, saturation_counts : float, optional
+        Counts without a beam, and the counts at which the detector saturates.
+    image_pixel_angstrom : float, optional
+        Nominal pixel of the image, Å.
+    cs_mm, defocus_nm, defocus_spread_nm : float, optional
+        Spherical aberration; defocus, negative for underfocus; its standard deviation.
+    information_limit_per_angstrom : float, optional
+        Highest |q| in the image, Å⁻¹.
+    image_to_pattern_rotation_deg : float, optional
+        Nominal rotation that brings the image's axes onto the pattern's, from +x towards +y with y down.
+    beam_centre_px : tuple of float, optional
+        Beam in the pattern, (y, x) in raw pixels relative to the array's centre, as a hint.
+    note : str
+        Free text.
+
+    Raises
+    ------
+    InputError
+        If a value is impossible.
+    """
+
+    energy_ev: float | None = None
+    camera_length_mm: float | None = None
+    detector_pixel_um: float | None = None
+    reciprocal_pixel_per_angstrom: float | None = None
+    counts_per_electron: float | None = None
+    dark_noise_electrons: float | None = None
+    offset_counts: float | None = None
+    saturation_counts: float | None = None
+    image_pixel_angstrom: float | None = None
+    cs_mm: float | None = None
+    defocus_nm: float | None = None
+    defocus_spread_nm: float | None = None
+    information_limit_per_angstrom: float | None = None
+    image_to_pattern_rotation_deg: float | None = None
+    beam_centre_px: tuple[float, float] | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values, however the object was made."""
+        for field, key in _BY_FIELD.items():
+            value = getattr(self, field)
+            if value is not None:
+                _check_possible(key, _number(value, key.name, None, key.example), None)
+        if self.beam_centre_px is not None:
+            _pair(self.beam_centre_px, None)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], *, where: str | None = None) -> Acquisition:
+        """Check the keys and values of a mapping, as read from a file or stored in a recipe.
+
+        Parameters
+        ----------
+        mapping : mapping
+            Keys with units, such as ``beam_energy_kV``; a value of None counts as absent.
+        where : str, optional
+            File that it came from, for messages.
+
+        Raises
+        ------
+        InputError
+            If a value is no number or is impossible, or two keys say the same.
+
+        Warns
+        -----
+        QualityWarning
+            For unknown keys and unusual values.
+        """
+        _warn_of_unknown(mapping, where)
+        given = {name: value for name, value in mapping.items() if value is not None}
+        if "beam_energy_kV" in given and "beam_energy_eV" in given:
+            raise InputError(
+                "gives both beam_energy_kV and beam_energy_eV", where=where, mend="give one of them"
+            )
+        fields: dict[str, Any] = {}
+        for key in _KEYS:
+            if key.name in given:
+                value = _number(given[key.name], key.name, where, key.example)
+                _check_possible(key, value, where)
+                _warn_of_unusual(key, value, where)
+                fields[key.field] = value * key.scale
+        if "beam_centre_px" in given:
+            fields["beam_centre_px"] = _pair(given["beam_centre_px"], where)
+        acquisition = cls(note=str(given.get("note", "")), **fields)
+        _warn_of_contradiction(acquisition, where)
+        return acquisition
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known under the keys of the file; `from_mapping` turns it into the same object."""
+        values = {key.name: getattr(self, field) for field, key in _BY_FIELD.items()}
+        known: dict[str, Any] = {name: float(value) for name, value in values.items() if value is not None}
+        if self.beam_centre_px is not None:
+            known["beam_centre_px"] = [float(v) for v in self.beam_centre_px]
+        if self.note:
+            known["note"] = self.note
+        return known
+
+
+def read_acquisition(path: str | os.PathLike[str]) -> Acquisition:
+    """Read an acquisition file, JSON or (if it is named ``.toml``) TOML.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or malformed, or a value is impossible.
+
+    Warns
+    -----
+    QualityWarning
+        For unknown keys and unusual values.
+    """
+    path = Path(path).expanduser()
+    text = _read_text(path)
+    kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
+    try:
+        loaded = tomllib.loads(text) if kind == "TOML" else json.loads(text, object_pairs_hook=_no_duplicates)
+    except InputError as error:
+        raise InputError(error.problem, where=str(path), mend=error.mend) from error
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputError(
+            f"is not valid {kind} ({reason})", where=str(path), mend="correct it there"
+        ) from error
+    if not isinstance(loaded, dict):
+        raise InputError(
+            f"holds {_kind(loaded)} where keys and values belong",
+            where=str(path),
+            mend='write it as {"beam_energy_kV": 200, ...}',
+        )
+    return Acquisition.from_mapping(loaded, where=str(path))
+
+
+def require(
+    acquisition: Acquisition | None, *fields: str | tuple[str, ...], where: str | None = None
+) -> tuple[float, ...]:
+    """Values that a step cannot do without.
+
+    Parameters
+    ----------
+    acquisition : Acquisition or None
+        None if the user gave no file.
+    fields : str or tuple of str
+        Fields of `Acquisition`; of a tuple any one will do, and the first that is known is returned.
+    where : str, optional
+        File or step, for the message.
+
+    Returns
+    -------
+    tuple of float
+        One value for each field.
+
+    Raises
+    ------
+    InputError
+        Naming the keys that are missing, each with an example.
+    """
+    values: list[float] = []
+    missing: list[tuple[str, ...]] = []
+    for choice in fields:
+        names = (choice,) if isinstance(choice, str) else choice
+        found = (getattr(acquisition or Acquisition(), name) for name in names)
+        known = [value for value in found if value is not None]
+        if known:
+            values.append(float(known[0]))
+        else:
+            missing.append(names)
+    if missing:
+        keys = [" or ".join(_SHOWN[name].name for name in names) for names in missing]
+        examples = ", ".join(f'"{_SHOWN[names[0]].name}": {_SHOWN[names[0]].example:g}' for names in missing)
+        given = acquisition is not None
+        lacking = "the acquisition lacks" if given else "no acquisition file is given, and it must state"
+        raise InputError(
+            f"{lacking} {' and '.join(keys)}",
+            where=where,
+            mend=f"add to its file, e.g. {examples}",
+        )
+    return tuple(values)
+
+
+def _read_text(path: Path) -> str:
+    where = str(path)
+    raw = read_bytes(path, _LARGEST_FILE + 1)
+    if len(raw) > _LARGEST_FILE:
+        raise InputError(
+            f"has more than {bytes_text(_LARGEST_FILE)}, too much for an acquisition",
+            where=where,
+            mend="give the JSON or TOML file, not the data",
+        )
+    if not raw.strip():
+        raise InputError("the file is empty", where=where, mend='write e.g. {"beam_energy_kV": 200} into it')
+    if b"\0" in raw:
+        raise InputError("is no text in UTF-8", where=where, mend="give a JSON or TOML file saved as UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("is no text in UTF-8", where=where, mend="save it as UTF-8") from error
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"gives {twice} twice", mend="leave one of them")
+    return found
+
+
+def _kind(value: Any) -> str:
+    """Type of a loaded value, in words."""
+    words = {
+        bool: "true or false",
+        str: "a text",
+        list: "a list",
+        dict: "a group of keys",
+        type(None): "null",
+    }
+    return words.get(type(value), f"a {type(value).__name__}")
+
+
+def _number(value: Any, name: str, where: str | None, example: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        shown = f"{value!r:.40}" if isinstance(value, str) else _kind(value)
+        raise InputError(
+            f"{name} is {shown}, not a number",
+            where=where,
+            mend=f"write the bare number, e.g. {example:g}, without quotes",
+        )
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{name} is {number}", where=where, mend=f"give a finite number, e.g. {example:g}")
+    return number
+
+
+def _pair(value: Any, where: str | None) -> tuple[float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise InputError("beam_centre_px is not a pair of numbers", where=where, mend="write it as [y, x]")
+    y, x = (_number(v, "beam_centre_px", where, 12.5) for v in value)
+    return y, x
+
+
+def _check_possible(key: _Key, value: float, where: str | None) -> None:
+    if key.is_possible(value):
+        return
+    guess = key.in_right_unit(value)
+    low, high = key.possible
+    if guess is not None:
+        unit, right = guess
+        raise InputError(
+            f"{key.name} is {value:.6g}, which looks like {unit}",
+            where=where,
+            mend=f"did you mean {right:.6g}?",
+        )
+    if low <= value <= high:
+        raise InputError(
+            f"{key.name} is {value:.6g}, too small to be meant",
+            where=where,
+            mend=f"a usual value is {key.example:g}",
+        )
+    raise InputError(
+        f"{key.name} is {value:.6g}, outside {low:g} to {high:g}",
+        where=where,
+        mend=f"a usual value is {key.example:g}",
+    )
+
+
+def _warn_of_unusual(key: _Key, value: float, where: str | None) -> None:
+    prefix = f"{where}: " if where else ""
+    if key.name == "defocus_nm" and value > 0:
+        _warn(
+            f"{prefix}defocus_nm is {value:g}, positive, which means overfocus here; "
+            f"if the image was taken at underfocus, give {-value:g}"
+        )
+    if key.is_usual(value):
+        return
+    guess = key.in_right_unit(value)
+    hint = f"if it is in {guess[0]}, give {guess[1]:.6g}" if guess else f"a usual one is {key.example:g}"
+    _warn(f"{prefix}{key.name} is {value:.6g}, an unusual value; {hint}")
+
+
+def _warn_of_unknown(mapping: Mapping[str, Any], where: str | None) -> None:
+    prefix = f"{where}: " if where else ""
+    lower = {name.lower(): name for name in _NAMES}
+    for name in mapping:
+        if name in _NAMES or str(name).startswith("_"):
+            continue
+        near = difflib.get_close_matches(str(name).lower(), lower, n=1)
+        hint = f"did you mean {lower[near[0]]}?" if near else "it is left out"
+        _warn(f"{prefix}unknown key {name!r}; {hint}")
+
+
+def _warn_of_contradiction(acquisition: Acquisition, where: str | None) -> None:
+    a = acquisition
+    stated = a.reciprocal_pixel_per_angstrom
+    if stated is None or a.energy_ev is None or a.camera_length_mm is None or a.detector_pixel_um is None:
+        return
+    computed = a.detector_pixel_um * 1e-3 / (a.camera_length_mm * wavelength_angstrom(a.energy_ev))
+    if abs(computed / stated - 1) > 0.05:
+        prefix = f"{where}: " if where else ""
+        _warn(
+            f"{prefix}reciprocal_pixel_per_A is {stated:.6g}, but camera length and detector pixel give "
+            f"{computed:.6g}; the former is used"
+        )
+
+
+def _warn(message: str) -> None:
+    # The level of from_mapping's caller, through the two functions in between.
+    warnings.warn(message, QualityWarning, stacklevel=4)

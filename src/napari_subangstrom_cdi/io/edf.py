@@ -1,0 +1,72 @@
+"""EDF of the ESRF, through fabio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fabio.edfimage import EdfImage
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io._common import Array, Format, Stored, collected_log, cut_short, nbytes
+
+
+def _matches(head: bytes) -> bool:
+    # JSON starts with a brace too, but has no "key = value ;" lines.
+    text = head.lstrip()[:1024]
+    return text.startswith(b"{") and b"=" in text and (b";" in text or b"EDF_" in text or b"HeaderID" in text)
+
+
+@contextmanager
+def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
+    with collected_log("fabio") as log, EdfImage().read(str(path)) as image:
+        frames = [image.get_frame(k) for k in range(image.nframes)]
+        first = frames[0]
+        shape, dtype = tuple(int(n) for n in first.shape), np.dtype(first.dtype)
+        stored = sum(_check_frame(frame, path) for frame in frames)
+        if image.incomplete_file:
+            raise InputError("the file is cut short", where=str(path), mend="copy or download it again")
+
+        def read_frame(k: int) -> Array:
+            data: Array = frames[k if len(frames) > 1 else 0].data
+            if log:  # fabio logs missing data and puts zeros in their place
+                raise InputError(f"the data are incomplete ({log[0]})", where=str(path), mend="copy it again")
+            return data[k] if data.ndim == 3 else data
+
+        if any(tuple(frame.shape) != shape for frame in frames):
+            raise InputError(
+                "holds images of different sizes",
+                where=str(path),
+                mend="save the one meant as a file of its own",
+            )
+        yield Stored(
+            shape=shape if len(frames) == 1 else (len(frames), *shape),
+            dtype=dtype,
+            stored_bytes=stored,
+            read_frame=read_frame,
+            metadata={str(key): str(value) for key, value in first.header.items()},
+        )
+
+
+def _check_frame(frame: Any, path: Path) -> int:
+    """Bytes stored for a frame; raise if they are fewer than its header needs."""
+    if frame.bfname is not None:
+        raise InputError(
+            f"its data are in another file, {Path(frame.bfname).name}",
+            where=str(path),
+            mend="save both as one file",
+        )
+    size = path.stat().st_size
+    stored = int(frame.blobsize)
+    if frame.start + stored > size:
+        raise cut_short(path, frame.start + stored, size)
+    needed = nbytes(frame.shape, np.dtype(frame.dtype))
+    if frame._data_compression is None and stored < needed:
+        raise cut_short(path, needed, stored)
+    return stored
+
+
+FORMAT = Format("EDF", (".edf", ".cor"), _matches, _open)

@@ -1,0 +1,223 @@
+"""Read a pattern, image or mask from a file of any supported format."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.io import edf, hdf5, mrc, npy, tiff
+from napari_subangstrom_cdi.io._common import (
+    HEAD_BYTES,
+    Array,
+    Format,
+    Stored,
+    image_shape,
+    library_errors,
+    native,
+    read_bytes,
+    shape_text,
+)
+
+FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
+"""The formats that `read_image` knows, in the order in which they are tried."""
+
+MAX_BYTES = 2 * 2**30
+"""Largest image that is read unless the caller says otherwise: a float32 image of 23,170 x 23,170 pixels."""
+
+_FOREIGN = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"BM": "a BMP picture",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\0\0\0\3": "perhaps a DM3 file of DigitalMicrograph",
+    b"\0\0\0\4": "perhaps a DM4 file of DigitalMicrograph",
+}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image and what its file says about it.
+
+    Parameters
+    ----------
+    data : ndarray, shape (y, x)
+        Values as stored, in native byte order.
+    pixel_angstrom : float or None
+        Pixel of real space, Å, where the format states it.
+    path : pathlib.Path
+        Where it came from.
+    format_name : str
+        Format, by content.
+    metadata : dict of str
+        Header entries.
+    """
+
+    data: NDArray[Any]
+    pixel_angstrom: float | None
+    path: Path
+    format_name: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def read_image(
+    path: str | os.PathLike[str],
+    *,
+    frame: int | Literal["sum"] | None = None,
+    dataset: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> ImageFile:
+    """Read one image; the format is known by the content of the file, not by its name.
+
+    Parameters
+    ----------
+    path : path-like
+        TIFF, MRC, NPY, NPZ, HDF5 (CXI, NeXus) or EDF file.
+    frame : int or 'sum', optional
+        Which frame of a stack, from 0, or the sum of all (in 64 bits).
+    dataset : str, optional
+        Which array of an HDF5 or NPZ file.
+    max_bytes : int, optional
+        Largest image to read, checked against the header before anything is allocated.
+
+    Returns
+    -------
+    ImageFile
+        With `data` of shape (y, x).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, damaged, cut short, of no known format, or holds no single
+        real image.
+
+    Warns
+    -----
+    QualityWarning
+        If the header says something to be looked at, such as pixels that are not square.
+    """
+    path, found = _identify(path)
+    if dataset is not None and not found.has_datasets:
+        raise InputError(
+            f"a {found.name} file has no named datasets", where=str(path), mend="leave the dataset out"
+        )
+    with library_errors(path, found.name), found.open(path, dataset) as stored:
+        shape = image_shape(stored, path, max_bytes)
+        data = _select(stored, shape, frame, path)
+    for caution in stored.cautions:
+        warnings.warn(f"{path}: {caution}", QualityWarning, stacklevel=2)
+    return ImageFile(data, stored.pixel_angstrom, path, found.name, stored.metadata)
+
+
+def read_mask(
+    path: str | os.PathLike[str],
+    *,
+    frame: int | Literal["sum"] | None = None,
+    dataset: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> NDArray[np.bool_]:
+    """Read a mask: True wherever the file holds anything but zero.
+
+    Parameters
+    ----------
+    path, frame, dataset, max_bytes
+        As of `read_image`.
+
+    Returns
+    -------
+    ndarray of bool, shape (y, x)
+
+    Raises
+    ------
+    InputError
+        As `read_image`, and if values are not finite.
+
+    Warns
+    -----
+    QualityWarning
+        If the file holds more than two values, as an image does.
+    """
+    image = read_image(path, frame=frame, dataset=dataset, max_bytes=max_bytes)
+    if not np.isfinite(image.data).all():
+        raise InputError("the mask holds NaN or infinity", where=str(path), mend="save it with 0 and 1 only")
+    marked: NDArray[np.bool_] = image.data != 0
+    if marked.any() and np.ptp(image.data[marked].astype(np.float64)) > 0:
+        warnings.warn(
+            f"{path}: the mask holds more than two values; all but 0 count as marked",
+            QualityWarning,
+            stacklevel=2,
+        )
+    return marked
+
+
+def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, path: Path) -> Array:
+    """Read the wanted frame, or the sum of all, one frame in memory at a time."""
+    n = shape[0] if len(shape) == 3 else 1
+    if frame is None and n > 1:
+        raise InputError(
+            f"is a stack of {n} frames of {shape_text(shape[1:])} pixels where one image belongs",
+            where=str(path),
+            mend=f"choose a frame from 0 to {n - 1}, or 'sum' to add them up",
+        )
+    if frame == "sum" and n > 1:
+        total = stored.read_frame(0).astype(np.float64 if stored.dtype.kind == "f" else np.int64)
+        for k in range(1, n):
+            total += stored.read_frame(k).astype(total.dtype)
+        return native(total)
+    number = 0 if frame in (None, "sum") else frame
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < n:
+        raise InputError(
+            f"there is no frame {frame!r}: the file holds {n}",
+            where=str(path),
+            mend=f"choose a frame from 0 to {n - 1}, or 'sum'" if n > 1 else "leave the frame out",
+        )
+    return native(stored.read_frame(int(number)))
+
+
+def _identify(path: str | os.PathLike[str]) -> tuple[Path, Format]:
+    path = Path(path).expanduser()
+    head = read_bytes(path, HEAD_BYTES)
+    if not head:
+        raise InputError("the file is empty", where=str(path), mend="copy or export it again")
+    for known in FORMATS:
+        if known.matches(head):
+            return path, known
+    what = _foreign(head)
+    named = next((f for f in FORMATS if path.suffix.lower() in f.suffixes), None)
+    if named is not None and named.by_suffix and what is None:
+        return path, named
+    called = f"is named {path.suffix} but " if named else ""
+    names = ", ".join(f.name for f in FORMATS)
+    raise InputError(
+        f"{called}{what or 'is of no known format'}", where=str(path), mend=f"give a {names} file"
+    )
+
+
+def _foreign(head: bytes) -> str | None:
+    """What a file of no supported format seems to be, None if there is nothing to tell it by."""
+    if len(head) < 8:
+        return f"holds only {len(head)} bytes"
+    for magic, name in _FOREIGN.items():
+        if head.startswith(magic):
+            return f"is {name}"
+    text = head.decode("utf-8", errors="ignore")
+    if (
+        b"\0" in head
+        or len(text.encode()) < 0.95 * len(head)
+        or not all(c.isprintable() or c.isspace() for c in text)
+    ):
+        return None
+    start = " ".join(text[:200].split())[:30]
+    kind = "a web page" if start.lower().startswith(("<!doctype html", "<html")) else "text"
+    return f"holds {kind} (it starts with {start!r})"

@@ -1,0 +1,135 @@
+"""NumPy's NPY and NPZ; pickled objects are never loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, shape_text
+
+_Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
+
+
+def _read_header(stream: IO[bytes]) -> _Header:
+    """(shape, Fortran order, dtype) of an NPY stream, leaving it at the first byte of the data."""
+    version = npy_format.read_magic(stream)
+    if version == (1, 0):
+        return npy_format.read_array_header_1_0(stream)
+    if version in ((2, 0), (3, 0)):  # 3.0 differs in the encoding of field names only
+        return npy_format.read_array_header_2_0(stream)
+    raise ValueError(f"unknown version {version} of the NPY format")
+
+
+def _check_header(header: _Header, where: str) -> None:
+    shape, _, dtype = header
+    if dtype.hasobject:
+        raise InputError(
+            "holds Python objects, which are not loaded because they may run code",
+            where=where,
+            mend="save a plain array of numbers",
+        )
+    if min(shape, default=0) < 0:
+        raise InputError(
+            f"the header is damaged: it states a shape of {shape}", where=where, mend="save it again"
+        )
+
+
+@contextmanager
+def _open_npy(path: Path, dataset: str | None) -> Iterator[Stored]:
+    with open(path, "rb") as stream:
+        header = _read_header(stream)
+        start = stream.tell()
+    _check_header(header, str(path))
+    shape, fortran, dtype = header
+    size = path.stat().st_size
+    if start + nbytes(shape, dtype) > size:
+        raise cut_short(path, start + nbytes(shape, dtype), size)
+
+    def read_frame(k: int) -> Array:
+        data = np.memmap(path, dtype, "r", start, shape, order="F" if fortran else "C").view(np.ndarray)
+        data = data.reshape(_without_leading_ones(shape))
+        return data[k] if data.ndim == 3 else data
+
+    yield Stored(shape, dtype, nbytes(shape, dtype), read_frame)
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+@contextmanager
+def _open_npz(path: Path, dataset: str | None) -> Iterator[Stored]:
+    with zipfile.ZipFile(path) as archive:
+        headers = _members(archive)
+        name = _choose(headers, dataset, path)
+        _check_header(headers[name], f"{path} [{name}]")
+        shape, _, dtype = headers[name]
+        info = archive.getinfo(f"{name}.npy")
+        if info.file_size < nbytes(shape, dtype):
+            raise cut_short(path, nbytes(shape, dtype), info.file_size)
+
+        @cache
+        def whole() -> Array:
+            with archive.open(info) as stream:
+                data: Array = npy_format.read_array(stream, allow_pickle=False)
+                while stream.read(2**20):  # to the end, where the checksum is compared
+                    pass
+            return data.reshape(_without_leading_ones(shape))
+
+        yield Stored(
+            shape=shape,
+            dtype=dtype,
+            stored_bytes=info.compress_size,
+            read_frame=lambda k: whole()[k] if whole().ndim == 3 else whole(),
+            held_bytes=nbytes(shape, dtype),
+            metadata={"dataset": name},
+        )
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, _Header]:
+    headers = {}
+    for info in archive.infolist():
+        if info.filename.endswith(".npy"):
+            with archive.open(info) as stream:
+                headers[info.filename.removesuffix(".npy")] = _read_header(stream)
+    return headers
+
+
+def _choose(headers: dict[str, _Header], dataset: str | None, path: Path) -> str:
+    listing = ", ".join(
+        f"{name} ({shape_text(shape)})" for name, (shape, _, _) in sorted(headers.items())[:12]
+    )
+    if dataset is not None:
+        if dataset in headers:
+            return dataset
+        raise InputError(f"has no array {dataset!r}", where=str(path), mend=f"it holds {listing or 'none'}")
+    if len(headers) == 1:
+        return next(iter(headers))
+    images = [
+        name for name, (shape, _, dtype) in headers.items() if len(shape) in (2, 3) and dtype.kind in "buifc"
+    ]
+    if len(images) == 1:
+        return images[0]
+    if not headers:
+        raise InputError(
+            "is a zip archive without NumPy arrays", where=str(path), mend="give the image file itself"
+        )
+    raise InputError(
+        f"holds several arrays: {listing}", where=str(path), mend="name the dataset that is meant"
+    )
+
+
+NPY = Format("NPY", (".npy",), lambda head: head.startswith(npy_format.MAGIC_PREFIX), _open_npy)
+NPZ = Format(
+    "NPZ", (".npz",), lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _open_npz, has_datasets=True
+)

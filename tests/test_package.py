@@ -1,0 +1,218 @@
+"""What the distribution promises: manifest, sample, reader, and a headless side free of Qt."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points, metadata, version
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import napari_subangstrom_cdi
+from napari_subangstrom_cdi import napari_reader, napari_sample
+from napari_subangstrom_cdi.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(napari_subangstrom_cdi.__file__).parent
+GUI_MODULES = {
+    "magicgui",
+    "napari",
+    "pyqtgraph",
+    "PyQt5",
+    "PyQt6",
+    "PySide2",
+    "PySide6",
+    "qtpy",
+    "superqt",
+    "vispy",
+}
+
+
+def write_result(path: Path, *, image: np.ndarray, pixel_metres: tuple[float, float] | None = None) -> Path:
+    with h5py.File(path, "w") as file:
+        group = file.create_group("entry_1/image_1")
+        group["data"] = image
+        if pixel_metres is not None:
+            group["y_pixel_size"], group["x_pixel_size"] = pixel_metres
+    return path
+
+
+def test_installed_metadata_agrees_with_the_project_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert version("napari-subangstrom-cdi") == project["version"] == napari_subangstrom_cdi.__version__
+    assert "Framework :: napari" in metadata("napari-subangstrom-cdi").get_all("Classifier")
+    assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert entry_points(group="console_scripts", name="napari-subangstrom-cdi")
+
+
+def test_base_dependencies_hold_no_gui():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {requirement.split(">")[0].strip().lower() for requirement in project["dependencies"]}
+    assert "numpy" in names
+    assert not names & {module.lower() for module in GUI_MODULES}
+
+
+def imported_modules(source: Path) -> set[str]:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return names | {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module is not None
+    }
+
+
+def test_only_gui_imports_napari_or_qt():
+    sources = [path for path in PACKAGE.rglob("*.py") if "gui" not in path.relative_to(PACKAGE).parts]
+    assert len(sources) > 5
+    found = {
+        f"{source.relative_to(PACKAGE)}: {module}"
+        for source in sources
+        for module in imported_modules(source)
+        if module.split(".")[0] in GUI_MODULES
+    }
+    assert not found
+
+
+def test_core_imports_nothing_but_numpy_scipy_and_skimage():
+    allowed = {"numpy", "scipy", "skimage", *sys.stdlib_module_names}
+    own = ("napari_subangstrom_cdi.core", "napari_subangstrom_cdi.errors")
+    found = {
+        f"{source.name}: {module}"
+        for source in (PACKAGE / "core").rglob("*.py")
+        for module in imported_modules(source)
+        if module.split(".")[0] not in allowed and not module.startswith(own)
+    }
+    assert not found
+
+
+def test_headless_modules_load_no_gui_at_run_time():
+    modules = ["napari_reader", "napari_sample", "core.grid", "core.fourier", "io"]
+    script = (
+        f"import sys, importlib\nfor m in {modules}: importlib.import_module('napari_subangstrom_cdi.' + m)\n"
+        f"print(sorted({{m.split('.')[0] for m in sys.modules}} & {GUI_MODULES!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_of_the_manifest_can_be_called():
+    npe2 = pytest.importorskip("npe2")
+    manifest = npe2.PluginManifest.from_distribution("napari-subangstrom-cdi")
+    manifest.validate_imports()
+    assert manifest.display_name == "Sub-Å CDI"
+    assert {command.id for command in manifest.contributions.commands} == {
+        contribution.command
+        for contribution in [*manifest.contributions.sample_data, *manifest.contributions.readers]
+    }
+
+
+def test_manifest_at_the_top_is_the_packaged_one():
+    assert (ROOT / "napari.yaml").resolve() == (ROOT / "src/napari_subangstrom_cdi/napari.yaml").resolve()
+
+
+def test_sample_records_share_one_frame_in_pixels():
+    layers = napari_sample.platelet_records()
+    assert [options["name"] for _, options, _ in layers] == [
+        "background pattern",
+        "particle pattern",
+        "TEM image",
+    ]
+    for data, options, kind in layers:
+        assert kind == "image"
+        assert data.dtype == np.uint16
+        assert options["units"] == ("pixel", "pixel")
+        assert options["axis_labels"] == ("y", "x")
+        low, high = options["contrast_limits"]
+        assert data.min() <= low < high <= data.max()
+        assert options["metadata"]["acquisition"]["beam_energy_kV"] == 200
+    background, particle, image = (data for data, _, _ in layers)
+    assert background.shape == particle.shape == (2048, 2048)
+    assert particle.astype(float).sum() > background.astype(float).sum()
+    assert layers[2][1]["translate"][1] > particle.shape[1]
+    assert image.shape == (1024, 1024)
+
+
+def test_sample_image_is_scaled_by_the_nominal_pixel():
+    [(data, options, _)] = napari_sample.platelet_image()
+    assert data.shape == (1024, 1024)
+    assert options["scale"] == (0.36, 0.36)
+    assert options["units"] == ("Å", "Å")
+
+
+def test_reader_splits_a_complex_object(tmp_path):
+    rng = np.random.default_rng(0)
+    image = (rng.normal(size=(24, 30)) + 1j * rng.normal(size=(24, 30))).astype(np.complex64)
+    path = write_result(tmp_path / "a.cxi", image=image, pixel_metres=(0.39e-10, 0.41e-10))
+    with h5py.File(path, "a") as file:
+        file["entry_1/image_1/mask"] = np.abs(image) > 1
+    layers = {
+        options["name"]: (data, options, kind) for data, options, kind in napari_reader.read_layers(path)
+    }
+    assert list(layers) == ["amplitude", "phase", "real part", "support"]
+    amplitude, phase = layers["amplitude"][0], layers["phase"][0]
+    np.testing.assert_allclose(amplitude * np.exp(1j * phase), image, rtol=1e-5)
+    np.testing.assert_array_equal(layers["real part"][0], image.real)
+    np.testing.assert_array_equal(layers["support"][0], np.abs(image) > 1)
+    assert layers["support"][2] == "labels"
+    for _, options, _ in layers.values():
+        np.testing.assert_allclose(options["scale"], (0.39, 0.41))
+        np.testing.assert_allclose(options["translate"], (-12 * 0.39, -15 * 0.41))
+        assert options["units"] == ("Å", "Å")
+
+
+def test_reader_opens_a_real_image_without_calibration_in_pixels(tmp_path):
+    path = write_result(tmp_path / "real.cxi", image=np.eye(16, dtype=np.float32))
+    [(data, options, _)] = napari_reader.read_layers([path])
+    np.testing.assert_array_equal(data, np.eye(16))
+    assert options["units"] == ("pixel", "pixel")
+    assert options["scale"] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("pixel", [(0.0, 1e-10), (-1e-10, 1e-10), (np.nan, 1e-10), (np.inf, 1e-10)])
+def test_reader_does_not_believe_an_absurd_pixel_size(tmp_path, pixel):
+    path = write_result(tmp_path / "a.cxi", image=np.eye(16), pixel_metres=pixel)
+    assert napari_reader.read_layers(path)[0][1]["units"] == ("pixel", "pixel")
+
+
+def test_reader_declines_other_files(tmp_path):
+    assert napari_reader.get_reader("a.tif") is None
+    assert napari_reader.get_reader(["a.cxi", "b.tif"]) is None
+    assert napari_reader.get_reader([]) is None
+    assert napari_reader.get_reader(tmp_path / "A.CXI") is napari_reader.read_layers
+
+
+def test_reader_says_what_is_wrong_with_a_file(tmp_path):
+    text = tmp_path / "text.cxi"
+    text.write_text("not HDF5")
+    stack = write_result(tmp_path / "stack.cxi", image=np.zeros((2, 16, 16)))
+    huge = tmp_path / "huge.cxi"
+    with h5py.File(huge, "w") as file:
+        file.create_dataset("entry_1/image_1/data", shape=(2**20, 2**20), dtype="c8", chunks=(64, 64))
+    for path, problem in [
+        (text, "not a readable CXI"),
+        (tmp_path / "absent.cxi", "not a readable CXI"),
+        (stack, "no two-dimensional image"),
+        (huge, "1048576 x 1048576 pixels"),
+    ]:
+        with pytest.raises(InputError, match=problem) as caught:
+            napari_reader.read_layers(path)
+        assert str(path) in str(caught.value)
+
+
+def test_launch_without_napari_tells_how_to_install_it():
+    script = """
+import sys
+sys.modules["napari"] = None  # what Python itself does to block an import
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.launch import launch
+try:
+    launch()
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 'pip install "napari-subangstrom-cdi[all]"' in done.stdout
