@@ -148,7 +148,7 @@ def test_reader_splits_a_complex_object(tmp_path):
     image = (rng.normal(size=(24, 30)) + 1j * rng.normal(size=(24, 30))).astype(np.complex64)
     path = write_result(tmp_path / "a.cxi", image=image, pixel_metres=(0.39e-10, 0.41e-10))
     with h5py.File(path, "a") as file:
-        file["entry_1/image_1/mask"] = np.abs(image) > 1
+        file["entry_1/image_1/support"] = np.abs(image) > 1
     layers = {
         options["name"]: (data, options, kind) for data, options, kind in napari_reader.read_layers(path)
     }

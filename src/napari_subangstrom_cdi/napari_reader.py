@@ -94,7 +94,7 @@ def _image(file: h5py.File, path: str) -> NDArray[Any]:
 
 
 def _mask(file: h5py.File) -> NDArray[Any] | None:
-    mask = file.get(f"{_IMAGE}/mask")
+    mask = file.get(f"{_IMAGE}/support")
     known = isinstance(mask, h5py.Dataset) and mask.ndim == 2 and mask.size <= _LARGEST_PX
     return np.asarray(mask[()]) if known else None
 

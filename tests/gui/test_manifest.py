@@ -56,7 +56,7 @@ def test_result_opens_calibrated_and_is_drawn(viewer, qtbot, tmp_path):
     with h5py.File(tmp_path / "result.cxi", "w") as file:
         group = file.create_group("entry_1/image_1")
         group["data"] = (inside * np.exp(1.2j)).astype(np.complex64)
-        group["mask"] = inside
+        group["support"] = inside
         group["x_pixel_size"] = group["y_pixel_size"] = pixel_angstrom * 1e-10
     viewer.open(tmp_path / "result.cxi", plugin=PLUGIN)
     assert [layer.name for layer in viewer.layers] == ["amplitude", "phase", "real part", "support"]

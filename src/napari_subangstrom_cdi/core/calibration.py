@@ -13,7 +13,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
@@ -109,7 +109,7 @@ def q_pixel_from_spacings(radii_px: ArrayLike, spacings_angstrom: ArrayLike) -> 
     return ReciprocalPixel(1 / scale, error, tuple(residual.tolist()))
 
 
-def _warn_of_outliers(residual: np.ndarray[tuple[int], np.dtype[np.float64]], spacings: np.ndarray) -> None:  # type: ignore[type-arg]
+def _warn_of_outliers(residual: NDArray[np.float64], spacings: NDArray[np.float64]) -> None:
     spread = 1.4826 * float(np.median(np.abs(residual)))
     worst = int(np.argmax(np.abs(residual)))
     if residual.size > 2 and abs(residual[worst]) > max(5 * spread, 1.0):

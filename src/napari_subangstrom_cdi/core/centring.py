@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_subangstrom_cdi.core.detector import Float, Record, fill_invalid
+from napari_subangstrom_cdi.core.detector import Float, Record, fill_invalid, grow
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 Float64 = NDArray[np.float64]
@@ -29,21 +29,31 @@ def rough_beam_centre(record: Record) -> tuple[float, float]:
         If no valid pixel holds any intensity.
     """
     block = 8 if min(record.shape) >= 512 else 4
-    ny, nx = (size // block for size in record.shape)
-    tiles = np.where(record.valid, record.electrons, np.nan)[: ny * block, : nx * block]
-    tiles = tiles.reshape(ny, block, nx, block).transpose(0, 2, 1, 3).reshape(ny, nx, block * block)
-    known = np.isfinite(tiles).mean(axis=2) > 0.25
-    level = np.zeros((ny, nx))
-    level[known] = np.nanpercentile(tiles[known], 40, axis=1)
+    level, known = spotless_blocks(record, block)
     level = ndimage.median_filter(level, 3)
-    level -= np.median(level[known]) if known.any() else 0
+    level = level - (np.median(level[known]) if known.any() else 0)
     halo = _normalised_smooth(np.maximum(level, 0), known, 2.0)
     if not halo.max() > 0:
         raise InputError("the record holds no intensity to find the beam by", mend="choose another record")
-    row, column = np.unravel_index(int(np.argmax(halo)), halo.shape)
+    brightest = np.unravel_index(int(np.argmax(halo)), halo.shape)
+    row, column = float(brightest[0]), float(brightest[1])
     for _ in range(5):
-        row, column = _centroid(halo, float(row), float(column), 6.0)
+        row, column = _centroid(halo, row, column, 6.0)
     return ((row + 0.5) * block - 0.5, (column + 0.5) * block - 0.5)
+
+
+def spotless_blocks(record: Record, block: int) -> tuple[Float64, NDArray[np.bool_]]:
+    """40th percentile of the valid pixels of each block, and which blocks have enough of them."""
+    ny, nx = (size // block for size in record.shape)
+    tiles = np.where(record.valid, record.electrons, np.nan)[: ny * block, : nx * block]
+    tiles = tiles.reshape(ny, block, nx, block).transpose(0, 2, 1, 3).reshape(ny, nx, block * block)
+    n_known = np.isfinite(tiles).sum(axis=2)
+    known = n_known > 0.25 * block**2
+    # NaN sorts last, so that the 40th percentile of the known pixels is at a known place.
+    rank = (0.4 * np.maximum(n_known - 1, 0)).astype(np.intp)
+    level = np.take_along_axis(np.sort(tiles, axis=2), rank[..., None], axis=2)[..., 0]
+    level = np.where(known, level, 0).astype(np.float64)
+    return level, known
 
 
 def _normalised_smooth(image: NDArray[np.float64], known: NDArray[np.bool_], width: float) -> NDArray[np.float64]:
@@ -55,21 +65,19 @@ def _centroid(image: NDArray[np.float64], row: float, column: float, width: floa
     y, x = np.arange(image.shape[0]) - row, np.arange(image.shape[1]) - column
     weight = image * np.exp(-(y[:, None] ** 2 + x**2) / (2 * width**2))
     total = weight.sum()
-    # The window pulls towards itself; a Gaussian peak as wide as it moves by half the offset, hence the factor.
-    return row + 2 * float((weight.sum(1) @ y) / total) * 0.7, column + 2 * float((weight.sum(0) @ x) / total) * 0.7
+    # The window pulls towards its own middle, so that the centroid of a wide halo falls short: step further.
+    step_y, step_x = float((weight.sum(1) @ y) / total), float((weight.sum(0) @ x) / total)
+    return row + 1.4 * step_y, column + 1.4 * step_x
 
 
 def spot_contrast(record: Record) -> Float:
     """Difference of Gaussians over its noise: spots stand out, halo and rings do not; 0 where invalid."""
-    filled = record.electrons
-    if not record.valid.all():
-        nearest = ndimage.distance_transform_edt(~record.valid, return_distances=False, return_indices=True)
-        filled = record.electrons[tuple(nearest)]
+    filled = fill_invalid(record.electrons, record.valid)
     narrow = ndimage.gaussian_filter(filled, _SPOT_PX)
     wide = ndimage.gaussian_filter(filled, _SURROUND_PX)
     noise = np.sqrt(ndimage.gaussian_filter(record.variance, _SURROUND_PX) / (4 * math.pi * _SPOT_PX**2))
     contrast = (narrow - wide) / np.maximum(noise, 1e-6)
-    reach = ndimage.binary_dilation(~record.valid, iterations=math.ceil(2 * _SPOT_PX))
+    reach = grow(~record.valid, math.ceil(2 * _SPOT_PX))
     return np.where(reach, 0, contrast).astype(np.float32)
 
 
@@ -168,7 +176,9 @@ def _flattened(record: Record) -> Float:
 def _spots(contrast: Float, record: Record, start: Float64) -> tuple[Float64, Float64]:
     """Local maxima of the contrast, strongest first, away from beam, edge and invalid pixels."""
     peak = (contrast == ndimage.maximum_filter(contrast, _SPOT_WINDOW_PX)) & (contrast > _DETECTION)
-    clear = ndimage.binary_erosion(record.valid, iterations=_SPOT_WINDOW_PX // 2, border_value=0)
+    edge = _SPOT_WINDOW_PX // 2
+    clear = ~grow(~record.valid, edge)
+    clear[:edge] = clear[-edge:] = clear[:, :edge] = clear[:, -edge:] = False
     y, x = np.nonzero(peak & clear)
     far = np.hypot(y - start[0], x - start[1]) > _BEAM_PX
     y, x = y[far], x[far]
@@ -176,9 +186,7 @@ def _spots(contrast: Float, record: Record, start: Float64) -> tuple[Float64, Fl
     return np.stack([y, x], axis=1)[order].astype(np.float64), contrast[y, x][order].astype(np.float64)
 
 
-def _vote(
-    spots: Float64, strength: Float64, start: Float64, search_px: float
-) -> tuple[NDArray[np.intp], Float64]:
+def _vote(spots: Float64, strength: Float64, start: Float64, search_px: float) -> tuple[NDArray[np.intp], Float64]:
     """Pairs whose midpoints gather at one place, and that place."""
     none = np.zeros((0, 2), dtype=np.intp)
     if len(spots) < 2:
@@ -205,9 +213,7 @@ def _patch_half_width(spots: Float64) -> int:
     return int(np.clip(np.percentile(separation.min(axis=1), 25) / 2, 6, 14))
 
 
-def _correlate_pairs(
-    coefficients: Float, first: Float64, centre: Float64, half: int
-) -> tuple[Float64, Float64]:
+def _correlate_pairs(coefficients: Float, first: Float64, centre: Float64, half: int) -> tuple[Float64, Float64]:
     """Midpoint of each pair, and its error, from patches at the spot and opposite it."""
     steps = np.arange(-half - 1, half + 2, dtype=np.float64)
     window = np.cos(np.pi * steps[1:-1] / (2 * half + 2)) ** 2

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
@@ -82,7 +83,7 @@ class Record:
     valid: Bool
 
     def __post_init__(self) -> None:
-        if not self.electrons.ndim == 2 or not self.electrons.shape == self.variance.shape == self.valid.shape:
+        if self.electrons.ndim != 2 or not self.electrons.shape == self.variance.shape == self.valid.shape:
             shapes = f"{self.electrons.shape}, {self.variance.shape}, {self.valid.shape}"
             raise InputError(
                 f"electrons, variance and valid have the shapes {shapes}", mend="give three images of one shape"
@@ -158,7 +159,7 @@ def calibrate(
     values = np.where(good, counts, 0).astype(np.float32)
     level = _saturation_level(counts, good, detector)
     saturated = good & (values >= level)
-    usable = good & ~ndimage.binary_dilation(saturated, iterations=_BLOOMING_PX)
+    usable = good & ~grow(saturated, _BLOOMING_PX)
     estimated = detector.offset_counts is None and not subtracted
     offset = _estimate_offset(values, usable, detector) if estimated else detector.offset_counts or 0.0
     electrons = (values - np.float32(offset)) / np.float32(detector.counts_per_electron)
@@ -168,6 +169,58 @@ def calibrate(
     record = Record(electrons, variance, usable & ~hot & ~dead)
     counted = [int(np.count_nonzero(found)) for found in (saturated, hot, dead)]
     return record, DetectorReport(float(offset), estimated, level, *counted)
+
+
+def calibrate_pair(
+    particle: NDArray[Any],
+    background: NDArray[Any],
+    detector: Detector,
+    *,
+    bad_pixels: Bool | None = None,
+) -> tuple[tuple[Record, DetectorReport], tuple[Record, DetectorReport]]:
+    """Calibrate the particle and background record of one detector with one common offset.
+
+    An offset that is estimated twice differs by its noise, and where the background is faint a hundredth
+    of a count is a per cent of it. Here the two estimates are averaged.
+
+    Raises
+    ------
+    InputError
+        As :func:`calibrate`.
+    """
+    offset = detector.offset_counts
+    if offset is None:
+        estimates = [estimate_offset(counts, detector, bad_pixels=bad_pixels) for counts in (particle, background)]
+        offset = sum(estimates) / 2
+    common = replace(detector, offset_counts=offset)
+    first, second = (calibrate(counts, common, bad_pixels=bad_pixels) for counts in (particle, background))
+    if detector.offset_counts is None:
+        first, second = ((record, replace(report, offset_estimated=True)) for record, report in (first, second))
+    return first, second
+
+
+def estimate_offset(counts: NDArray[Any], detector: Detector, *, bad_pixels: Bool | None = None) -> float:
+    """Offset in counts at which the photon-transfer line of a record meets its dark noise.
+
+    With ``variance = gain * (mean - offset) + (gain * dark_noise)²`` in counts, each dark block of the
+    record gives an offset; the result is their trimmed mean. See J. R. Janesick, *Photon Transfer*,
+    doi:10.1117/3.725073.
+
+    Raises
+    ------
+    InputError
+        As :func:`calibrate`.
+
+    Warns
+    -----
+    QualityWarning
+        If the noise does not fit the detector, so that the offset is a guess.
+    """
+    good = _good_pixels(counts, bad_pixels)
+    _check_counts(counts, good, subtracted=False)
+    saturated = good & (counts >= _saturation_level(counts, good, detector))
+    values = np.where(good, counts, 0).astype(np.float32)
+    return _estimate_offset(values, good & ~grow(saturated, _BLOOMING_PX), detector)
 
 
 def bin_record(record: Record, factor: int) -> Record:
@@ -207,9 +260,7 @@ def _blocks(image: NDArray[Any], factor: int) -> NDArray[Any]:
 
 def _good_pixels(counts: NDArray[Any], bad_pixels: Bool | None) -> Bool:
     if counts.ndim != 2:
-        raise InputError(
-            f"an array of shape {counts.shape} where a 2-D image belongs", mend="choose or sum its frames"
-        )
+        raise InputError(f"an array of shape {counts.shape} where a 2-D image belongs", mend="choose or sum its frames")
     if min(counts.shape) < _BLOCK_PX:
         raise InputError(f"a record of {counts.shape} pixels", mend=f"give at least {_BLOCK_PX} pixels a side")
     if counts.dtype.kind not in "uif":
@@ -354,7 +405,7 @@ def _holes(values: Float, electrons: Float, variance: Float) -> Bool:
     zero = values == 0
     labels, n_labels = ndimage.label(zero)
     if n_labels == 0:
-        return zero
+        return np.asarray(zero, dtype=np.bool_)
     size = np.bincount(labels.ravel(), minlength=n_labels + 1)
     size[0] = 0
     large = np.isin(labels, np.nonzero(size >= _SMALLEST_HOLE_PX)[0])
@@ -375,8 +426,19 @@ def with_invalid(record: Record, invalid: Bool) -> Record:
 
 
 def fill_invalid(image: Float, valid: Bool) -> Float:
-    """Replace invalid pixels by the nearest valid ones, so that a spline does not ring."""
-    if valid.all():
+    """Replace invalid pixels by the nearest valid ones, so that filters and splines do not ring."""
+    if valid.all() or not valid.any():
         return image
-    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return np.asarray(image[tuple(nearest)])
+    rim = grow(~valid, 1) & valid
+    invalid_at, rim_at = np.argwhere(~valid), np.argwhere(rim)
+    _, nearest = cKDTree(rim_at).query(invalid_at)
+    filled = image.copy()
+    filled[tuple(invalid_at.T)] = image[tuple(rim_at[nearest].T)]
+    return filled
+
+
+def grow(mask: Bool, reach_px: int) -> Bool:
+    """The mask and all pixels within a square of ``2 * reach_px + 1`` pixels about it."""
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), 2 * reach_px + 1) > 0)

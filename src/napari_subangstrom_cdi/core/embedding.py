@@ -16,7 +16,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_subangstrom_cdi.core.detector import Bool, Float, Record, bin_record, fill_invalid
+from napari_subangstrom_cdi.core.detector import Bool, Float, Record, bin_record, fill_invalid, grow
 from napari_subangstrom_cdi.errors import InputError
 
 _SPLINE_ORDER = 3
@@ -84,7 +84,7 @@ def embed(
     first = [c - binning * (n // 2) - (binning - 1) / 2 for c in centre_px]
     shape = (binning * n, binning * n)
     filled = fill_invalid(record.electrons, record.valid)
-    reach = _dilated(~record.valid, _SPLINE_REACH_PX)
+    reach = grow(~record.valid, _SPLINE_REACH_PX)
     electrons = _sample(filled, first, shape, order=_SPLINE_ORDER)
     variance = np.maximum(_sample(record.variance, first, shape, order=1), 0)
     valid = _sample((~reach).astype(np.float32), first, shape, order=1) > 0.999
@@ -97,9 +97,7 @@ def embed(
     return filter_autocorrelation(pattern, autocorrelation_radius_px, binning=binning)
 
 
-def filter_autocorrelation(
-    pattern: Pattern, radius_px: float, *, binning: int = 1, n_iterations: int = 20
-) -> Pattern:
+def filter_autocorrelation(pattern: Pattern, radius_px: float, *, binning: int = 1, n_iterations: int = 20) -> Pattern:
     """Keep the part of a pattern whose autocorrelation lies within a radius.
 
     The noise variance falls by about the fraction of the area kept. Invalid pixels are first given the
@@ -131,7 +129,8 @@ def filter_autocorrelation(
         )
     size = n + 2 * _PAD_PX
     keep, restore = _windows(size, radius_px / n, binning)
-    padded, hole = (np.pad(a, _PAD_PX, mode="symmetric") for a in (pattern.intensity, ~pattern.valid))
+    padded = np.pad(pattern.intensity, _PAD_PX, mode="symmetric")
+    hole = np.pad(~pattern.valid, _PAD_PX, mode="symmetric")
     filled = _fill_band_limited(fill_invalid(padded, ~hole), hole, keep, n_iterations)
     inner = np.s_[_PAD_PX:-_PAD_PX, _PAD_PX:-_PAD_PX]
     intensity = _apply(filled, keep * restore)[inner]
@@ -143,19 +142,15 @@ def filter_autocorrelation(
 
 def _check_embedding(record: Record, centre_px: tuple[float, float], binning: int, n: int) -> None:
     if binning < 1 or n < 2 or n % 2:
-        raise InputError(f"binning by {binning} into an array of {n}", mend="give a binning of at least 1 and an even n")
+        raise InputError(
+            f"binning by {binning} into an array of {n}", mend="give a binning of at least 1 and an even n"
+        )
     if not all(0 <= c <= size - 1 for c, size in zip(centre_px, record.shape, strict=True)):
         y, x = centre_px
         raise InputError(
             f"the beam at y = {y:.1f}, x = {x:.1f} lies outside a record of {record.shape} pixels",
             mend="give it in pixels from the first one",
         )
-
-
-def _dilated(mask: Bool, steps: int) -> Bool:
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.binary_dilation(mask, structure=np.ones((3, 3)), iterations=steps), dtype=np.bool_)
 
 
 def _sample(image: Float, first: list[float], shape: tuple[int, int], *, order: int) -> Float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -43,6 +44,8 @@ class EnsembleSettings:
         Members whose median correlation with the others is lower than this share of the best
         member's are left out of the average.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # recipes: no misspelt keys
 
     members: int = 20
     seed: int = 0

@@ -25,7 +25,8 @@ Double = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 # A particle is where the image's local activity exceeds the vacuum's by this many robust deviations.
-_ACTIVITY_DEVIATIONS = 8.0
+_ACTIVITY_DEVIATIONS = 10.0
+_DOWNWARD_SKEWNESS = -0.5
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,9 @@ class ImagingConditions:
             if not math.isfinite(getattr(self, name)):
                 raise InputError(f"{name} is {getattr(self, name)}", mend="give a finite number")
         if abs(self.defocus_nm) > 1e5:
-            raise InputError(
-                f"a defocus of {self.defocus_nm:g} nm", where="defocus_nm", mend="give it in nanometres"
-            )
+            raise InputError(f"a defocus of {self.defocus_nm:g} nm", where="defocus_nm", mend="give it in nanometres")
         if self.defocus_spread_nm < 0:
-            raise InputError(
-                f"{self.defocus_spread_nm:g} nm", where="defocus_spread_nm", mend="give 0 or more"
-            )
+            raise InputError(f"{self.defocus_spread_nm:g} nm", where="defocus_spread_nm", mend="give 0 or more")
         if not self.information_limit_per_angstrom > 0:
             raise InputError(
                 f"{self.information_limit_per_angstrom:g}",
@@ -113,22 +110,16 @@ def checked_image(image: ArrayLike) -> Float:
     """
     array = np.asarray(image, dtype=np.float32)
     if array.ndim != 2:
-        raise InputError(
-            f"an image has two axes, this one has {array.ndim}", mend="choose or sum the frames first"
-        )
+        raise InputError(f"an image has two axes, this one has {array.ndim}", mend="choose or sum the frames first")
     if min(array.shape) < 64:
         raise InputError(
             f"an image of {array.shape[0]} x {array.shape[1]} pixels is too small", mend="give at least 64"
         )
     if not np.isfinite(array).all():
         count = np.count_nonzero(~np.isfinite(array))
-        raise InputError(
-            f"the image holds {count} NaN or infinite pixels", mend="replace them before loading"
-        )
+        raise InputError(f"the image holds {count} NaN or infinite pixels", mend="replace them before loading")
     if float(np.ptp(array)) == 0.0:
-        raise InputError(
-            f"every pixel of the image is {array.flat[0]:g}", mend="check that the right file was chosen"
-        )
+        raise InputError(f"every pixel of the image is {array.flat[0]:g}", mend="check that the right file was chosen")
     return array
 
 
@@ -217,9 +208,7 @@ def _polynomial_surface(counts: Float, where: Mask, order: int) -> Float:
     x = np.arange(counts.shape[1], dtype=np.float64)
     surface = np.zeros(counts.shape)
     for coefficient, (i, j) in zip(coefficients, _powers(order), strict=True):
-        surface += (
-            coefficient * _unit(y, counts.shape[0])[:, None] ** i * _unit(x, counts.shape[1])[None] ** j
-        )
+        surface += coefficient * _unit(y, counts.shape[0])[:, None] ** i * _unit(x, counts.shape[1])[None] ** j
     return surface.astype(np.float32)
 
 
@@ -242,18 +231,21 @@ def _find_particle(intensity: Float, smooth_px: float) -> Mask:
     deviation = ndi.gaussian_filter(intensity, 1.2) - 1
     activity = ndi.gaussian_filter(deviation**2, smooth_px / 2)
     base, spread = _robust_level(activity)
-    peak = float(activity.max())
-    if peak < base + _ACTIVITY_DEVIATIONS * spread or peak < 2 * base:
+    # Along the border fewer pixels are averaged, so noise stands out there.
+    inner = np.zeros(activity.shape, dtype=bool)
+    margin = round(smooth_px)
+    inner[margin:-margin, margin:-margin] = True
+    peak = float(activity[inner].max())
+    if peak < base + max(_ACTIVITY_DEVIATIONS * spread, 2 * base):
         times = math.sqrt(peak / max(base, 1e-30))
         raise InputError(
             f"no particle in the image: its strongest contrast is {times:.2f} times the vacuum's",
             mend="check that the image shows the particle, in focus and not saturated",
         )
-    # The activity's edge is where it has fallen by half; geometric mean of base and plateau is robust to
-    # strong contrast in parts of the particle.
+    # Well below the plateau, so that thin edges and parts of weak contrast count as particle.
     plateau = float(np.median(activity[activity > base + 0.25 * (peak - base)]))
     threshold = max(base + _ACTIVITY_DEVIATIONS * spread / 2, base + 0.15 * (plateau - base))
-    labels, count = ndi.label(activity > threshold)
+    labels, count = ndi.label((activity > threshold) & inner)
     sizes = np.bincount(labels.ravel(), weights=activity.ravel())[1 : count + 1]
     largest = labels == 1 + int(np.argmax(sizes))
     return np.asarray(ndi.binary_fill_holes(largest), dtype=bool)
@@ -394,9 +386,7 @@ def wiener_potential(
     transfer = ctf(q, conditions, object_phase_deg=object_phase_deg)
     gain = transfer * signal / ((transfer**2 + floor) * (signal + noise))
     gain *= q <= conditions.information_limit_per_angstrom
-    estimate: Float = scipy.fft.irfft2(spectrum * gain.astype(np.float32), s=(rows, columns)).astype(
-        np.float32
-    )
+    estimate: Float = scipy.fft.irfft2(spectrum * gain.astype(np.float32), s=(rows, columns)).astype(np.float32)
     _check_sign(estimate, image.particle)
     return estimate
 
@@ -410,11 +400,14 @@ def _smoothed_power(half: NDArray[np.complex64], width: Double, columns: int) ->
 
 
 def _check_sign(estimate: Float, particle: Mask) -> None:
-    """Warn when the particle's peaks point down: atoms are peaks of the potential."""
+    """Warn when the particle's peaks point clearly down: atoms are peaks of the potential.
+
+    A mild negative skewness is no fault: a honeycomb seen at low resolution has deep holes.
+    """
     values = estimate[particle].astype(np.float64)
     values -= values.mean()
     skewness = float(np.mean(values**3) / (np.mean(values**2) ** 1.5 + 1e-30))
-    if skewness < -0.25:
+    if skewness < _DOWNWARD_SKEWNESS:
         warnings.warn(
             f"the potential estimate has its peaks downwards (skewness {skewness:.2f}); is the sign of the "
             "defocus right? Underfocus is negative",

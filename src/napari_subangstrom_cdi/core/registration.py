@@ -44,6 +44,8 @@ _TRANSFER_COHERENCE = 0.93
 _DEFOCUS_ERROR_NM = 3.0
 _RING_LOG_ERROR = 0.15
 _RING_WIDTH = 0.02
+# Relative misfit of a reflection's shape that is expected without any noise.
+_MODEL_ERROR = 0.02
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,7 @@ def _particle_spectrum(image: NormalisedImage) -> _Spectrum:
     box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     contrast = ((1 - image.intensity) * window)[box]
     if max(contrast.shape) > _PADDED // 2:
-        raise InputError(
-            f"the particle spans {max(contrast.shape)} image pixels", mend="bin the image to at most 1000"
-        )
+        raise InputError(f"the particle spans {max(contrast.shape)} image pixels", mend="bin the image to at most 1000")
     power = scipy.fft.fftshift(np.abs(scipy.fft.fft2(contrast, s=(_PADDED, _PADDED))) ** 2).astype(np.float32)
     noise = vacuum_power(image) * float(np.sum(window**2))
     return _Spectrum(power, np.asarray(ndi.spline_filter(power, order=3, output=np.float32)), noise)
@@ -255,6 +255,8 @@ def register_image(
         if conditions is not None:
             transfer, residual = _fit_transfer(spectrum, observed, geometry, conditions)
     geometry, agreement, errors = _refine(spectrum, patches, transfer, geometry)
+    if conditions is not None:
+        _check_defocus_sign(spectrum, observed, geometry, conditions, residual)
     if abs(geometry.pixel_angstrom / image_pixel_angstrom - 1) > pixel_tolerance:
         warnings.warn(
             f"the image pixel found, {geometry.pixel_angstrom:.4f} Å, is further from the nominal "
@@ -417,9 +419,7 @@ class _Patches:
         return _Patches(self.qx[keep], self.qy[keep], self.intensity[keep])
 
 
-def _common_reflections(
-    spectrum: _Spectrum, observed: _Pattern, geometry: _Geometry, diameter: float
-) -> _Patches:
+def _common_reflections(spectrum: _Spectrum, observed: _Pattern, geometry: _Geometry, diameter: float) -> _Patches:
     grid = observed.grid
     radius = 1.6 / diameter / grid.q_pixel_per_angstrom
     smooth = ndi.gaussian_filter(observed.intensity, radius / 6)
@@ -459,9 +459,7 @@ def _refine(
     basis = _shape_basis(patches, transfer)
 
     def at(step: Double) -> _Geometry:
-        return _Geometry(
-            start.rotation_deg + step[0], start.pixel_angstrom * (1 + step[1] / 100), start.mirrored
-        )
+        return _Geometry(start.rotation_deg + step[0], start.pixel_angstrom * (1 + step[1] / 100), start.mirrored)
 
     def correlations(step: Double) -> Double:
         power = spectrum.above_noise(*at(step).to_image(patches.qx, patches.qy))
@@ -469,12 +467,13 @@ def _refine(
         projection = np.einsum("kpb,kp->kb", basis, amplitude)
         return np.asarray(np.linalg.norm(projection, axis=1) / (np.linalg.norm(amplitude, axis=1) + 1e-30))
 
+    weight = _reflection_weights(spectrum, patches, start)
     simplex = np.array([[0.0, 0.0], [0.4, 0.0], [0.0, 0.5]])
     options = {"xatol": 1e-3, "fatol": 1e-7, "initial_simplex": simplex, "maxiter": 150}
     best = minimize(
-        lambda step: -correlations(step).mean(), simplex[0], method="Nelder-Mead", options=options
+        lambda step: -np.sum(weight * correlations(step)), simplex[0], method="Nelder-Mead", options=options
     ).x
-    errors = _step_errors(correlations, best)
+    errors = _step_errors(correlations, weight, best)
     geometry = at(best)
     return geometry, correlations(best), (errors[0], errors[1] / 100 * geometry.pixel_angstrom)
 
@@ -495,7 +494,16 @@ def _shape_basis(patches: _Patches, transfer: _Transfer) -> Double:
     return np.asarray(np.linalg.qr(np.stack(functions, axis=-1))[0])
 
 
-def _step_errors(correlations: Callable[[Double], Double], best: Double) -> tuple[float, float]:
+def _reflection_weights(spectrum: _Spectrum, patches: _Patches, geometry: _Geometry) -> Double:
+    """Signal over noise of each reflection in the image, levelling off where the model's own faults rule."""
+    fx, fy = geometry.to_image(patches.qx, patches.qy)
+    signal = spectrum.above_noise(fx, fy, order=1).sum(axis=1)
+    ratio = np.clip(signal / spectrum.noise(np.hypot(fx, fy)).sum(axis=1), 0.1, None)
+    weight = ratio / (1 + _MODEL_ERROR * ratio)
+    return np.asarray(weight / weight.sum())
+
+
+def _step_errors(correlations: Callable[[Double], Double], weight: Double, best: Double) -> tuple[float, float]:
     """Standard errors by the jackknife's linear form: each reflection's own pull on the optimum."""
     h = 0.05
     errors = []
@@ -503,9 +511,10 @@ def _step_errors(correlations: Callable[[Double], Double], best: Double) -> tupl
         step = np.zeros(2)
         step[axis] = h
         ahead, here, behind = correlations(best + step), correlations(best), correlations(best - step)
-        pull, stiffness = (ahead - behind) / (2 * h), -(ahead - 2 * here + behind) / h**2
-        total = float(stiffness.sum())
-        errors.append(float(np.sqrt(np.sum(pull**2)) / total) if total > 0 else math.inf)
+        pull = weight * (ahead - behind) / (2 * h)
+        stiffness = -float(np.sum(weight * (ahead - 2 * here + behind))) / h**2
+        # Friedel mates are one measurement, not two: hence the 2.
+        errors.append(math.sqrt(2 * float(np.sum(pull**2))) / stiffness if stiffness > 0 else math.inf)
     return errors[0], errors[1]
 
 
@@ -533,9 +542,25 @@ def _fit_transfer(
     return best, residual
 
 
-def _ring_deviation(
-    transfer: _Transfer, q: Double, intensity: Double, ratio: Double, ring: NDArray[np.int64]
-) -> float:
+def _check_defocus_sign(
+    spectrum: _Spectrum,
+    observed: _Pattern,
+    geometry: _Geometry,
+    nominal: ImagingConditions,
+    residual: float,
+) -> None:
+    """Warn if the opposite defocus explains the powers much better."""
+    opposite = _fit_transfer(spectrum, observed, geometry, replace(nominal, defocus_nm=-nominal.defocus_nm))[1]
+    if opposite < 0.6 * residual:
+        warnings.warn(
+            f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
+            f"{nominal.defocus_nm:g} nm given; underfocus is negative",
+            QualityWarning,
+            stacklevel=3,
+        )
+
+
+def _ring_deviation(transfer: _Transfer, q: Double, intensity: Double, ratio: Double, ring: NDArray[np.int64]) -> float:
     """Mean absolute deviation of the logarithm of the observed over the expected ratio of powers."""
     expected = np.bincount(ring, weights=intensity * transfer.power(q)) / np.bincount(ring, weights=intensity)
     deviation = np.log(ratio / expected)
@@ -606,7 +631,5 @@ def resample_to_pattern(
     u = math.cos(angle) * x + math.sin(angle) * y
     v = -math.sin(angle) * x + math.cos(angle) * y
     where = np.stack([v + centre_px[0], (-u if registration.mirrored else u) + centre_px[1]])
-    resampled = ndi.map_coordinates(
-        estimate.astype(np.float32), where, order=order, mode="constant", cval=0.0
-    )
+    resampled = ndi.map_coordinates(estimate.astype(np.float32), where, order=order, mode="constant", cval=0.0)
     return np.asarray(resampled, dtype=np.float32)

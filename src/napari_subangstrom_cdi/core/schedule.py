@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from napari_subangstrom_cdi.errors import InputError
 
@@ -37,6 +38,8 @@ class Stage:
         The measured amplitudes are demanded up to a |q| that grows from the first value to the
         second during the stage, and are upper limits beyond: phase extension.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # recipes: no misspelt keys
 
     name: str
     iterations: int

@@ -119,9 +119,7 @@ def support_from_mask(mask: Mask, grid: Grid, threshold: float = math.nan, n_par
         raise InputError(f"the support has shape {mask.shape}, the grid {grid.shape}")
     pixels = int(np.count_nonzero(mask))
     if not 0 < pixels < mask.size:
-        raise InputError(
-            f"the support covers {pixels} of {mask.size} pixels", mend="choose another threshold"
-        )
+        raise InputError(f"the support covers {pixels} of {mask.size} pixels", mend="choose another threshold")
     ratio = mask.size / pixels
     if ratio < 2:
         warnings.warn(
@@ -150,9 +148,7 @@ def _level(envelope: Float, threshold: ThresholdRule | float) -> tuple[float, fl
         )
     if isinstance(threshold, str):
         if threshold not in _RULES:
-            raise InputError(
-                f"unknown rule {threshold!r}", where="threshold", mend=f"use one of {', '.join(_RULES)}"
-            )
+            raise InputError(f"unknown rule {threshold!r}", where="threshold", mend=f"use one of {', '.join(_RULES)}")
         level = float(_RULES[threshold](envelope))
     else:
         if not 0 < threshold < 1:

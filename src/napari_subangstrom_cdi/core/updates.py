@@ -50,7 +50,7 @@ def relaxed_averaged_alternating_reflections(
 def difference_map(
     x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float
 ) -> Complex:
-    """x + β(P_S f_M − P_M f_S), f_M = (1+1/β)P_M x − x/β, f_S = (1−1/β)P_S x + x/β.
+    """X + β(P_S f_M − P_M f_S), f_M = (1+1/β)P_M x − x/β, f_S = (1−1/β)P_S x + x/β.
 
     Source: Elser, J. Opt. Soc. Am. A 20, 40 (2003), doi:10.1364/JOSAA.20.000040.
     """

@@ -1,0 +1,259 @@
+"""The result file: HDF5 in the CXI 1.6 layout, complete enough to repeat the run from it alone.
+
+CXI: F. R. N. C. Maia, Nature Methods 9, 854 (2012), doi:10.1038/nmeth.2110.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.metrics import RadialCurve
+from napari_subangstrom_cdi.errors import InputError
+
+from .atomic import atomic_hdf5
+
+Complex = NDArray[np.complex64]
+Float = NDArray[np.float32]
+
+CXI_VERSION = 160
+_PACKED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that went into a run, byte for byte."""
+
+    role: str
+    name: str
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Everything that a run leaves. Arrays are centred, shape (n, n), unless said.
+
+    Parameters
+    ----------
+    grid : Grid
+        Sampling of the object and the pattern.
+    calibrated : bool
+        False if the grid's unit is the pixel because no calibration was given.
+    object : ndarray of complex64
+        Averaged object O (ψ = 1 + iO), σ_e V in radians for a weak phase object.
+    deviation : ndarray of float32
+        Standard deviation between the members kept.
+    support : ndarray of bool
+        Object support.
+    regions : ndarray of uint8
+        Codes of :class:`~napari_subangstrom_cdi.core.regions.Region`.
+    pattern : ndarray of float32
+        Prepared pattern, electrons.
+    members : ndarray of complex64, shape (k, height, width)
+        Aligned members.
+    members_origin : (int, int)
+        Row and column of the members' first pixel in the array.
+    kept : tuple of bool
+        Which members are in the average.
+    r_history, free_r_history : ndarray of float32, shape (k, iterations)
+        R-factors of each member.
+    stage_ends : tuple of (str, int)
+        Stages of the schedule and the iteration after the last of each.
+    potential : ndarray of float32, optional
+        Potential estimated from the image, σ_e V in radians.
+    curves : mapping of str to RadialCurve
+        ``prtf``, ``frc``, ``power_object``, ``power_image``.
+    metrics : mapping
+        The numbers of the run, as ``--json`` prints them.
+    recipe : str
+        The plan as TOML.
+    version : str
+        Of this package.
+    inputs : tuple of InputFile
+        The raw files.
+    complete : bool
+        False if the run was stopped before its last member.
+    """
+
+    grid: Grid
+    calibrated: bool
+    object: Complex
+    deviation: Float
+    support: NDArray[np.bool_]
+    regions: NDArray[np.uint8]
+    pattern: Float
+    members: Complex
+    members_origin: tuple[int, int]
+    kept: tuple[bool, ...]
+    r_history: Float
+    free_r_history: Float
+    stage_ends: tuple[tuple[str, int], ...]
+    potential: Float | None
+    curves: Mapping[str, RadialCurve]
+    metrics: Mapping[str, Any]
+    recipe: str
+    version: str
+    inputs: tuple[InputFile, ...] = field(default=())
+    complete: bool = True
+
+
+def write_cxi(path: str | Path, result: Reconstruction) -> None:
+    """Write a result atomically.
+
+    Raises
+    ------
+    InputError
+        If the folder is not writable or the disk is full; an older file is then left as it was.
+    """
+    with atomic_hdf5(path) as file:
+        file["cxi_version"] = CXI_VERSION
+        entry = file.create_group("entry_1")
+        entry["program_name"] = "napari-subangstrom-cdi"
+        _write_image(entry.create_group("image_1"), result)
+        if result.potential is not None:
+            potential = entry.create_group("image_2")
+            potential["title"] = "projected potential from the TEM image, sigma_e V in radians"
+            potential.create_dataset("data", data=result.potential, **_PACKED)
+            _write_pixel(potential, result)
+        pattern = entry.create_group("data_1")
+        pattern.create_dataset("data", data=result.pattern, **_PACKED)
+        pattern.create_dataset("regions", data=result.regions, **_PACKED)
+        pattern["regions"].attrs["codes"] = "0 = M (not recorded), 1 = B (background), 2 = G (signal)"
+        if result.calibrated:
+            pattern["reciprocal_pixel_per_angstrom"] = result.grid.q_pixel_per_angstrom
+        _write_members(entry.create_group("members"), result)
+        _write_process(entry.create_group("process_1"), result)
+        _write_inputs(entry.create_group("inputs"), result.inputs)
+
+
+def read_cxi(path: str | Path) -> Reconstruction:
+    """Read what :func:`write_cxi` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or no result of this program.
+    """
+    where = str(path)
+    if not Path(path).is_file():
+        raise InputError("there is no such file", where=where, mend="check the path")
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file["entry_1"])
+    except KeyError as error:
+        raise InputError(
+            f"is no result of this program ({error.args[0]})", where=where, mend="give the .cxi file of a run"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"cannot be read ({error})", where=where, mend="the file is damaged or no HDF5 file") from error
+
+
+def extract_inputs(result: Reconstruction, folder: Path) -> dict[str, Path]:
+    """Write the raw files of a result into a folder; their paths by role."""
+    paths = {}
+    for item in result.inputs:
+        target = folder / f"{item.role}_{Path(item.name).name}"
+        target.write_bytes(item.content)
+        paths[item.role] = target
+    return paths
+
+
+def _write_pixel(group: h5py.Group, result: Reconstruction) -> None:
+    if result.calibrated:
+        pixel_m = result.grid.pixel_angstrom * 1e-10
+        group["x_pixel_size"], group["y_pixel_size"] = pixel_m, pixel_m
+        group["image_size"] = np.array([result.grid.field_of_view_angstrom * 1e-10] * 2)
+
+
+def _write_image(group: h5py.Group, result: Reconstruction) -> None:
+    group["title"] = "complex object O of the exit wave 1 + iO, average of the members kept"
+    group["data_space"], group["data_type"], group["is_fft_shifted"] = "real", "object", False
+    group.create_dataset("data", data=result.object)
+    group.create_dataset("deviation", data=result.deviation, **_PACKED)
+    group.create_dataset("support", data=result.support.astype(np.uint8), **_PACKED)
+    group["complete"] = result.complete
+    _write_pixel(group, result)
+
+
+def _write_members(group: h5py.Group, result: Reconstruction) -> None:
+    group.create_dataset("data", data=result.members)
+    group["origin"] = np.array(result.members_origin)
+    group["kept"] = np.array(result.kept)
+    group["r_factor"], group["free_r_factor"] = result.r_history, result.free_r_history
+
+
+def _write_process(group: h5py.Group, result: Reconstruction) -> None:
+    group["command"] = "napari-subangstrom-cdi reconstruct"
+    group["version"], group["recipe"] = result.version, result.recipe
+    group["metrics"] = json.dumps(dict(result.metrics))
+    group["stages"] = json.dumps(result.stage_ends)
+    for name, curve in result.curves.items():
+        group[f"curves/{name}/q_per_angstrom"] = curve.q_per_angstrom
+        group[f"curves/{name}/value"] = curve.value
+
+
+def _write_inputs(group: h5py.Group, inputs: tuple[InputFile, ...]) -> None:
+    for item in inputs:
+        dataset = group.create_dataset(item.role, data=np.frombuffer(item.content, np.uint8))
+        dataset.attrs["name"], dataset.attrs["sha256"] = item.name, item.sha256
+
+
+def _text(dataset: h5py.Dataset) -> str:
+    value = dataset[()]
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _read(entry: h5py.Group) -> Reconstruction:
+    image, pattern, members, process = (entry[k] for k in ("image_1", "data_1", "members", "process_1"))
+    obj = image["data"][()]
+    calibrated = "x_pixel_size" in image
+    pixel = float(image["x_pixel_size"][()]) * 1e10 if calibrated else 1.0
+    fov = 1 / float(pattern["reciprocal_pixel_per_angstrom"][()]) if calibrated else pixel * obj.shape[0]
+    curves = {
+        name: RadialCurve(group["q_per_angstrom"][()], group["value"][()])
+        for name, group in process.get("curves", {}).items()
+    }
+    return Reconstruction(
+        grid=Grid(obj.shape[0], fov),
+        calibrated=calibrated,
+        object=obj,
+        deviation=image["deviation"][()],
+        support=image["support"][()].astype(bool),
+        regions=pattern["regions"][()],
+        pattern=pattern["data"][()],
+        members=members["data"][()],
+        members_origin=(int(members["origin"][0]), int(members["origin"][1])),
+        kept=tuple(bool(k) for k in members["kept"][()]),
+        r_history=members["r_factor"][()],
+        free_r_history=members["free_r_factor"][()],
+        stage_ends=tuple((str(name), int(end)) for name, end in json.loads(_text(process["stages"]))),
+        potential=entry["image_2/data"][()] if "image_2" in entry else None,
+        curves=curves,
+        metrics=json.loads(_text(process["metrics"])),
+        recipe=_text(process["recipe"]),
+        version=_text(process["version"]),
+        inputs=tuple(_read_input(entry["inputs"], role) for role in entry["inputs"]),
+        complete=bool(image["complete"][()]),
+    )
+
+
+def _read_input(group: h5py.Group, role: str) -> InputFile:
+    dataset = group[role]
+    item = InputFile(role, str(dataset.attrs["name"]), dataset[()].tobytes())
+    if item.sha256 != dataset.attrs["sha256"]:
+        raise ValueError(f"the {role} record in it does not match its digest")
+    return item

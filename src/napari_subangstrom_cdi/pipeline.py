@@ -1,0 +1,295 @@
+"""The whole job, headless: prepare, retrieve, average, judge. The command line and the window call this."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from . import __version__
+from .core import metrics
+from .core.ensemble import Ensemble, combine, iterate_ensemble
+from .core.fourier import transform
+from .core.regions import Region
+from .core.retrieval import Retrieval, Snapshot
+from .errors import InputError, QualityWarning
+from .io.cxi import InputFile, Reconstruction, extract_inputs, read_cxi
+from .plan import Plan, plan_from_toml, read_recipe
+from .preparation import Clock, Prepared, prepare
+
+_EMBED_AT_MOST_BYTES = 512 * 1024**2
+_PRTF_LIMIT = 1 / math.e
+_FRC_LIMIT = 0.5
+
+
+class Listener(Protocol):
+    """What a run tells while it goes on."""
+
+    def step(self, name: str) -> None:
+        """A step of the job begins."""
+
+    def started(self, members: int, iterations: int) -> None:
+        """Phase retrieval begins: so many members of so many iterations."""
+
+    def iteration(self, member: int, snapshot: Snapshot) -> None:
+        """One iteration is done."""
+
+
+class Silent:
+    """A listener that does not listen."""
+
+    def step(self, name: str) -> None:
+        """Nothing."""
+
+    def started(self, members: int, iterations: int) -> None:
+        """Nothing."""
+
+    def iteration(self, member: int, snapshot: Snapshot) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A reconstruction, the seconds of each step and the warnings on the way."""
+
+    reconstruction: Reconstruction
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+
+
+def run(plan: Plan, listener: Listener | None = None, *, workers: int | None = None) -> Outcome:
+    """Do a job from files to a reconstruction in memory.
+
+    A KeyboardInterrupt during phase retrieval ends it; the members finished so far are averaged and
+    the result is marked as not complete.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    listener : Listener, optional
+        Told of steps and iterations.
+    workers : int, optional
+        Threads of the retrieval.
+
+    Raises
+    ------
+    InputError
+        If a file or setting is wrong.
+    KeyboardInterrupt
+        If interrupted before the first member was finished.
+    """
+    listener = listener or Silent()
+    clock = Clock(listener.step)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", QualityWarning)
+        inputs = embedded_inputs(plan)
+        prepared = prepare(plan, clock)
+        runs, complete = _retrieve(plan, prepared, listener, clock, workers)
+        with clock.step("average"):
+            ensemble = combine(prepared.problem, runs, plan.ensemble)
+        with clock.step("metrics"):
+            result = _reconstruction(plan, prepared, ensemble, inputs, complete)
+    said = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, QualityWarning)))
+    return Outcome(result, dict(clock.seconds), said)
+
+
+def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
+    """The reconstruction with the seconds of each step and the warnings among its metrics."""
+    total = {**seconds, "total": sum(seconds.values())}
+    numbers = {**outcome.reconstruction.metrics, "seconds": total, "warnings": list(outcome.warnings)}
+    return replace(outcome.reconstruction, metrics=numbers)
+
+
+def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
+    """The raw files of a plan, to be kept in the result; none if they are too large together."""
+    inputs = plan.inputs
+    paths = {
+        "pattern": inputs.pattern,
+        "background": inputs.background if inputs.background not in ("fit", "none") else None,
+        "image": inputs.image,
+        "support": inputs.support,
+        "mask": inputs.mask,
+    }
+    found = {role: Path(path) for role, path in paths.items() if path is not None and Path(path).is_file()}
+    if sum(path.stat().st_size for path in found.values()) > _EMBED_AT_MOST_BYTES:
+        warnings.warn(
+            "the raw files are too large to be kept in the result; repeating the run will need them",
+            QualityWarning,
+            stacklevel=2,
+        )
+        return ()
+    try:
+        return tuple(InputFile(role, path.name, path.read_bytes()) for role, path in found.items())
+    except OSError as error:
+        raise InputError(error.strerror or str(error), where=str(error.filename), mend="check its permissions") from error
+
+
+def load_plan(source: Path, scratch: Path) -> Plan:
+    """A plan from a TOML recipe, or from a result file, whose raw files are unpacked into ``scratch``.
+
+    Raises
+    ------
+    InputError
+        If the file is neither, or the raw files of a result are neither in it nor at their old place.
+    """
+    if source.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
+        return read_recipe(source)
+    result = read_cxi(source)
+    plan = plan_from_toml(result.recipe, where=str(source))
+    paths = {role: str(path) for role, path in extract_inputs(result, scratch).items()}
+    return replace(plan, inputs=replace(plan.inputs, **paths))  # type: ignore[arg-type]
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for unpacked inputs that goes away with its context."""
+    return tempfile.TemporaryDirectory(prefix="subangstrom-")
+
+
+def _retrieve(
+    plan: Plan, prepared: Prepared, listener: Listener, clock: Clock, workers: int | None
+) -> tuple[list[Retrieval], bool]:
+    finished: list[Retrieval] = []
+
+    def keep(member: int, result: Retrieval) -> None:
+        finished.append(result)
+
+    steps = iterate_ensemble(prepared.problem, prepared.schedule, plan.ensemble, workers=workers, on_member=keep)
+    listener.started(plan.ensemble.members, sum(stage.iterations for stage in prepared.schedule))
+    with clock.step("phase retrieval"):
+        try:
+            for member, snapshot in steps:
+                listener.iteration(member, snapshot)
+        except KeyboardInterrupt:
+            if not finished:
+                raise
+        finally:
+            steps.close()
+    complete = len(finished) == plan.ensemble.members
+    if not complete:
+        warnings.warn(
+            f"stopped after {len(finished)} of {plan.ensemble.members} members; the average is of these",
+            QualityWarning,
+            stacklevel=2,
+        )
+    return finished, complete
+
+
+def _reconstruction(
+    plan: Plan, prepared: Prepared, ensemble: Ensemble, inputs: tuple[InputFile, ...], complete: bool
+) -> Reconstruction:
+    problem = prepared.problem
+    curves = _curves(prepared, ensemble)
+    replay = replace(plan, retrieval=replace(plan.retrieval, schedule=prepared.schedule))
+    reference = ensemble.runs[ensemble.reference]
+    return Reconstruction(
+        grid=problem.grid,
+        calibrated=prepared.calibrated,
+        object=ensemble.mean,
+        deviation=ensemble.deviation,
+        support=problem.support,
+        regions=problem.regions,
+        pattern=prepared.pattern.intensity,
+        members=ensemble.members,
+        members_origin=(ensemble.box[0].start, ensemble.box[1].start),
+        kept=ensemble.kept,
+        r_history=np.array([run.r_history for run in ensemble.runs], np.float32),
+        free_r_history=np.array([run.free_r_history for run in ensemble.runs], np.float32),
+        stage_ends=reference.stage_ends,
+        potential=problem.image,
+        curves=curves,
+        metrics={**_numbers(plan, prepared, ensemble, curves), **prepared.report},
+        recipe=replay.to_toml(),
+        version=__version__,
+        inputs=inputs,
+        complete=complete,
+    )
+
+
+def _curves(prepared: Prepared, ensemble: Ensemble) -> dict[str, metrics.RadialCurve]:
+    problem, kept = prepared.problem, np.array(ensemble.kept)
+    members = ensemble.members[kept]
+    curves = {
+        "prtf": metrics.transfer_function(members, problem.measured, problem.regions, problem.grid, ensemble.box),
+        "power_object": metrics.radial_power(transform(ensemble.mean), problem.grid),
+    }
+    halves = metrics.split_half_correlation(members, problem.grid, ensemble.box)
+    if halves is not None:
+        curves["frc"] = halves
+    if problem.image is not None:
+        inside = np.where(problem.support, problem.image, 0).astype(np.complex64)
+        curves["power_image"] = metrics.radial_power(transform(inside), problem.grid)
+    return curves
+
+
+def _numbers(
+    plan: Plan, prepared: Prepared, ensemble: Ensemble, curves: dict[str, metrics.RadialCurve]
+) -> dict[str, Any]:
+    problem, runs = prepared.problem, ensemble.runs
+    kept = [run for run, keep in zip(runs, ensemble.kept, strict=True) if keep]
+    spectrum = transform(ensemble.mean)
+    resolution = metrics.resolution_angstrom(curves["prtf"], _PRTF_LIMIT)
+    halves = metrics.resolution_angstrom(curves["frc"], _FRC_LIMIT) if "frc" in curves else None
+    unit = "angstrom" if prepared.calibrated else "px"
+    return {
+        "preset": plan.retrieval.preset,
+        "members": len(runs),
+        "members_kept": len(kept),
+        "r_factor": metrics.r_factor(spectrum, problem.measured, problem.regions == Region.G),
+        "member_r_factor": _median([run.r_factor for run in kept]),
+        "constrained_r_factor": _median([run.constrained_r for run in kept]),
+        "free_r": _median([run.free_r for run in kept]),
+        "image_agreement": _median([run.image_agreement for run in kept]),
+        "member_correlation": _median([how.correlation for how in ensemble.alignments]),
+        "imaginary_over_real": metrics.imaginary_over_real(ensemble.mean, problem.support),
+        "resolution_angstrom": resolution if unit == "angstrom" else None,
+        "resolution_px": resolution if unit == "px" else None,
+        "resolution_criterion": "PRTF over G, intensity-weighted, above 1/e",
+        "frc_resolution_angstrom": halves if unit == "angstrom" else None,
+        "frc_criterion": "split-half FRC of the members above 0.5",
+        "complete": len(runs) == plan.ensemble.members,
+    }
+
+
+def _median(values: list[float]) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.median(known)) if known else None
+
+
+def summary(numbers: dict[str, Any]) -> str:
+    """One line for a person."""
+    parts = [f"R {_percent(numbers['r_factor'])}", f"free R {_percent(numbers['free_r'])}"]
+    if numbers.get("image_agreement") is not None:
+        parts.append(f"image agreement {numbers['image_agreement']:.2f}")
+    if numbers.get("resolution_angstrom"):
+        parts.append(f"members reproduce to {numbers['resolution_angstrom']:.2f} Å (PRTF > 1/e)")
+    parts.append(f"{numbers['members_kept']} of {numbers['members']} members averaged")
+    if "seconds" in numbers:
+        parts.append(f"{numbers['seconds']['total']:.0f} s")
+    return ", ".join(parts)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+
+
+def to_json(numbers: dict[str, Any]) -> str:
+    """Metrics as strict JSON: no NaN, no infinity."""
+    return json.dumps(_finite(numbers), indent=1)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
