@@ -8,6 +8,7 @@ transforms are evaluated at the same frequencies, so that nothing is interpolate
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ RECOVERED = 0.7  # complex correlation from which a reflection, or a band, count
 _SPOT_RADIUS = 0.0175
 _SPOT_DISTANCE = 0.03
 _SPOT_BLUR = 0.005
+_CANDIDATES = 12
+_STRONG = 3000
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,12 @@ class Score:
 
 
 def score(
-    found: Array, pixel_angstrom: float, truth: Array, truth_pixel_angstrom: float, *, electrons_per_angstrom2: float = 1e4
+    found: Array,
+    pixel_angstrom: float,
+    truth: Array,
+    truth_pixel_angstrom: float,
+    *,
+    electrons_per_angstrom2: float = 1e4,
 ) -> Score:
     """Score a centred object against a centred truth; the dose decides which reflections can be seen at all."""
     n = 2 * truth.shape[0]  # twice the truth's extent: its power spectrum is then sampled without loss
@@ -85,23 +93,30 @@ def _spectrum(field: Array, pixel: float, axis: Array) -> Array:
 
 
 def _translation(spectrum: Array, wanted: Array, axis: Array) -> tuple[float, float]:
-    """Shift (y, x) in Å that brings one object onto the other: the correlation's peak, then by its gradient."""
+    """Shift (y, x) in Å that brings one object onto the other.
+
+    Peaks at neighbouring lattice vectors differ by less than a peak loses between two pixels, so the highest few are
+    refined before the best is chosen.
+    """
     cross = wanted * spectrum.conj()
     surface = np.abs(np.fft.fftshift(scipy.fft.ifft2(np.fft.ifftshift(cross))))
-    n = axis.size
-    peak = np.array(np.unravel_index(int(surface.argmax()), surface.shape)) - n // 2
-    spacing = 1 / (n * (axis[1] - axis[0]))
-    strong = np.abs(cross) > 1e-3 * np.abs(cross).max()
+    summit = np.where(surface == ndi.maximum_filter(surface, 5, mode="wrap"), surface, 0)
+    highest = np.argsort(summit, axis=None)[-_CANDIDATES:]
+    starts = (np.stack(np.unravel_index(highest, surface.shape), axis=1) - axis.size // 2) / (
+        axis.size * (axis[1] - axis[0])
+    )
+    strong = np.abs(cross) >= np.partition(np.abs(cross), -_STRONG, axis=None)[-_STRONG]
     y, x = np.nonzero(strong)
-    weight, qy, qx = cross[strong] / np.abs(cross[strong]).sum(), axis[y], axis[x]
+    weight, qy, qx = cross[strong] / max(float(np.abs(cross[strong]).sum()), 1e-30), axis[y], axis[x]
 
     def misfit(shift: Array) -> tuple[float, Array]:
         terms = weight * np.exp(2j * np.pi * (qy * shift[0] + qx * shift[1]))
         total = terms.sum()
-        slope = [2 * (np.conj(total) * (2j * np.pi * axis_q * terms).sum()).real for axis_q in (qy, qx)]
+        slope = [2 * (np.conj(total) * (2j * np.pi * along * terms).sum()).real for along in (qy, qx)]
         return -float(abs(total) ** 2), -np.array(slope)
 
-    best = scipy.optimize.minimize(misfit, peak * spacing, jac=True, method="BFGS").x
+    fits = [scipy.optimize.minimize(misfit, start, jac=True, method="BFGS") for start in starts]
+    best = min(fits, key=lambda fit: float(fit.fun)).x
     return float(best[0]), float(best[1])
 
 
@@ -127,7 +142,7 @@ def _bands(spectrum: Array, wanted: Array, q: Array, step: float, dose: float) -
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.hypot(dy, dx) <= reach
     bands = []
-    for low, high in zip(BAND_EDGES_PER_ANGSTROM[:-1], BAND_EDGES_PER_ANGSTROM[1:], strict=True):
+    for low, high in pairwise(BAND_EDGES_PER_ANGSTROM):
         y, x = np.nonzero(summit & (q >= low) & (q < high))
         rows, columns = ((c[:, None] + d[disc]) % q.shape[0] for c, d in ((y, dy), (x, dx)))
         a, b = spectrum[rows, columns], wanted[rows, columns]

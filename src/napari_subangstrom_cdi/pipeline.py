@@ -14,10 +14,10 @@ import numpy as np
 
 from . import __version__
 from .core import metrics
-from .core.ensemble import Ensemble, combine, iterate_ensemble
-from .core.fourier import transform
+from .core.ensemble import Ensemble, combine, iterate_ensemble, moved_mask
+from .core.fourier import shift, transform
 from .core.regions import Region
-from .core.retrieval import Retrieval, Snapshot
+from .core.retrieval import Problem, Retrieval, Snapshot
 from .errors import InputError, QualityWarning
 from .io.cxi import InputFile, Reconstruction, extract_inputs, read_cxi
 from .plan import Plan, plan_from_toml, read_recipe
@@ -184,8 +184,8 @@ def _retrieve(
 def _reconstruction(
     plan: Plan, prepared: Prepared, ensemble: Ensemble, inputs: tuple[InputFile, ...], complete: bool
 ) -> Reconstruction:
-    problem = prepared.problem
-    curves = _curves(prepared, ensemble)
+    problem = moved(prepared.problem, ensemble.origin_shift_px)
+    curves = _curves(problem, ensemble)
     replay = replace(plan, retrieval=replace(plan.retrieval, schedule=prepared.schedule))
     reference = ensemble.runs[ensemble.reference]
     return Reconstruction(
@@ -204,7 +204,7 @@ def _reconstruction(
         stage_ends=reference.stage_ends,
         potential=problem.image,
         curves=curves,
-        metrics={**_numbers(plan, prepared, ensemble, curves), **prepared.report},
+        metrics=_finite({**_numbers(plan, problem, prepared.calibrated, ensemble, curves), **prepared.report}),
         recipe=replay.to_toml(),
         version=__version__,
         inputs=inputs,
@@ -212,8 +212,14 @@ def _reconstruction(
     )
 
 
-def _curves(prepared: Prepared, ensemble: Ensemble) -> dict[str, metrics.RadialCurve]:
-    problem, kept = prepared.problem, np.array(ensemble.kept)
+def moved(problem: Problem, shift_px: tuple[float, float]) -> Problem:
+    """The problem with its real-space arrays moved; the support by whole pixels."""
+    image = None if problem.image is None else shift(problem.image, shift_px)
+    return replace(problem, support=moved_mask(problem.support, shift_px), image=image)
+
+
+def _curves(problem: Problem, ensemble: Ensemble) -> dict[str, metrics.RadialCurve]:
+    kept = np.array(ensemble.kept)
     members = ensemble.members[kept]
     curves = {
         "prtf": metrics.transfer_function(members, problem.measured, problem.regions, problem.grid, ensemble.box),
@@ -229,14 +235,14 @@ def _curves(prepared: Prepared, ensemble: Ensemble) -> dict[str, metrics.RadialC
 
 
 def _numbers(
-    plan: Plan, prepared: Prepared, ensemble: Ensemble, curves: dict[str, metrics.RadialCurve]
+    plan: Plan, problem: Problem, calibrated: bool, ensemble: Ensemble, curves: dict[str, metrics.RadialCurve]
 ) -> dict[str, Any]:
-    problem, runs = prepared.problem, ensemble.runs
+    runs = ensemble.runs
     kept = [run for run, keep in zip(runs, ensemble.kept, strict=True) if keep]
     spectrum = transform(ensemble.mean)
     resolution = metrics.resolution_angstrom(curves["prtf"], _PRTF_LIMIT)
     halves = metrics.resolution_angstrom(curves["frc"], _FRC_LIMIT) if "frc" in curves else None
-    unit = "angstrom" if prepared.calibrated else "px"
+    unit = "angstrom" if calibrated else "px"
     return {
         "preset": plan.retrieval.preset,
         "members": len(runs),
@@ -254,6 +260,7 @@ def _numbers(
         "frc_resolution_angstrom": halves if unit == "angstrom" else None,
         "frc_criterion": "split-half FRC of the members above 0.5",
         "complete": len(runs) == plan.ensemble.members,
+        "origin_shift_px": list(ensemble.origin_shift_px),
     }
 
 
@@ -281,7 +288,7 @@ def _percent(value: float | None) -> str:
 
 def to_json(numbers: dict[str, Any]) -> str:
     """Metrics as strict JSON: no NaN, no infinity."""
-    return json.dumps(_finite(numbers), indent=1)
+    return json.dumps(_finite(numbers), indent=1, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

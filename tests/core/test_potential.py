@@ -160,6 +160,12 @@ def test_window_keeps_the_particle_whole():
     assert window[0, 0] == 0
 
 
+def test_particle_cut_by_the_border_is_noticed():
+    image = np.roll(wave_image(lattice_phase(), SCHERZER), 160, axis=1)[:, :240]
+    with pytest.warns(QualityWarning, match="border"):
+        normalise_to_vacuum(np.random.default_rng(0).poisson(500 * image))
+
+
 def noise_image(n=256, seed=0):
     return np.random.default_rng(seed).poisson(200, (n, n)).astype(float)
 

@@ -5,36 +5,32 @@ pass of the transform runs over the box's rows only, and the last one writes onl
 them, a block of columns is transformed, clipped to its amplitude band and transformed back while it
 is in the cache. The box sits in the array's corner: a translation changes phases only, and an
 amplitude band does not see them.
+
+A real estimate needs half of the plane. The pattern is not centrosymmetric, so the band at q and
+the band at -q differ; but F(-q) = F(q)*, so the real part of the projection has the spectrum
+F(q) (t(q) + t(-q)) / 2, where t is the factor by which a band changes an amplitude.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from .fourier import to_fft_order
-from .regions import AmplitudeBand, Region
+from ._crew import Crew, default_workers
+from ._plane import BLOCK_ELEMENTS, Block, Maps, Plane, Workspace
+from .regions import AmplitudeBand
+
+__all__ = ["FourierKernel", "default_workers"]
 
 Complex = NDArray[np.complex64]
 Float = NDArray[np.float32]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_BLOCK = 64
-_TINY = np.float32(1e-30)
-
-
-def default_workers() -> int:
-    """Threads for the transforms: the processors this process may use, at most eight."""
-    import os
-
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, available))
+Bool = NDArray[np.bool_]
+Estimate = TypeVar("Estimate", bound=Complex | Float)
 
 
 class FourierKernel:
@@ -50,15 +46,16 @@ class FourierKernel:
         Codes of :class:`.Region`, centred.
     held_out : ndarray of bool, shape (n, n)
         Pixels of G that are left free and judged by the free R-factor.
-    q_px : ndarray of float32, shape (n, n)
-        |q| of each pixel in the unit of the q limits, centred.
+    q_per_angstrom : ndarray of float32, shape (n, n)
+        |q| of each pixel, centred.
     workers : int
         Threads.
 
     Notes
     -----
     Blocks are the same whatever the number of threads, and sums are taken in block order, so the
-    result does not depend on ``workers``.
+    result does not depend on ``workers``. An estimate of dtype float32 is real: its projection is
+    the real part of that of the same complex array, for half of the work.
     """
 
     def __init__(
@@ -66,139 +63,180 @@ class FourierKernel:
         band: AmplitudeBand,
         measured: Float,
         regions: NDArray[np.uint8],
-        held_out: NDArray[np.bool_],
+        held_out: Bool,
         q_per_angstrom: Float,
         *,
         workers: int,
     ) -> None:
         self.n = measured.shape[0]
-        self.step = min(_BLOCK, self.n)
-        good = (regions == Region.G) & ~held_out
-        lower = np.where(held_out, np.float32(0), band.lower)
-        upper = np.where(held_out, np.float32(np.inf), band.upper)
-        self._demanded = self._blocks(lower)
-        self._upper = self._blocks(upper)
-        self._lower = [block.copy() for block in self._demanded]
-        self._q = self._blocks(q_per_angstrom)
+        self._maps = Maps.from_centred(band, measured, regions, held_out, q_per_angstrom)
         self._q_limit = np.inf
-        amplitude, kept, free = (self._blocks(a) for a in (measured, good, held_out))
-        self._good = [
-            (np.flatnonzero(k), a.ravel()[np.flatnonzero(k)]) for k, a in zip(kept, amplitude, strict=True)
-        ]
-        self._free = [
-            (np.flatnonzero(k), a.ravel()[np.flatnonzero(k)]) for k, a in zip(free, amplitude, strict=True)
-        ]
-        self._good_total = sum(float(a.sum(dtype=np.float64)) for _, a in self._good)
-        self._free_total = sum(float(a.sum(dtype=np.float64)) for _, a in self._free)
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="retrieval") if workers > 1 else None
-        self._workers = workers
+        self._rows = np.empty((0, 0), np.complex64)
+        self._crew = Crew(workers, partial(Workspace, 2 * max(BLOCK_ELEMENTS, self.n)))
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
-            self._pool = None
+        self._crew.close()
 
     def limit_q(self, q_limit: float) -> None:
         """Demand amplitudes only up to this |q|; beyond, the measured ones are upper limits."""
-        if q_limit == self._q_limit:
-            return
         self._q_limit = q_limit
 
-        def set_block(k: int) -> None:
-            np.multiply(self._demanded[k], self._q[k] <= q_limit, out=self._lower[k])
-
-        self._map(set_block, range(len(self._lower)))
-
-    def project(self, estimate: Complex) -> tuple[Complex, float, float]:
+    def project(self, estimate: Estimate) -> tuple[Estimate, float, float]:
         """Project a box onto the band.
 
         Parameters
         ----------
-        estimate : ndarray of complex64, shape (height, width)
+        estimate : ndarray of complex64 or float32, shape (height, width)
             The box; not changed.
 
         Returns
         -------
-        projected : ndarray of complex64, shape (height, width)
-            The projection, cropped to the box.
+        projected : ndarray, shape (height, width)
+            The projection, cropped to the box; of a real estimate its real part.
         r_factor, free_r : float
             Σ||F| − √I| / Σ√I of ``estimate`` over G and over the held-out pixels (NaN if none).
         """
-        rows = self._forward_rows(estimate)
-        back = np.empty_like(rows)
+        plane = self._plane(estimate)
+        rows = self._transform_rows(estimate)
 
-        def column_block(k: int) -> tuple[float, float]:
-            columns = slice(k * self.step, (k + 1) * self.step)
-            spectrum, amplitude = self._column_spectrum(rows[:, columns])
-            sums = self._misfit(k, amplitude)
-            wanted = np.minimum(amplitude, self._upper[k])
-            np.maximum(wanted, self._lower[k], out=wanted)
-            np.maximum(amplitude, _TINY, out=amplitude)
-            wanted /= amplitude
-            spectrum *= wanted
-            field = scipy.fft.ifft(spectrum, axis=0, overwrite_x=True)
-            back[:, columns] = field[: rows.shape[0]]
-            return sums
+        def column_block(k: int, work: Workspace) -> tuple[float, float]:
+            block = plane.blocks[k]
+            np.abs(_column_spectrum(rows, block, work), out=work.amplitude)
+            misfit = block.misfit(work.amplitude)
+            block.limit_q(self._q_limit)
+            block.clip(work.spectrum, work.amplitude, work)
+            _columns_back(rows, block, work)
+            return misfit
 
-        r_factor, free_r = self._r_factors(self._map(column_block, range(len(self._upper))))
-        projected = np.empty(estimate.shape, np.complex64)
+        r_factor, free_r = plane.r_factors(self._crew.run(column_block, len(plane.blocks)))
+        return self._rows_back(rows, np.empty_like(estimate)), r_factor, free_r
 
-        def row_block(part: slice) -> None:
-            projected[part] = scipy.fft.ifft(back[part], axis=1, overwrite_x=True)[:, : estimate.shape[1]]
+    def zero_spectrum(self) -> list[Complex]:
+        """Spectrum of an empty array, in blocks: where :meth:`feed_back` begins."""
+        return [np.zeros(block.q.shape, np.complex64) for block in self._whole.blocks]
 
-        self._map(row_block, self._row_parts(estimate.shape[0]))
-        return projected, r_factor, free_r
+    def feed_back(self, spectrum: list[Complex], change: Complex, keep: float, gain: float) -> Complex:
+        """Project an array that reaches beyond the box, and mix it with its projection.
 
-    def r_factors(self, estimate: Complex) -> tuple[float, float]:
+        Only its spectrum is kept. Outside the box a rule with feedback mixes two arrays whose
+        spectra are at hand; what it does otherwise lies on the box. So both transforms are
+        those of the box, and the whole array is never formed.
+
+        Parameters
+        ----------
+        spectrum : list of ndarray
+            Spectrum X of the array, from :meth:`zero_spectrum`; becomes ``keep`` (X + C) +
+            ``gain`` P(X + C), with C the spectrum of ``change`` and P the projection.
+        change : ndarray of complex64, shape (height, width)
+            What is to be added to the array first, on the box.
+        keep, gain : float
+            Weights.
+
+        Returns
+        -------
+        ndarray of complex64, shape (height, width)
+            The projection on the box, unweighted.
+        """
+        rows = self._transform_rows(change)
+
+        def column_block(k: int, work: Workspace) -> None:
+            block, x = self._whole.blocks[k], spectrum[k]
+            x += _column_spectrum(rows, block, work)
+            np.copyto(work.spectrum, x)
+            np.abs(x, out=work.amplitude)
+            block.limit_q(self._q_limit)
+            block.clip(work.spectrum, work.amplitude, work)
+            _mix(x, work.spectrum, keep, gain, work)
+            _columns_back(rows, block, work)
+
+        self._crew.run(column_block, len(self._whole.blocks))
+        return self._rows_back(rows, np.empty_like(change))
+
+    def r_factors(self, estimate: Complex | Float) -> tuple[float, float]:
         """R-factor and free R of a box, without projecting it."""
-        rows = self._forward_rows(estimate)
+        plane = self._plane(estimate)
+        rows = self._transform_rows(estimate)
 
-        def column_block(k: int) -> tuple[float, float]:
-            return self._misfit(k, self._column_spectrum(rows[:, k * self.step : (k + 1) * self.step])[1])
+        def column_block(k: int, work: Workspace) -> tuple[float, float]:
+            block = plane.blocks[k]
+            return block.misfit(np.abs(_column_spectrum(rows, block, work), out=work.amplitude))
 
-        return self._r_factors(self._map(column_block, range(len(self._upper))))
+        return plane.r_factors(self._crew.run(column_block, len(plane.blocks)))
 
-    def _blocks(self, centred: NDArray[np.generic]) -> list[NDArray[np.generic]]:  # type: ignore[type-arg]
-        ordered = to_fft_order(centred)
-        return [np.ascontiguousarray(ordered[:, k : k + self.step]) for k in range(0, self.n, self.step)]
+    @cached_property
+    def _whole(self) -> Plane:
+        return Plane.whole(self._maps)
 
-    def _map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        if self._pool is None:
-            return [function(item) for item in items]
-        return list(self._pool.map(function, items))
+    @cached_property
+    def _half(self) -> Plane:
+        return Plane.half(self._maps)
 
-    def _row_parts(self, height: int) -> list[slice]:
-        size = -(-height // max(1, self._workers))
-        return [slice(start, min(height, start + size)) for start in range(0, height, size)]
+    def _plane(self, estimate: Complex | Float) -> Plane:
+        return self._half if _is_real(estimate) else self._whole
 
-    def _forward_rows(self, estimate: Complex) -> Complex:
-        rows = np.empty((estimate.shape[0], self.n), np.complex64)
+    def _transform_rows(self, estimate: Complex | Float) -> Complex:
+        """First pass, with the plane's scale."""
+        height, width = estimate.shape
+        if len(self._rows) < height:
+            # eight columns more: at a power of two, the elements of a column share few cache lines
+            self._rows = np.empty((height, self.n + 8), np.complex64)
+        plane = self._plane(estimate)
+        rows = self._rows[:height, : plane.columns]
 
-        def part(block: slice) -> None:
-            padded = np.zeros((block.stop - block.start, self.n), np.complex64)
-            padded[:, : estimate.shape[1]] = estimate[block]
-            rows[block] = scipy.fft.fft(padded, axis=1, overwrite_x=True)
+        def real(part: slice) -> None:
+            rows[part] = scipy.fft.rfft(estimate[part] * plane.scale, n=self.n, axis=1)
 
-        self._map(part, self._row_parts(estimate.shape[0]))
+        def whole(part: slice) -> None:
+            np.multiply(estimate[part], plane.scale, out=rows[part, :width])
+            rows[part, width:] = 0
+            scipy.fft.fft(rows[part], axis=1, overwrite_x=True)
+
+        self._in_row_blocks(real if _is_real(estimate) else whole, height)
         return rows
 
-    def _column_spectrum(self, rows: Complex) -> tuple[Complex, Float]:
-        padded = np.zeros((self.n, rows.shape[1]), np.complex64)
-        padded[: rows.shape[0]] = rows
-        spectrum = scipy.fft.fft(padded, axis=0, overwrite_x=True)
-        return spectrum, np.abs(spectrum)
+    def _rows_back(self, rows: Complex, out: Estimate) -> Estimate:
+        """Last pass, cropped to ``out``; ``rows`` are spent."""
 
-    def _misfit(self, k: int, amplitude: Float) -> tuple[float, float]:
-        flat = amplitude.ravel()
-        return tuple(  # type: ignore[return-value]
-            float(np.abs(flat[index] - measured).sum(dtype=np.float64))
-            for index, measured in (self._good[k], self._free[k])
-        )
+        def real(part: slice) -> None:
+            out[part] = scipy.fft.irfft(rows[part], n=self.n, axis=1, norm="forward")[:, : out.shape[1]]
 
-    def _r_factors(self, sums: list[tuple[float, float]]) -> tuple[float, float]:
-        good, free = (sum(column) for column in zip(*sums, strict=True))
-        return (
-            good / self._good_total if self._good_total else float("nan"),
-            free / self._free_total if self._free_total else float("nan"),
-        )
+        def whole(part: slice) -> None:
+            field = scipy.fft.ifft(rows[part], axis=1, norm="forward", overwrite_x=True)
+            out[part] = field[:, : out.shape[1]]
+
+        self._in_row_blocks(real if _is_real(out) else whole, len(rows))
+        return out
+
+    def _in_row_blocks(self, task: Callable[[slice], None], height: int) -> None:
+        count = 2 * -(-height * self.n // (2 * BLOCK_ELEMENTS))
+        edges = [height * k // count for k in range(count + 1)]
+        self._crew.run(lambda k, _: task(slice(edges[k], edges[k + 1])), count)
+
+
+def _is_real(estimate: Complex | Float) -> bool:
+    return estimate.dtype == np.float32
+
+
+def _column_spectrum(rows: Complex, block: Block, work: Workspace) -> Complex:
+    """Second pass of a block of columns, in the thread's buffer."""
+    work.lay_out(block.q.shape)
+    work.spectrum[: len(rows)] = rows[:, block.columns]
+    work.spectrum[len(rows) :] = 0
+    work.spectrum = scipy.fft.fft(work.spectrum, axis=0, overwrite_x=True)
+    return work.spectrum
+
+
+def _columns_back(rows: Complex, block: Block, work: Workspace) -> None:
+    """Third pass, from the thread's buffer to the rows."""
+    field = scipy.fft.ifft(work.spectrum, axis=0, norm="forward", overwrite_x=True)
+    rows[:, block.columns] = field[: len(rows)]
+
+
+def _mix(x: Complex, projected: Complex, keep: float, gain: float, work: Workspace) -> None:
+    """Replace ``x`` by ``keep x + gain projected``, by real numbers: complex ones take twice as long."""
+    kept = x.view(np.float32)
+    added = np.multiply(projected.view(np.float32), np.float32(gain), out=work.pair)
+    if keep != 1:
+        kept *= np.float32(keep)
+    kept += added

@@ -19,7 +19,13 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import interpolate, ndimage, special
 
-from napari_subangstrom_cdi.core.centring import rough_beam_centre, spot_contrast, spotless_blocks
+from napari_subangstrom_cdi.core.centring import (
+    find_beam_centre,
+    find_spots,
+    rough_beam_centre,
+    spot_contrast,
+    spotless_blocks,
+)
 from napari_subangstrom_cdi.core.detector import Bool, Float, Record, block_all, block_sum, fill_invalid, grow
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
@@ -27,7 +33,13 @@ Float64 = NDArray[np.float64]
 
 _SMOOTH_PX = 1.5
 _LARGEST_CONTRAST = 8.0
-_FEATURE_CONTRAST, _FEATURE_PX, _LEAST_CORRELATION = 5.0, 3, 0.2
+_FEATURE_CONTRAST, _LEAST_CORRELATION = 5.0, 0.2
+_FEWEST_FILM_SPOTS, _FILM_SPOT_PX = 4, 6
+_HALO_ERROR_PX = 0.2
+_NO_FILM_SPOTS = (
+    "the background record shows no spots of the film: the middle of its halo gives the shift to some "
+    "tenths of a pixel, and its rotation is taken as 0"
+)
 _BLOCK_PX = 8
 _N_ANNULI = 30
 _CLEAN_FRACTION = 0.5
@@ -54,7 +66,7 @@ class BackgroundFit:
     scale : float
         Factor by which the background record is multiplied.
     shift_error_px, rotation_error_deg, scale_error : float
-        Standard errors.
+        Standard errors; of the rotation NaN if it could not be measured.
     correlation_before, correlation_after : float
         Correlation of the features that both records can share, before and after alignment.
     residual_sigmas : float
@@ -101,16 +113,16 @@ def register_background(
     """Find shift, rotation and exposure of the background record against the particle record.
 
     The rotation is first found by correlating both records' spots along the angle, the shift by
-    correlating them in the plane; both are then refined by robust least squares on the pixels where
-    the background has a significant gradient (film spots, halo). The exposure follows from the
-    pixels between the particle's spots, see :func:`background_scale`.
+    correlating them in the plane; both are then refined by robust least squares on the flanks of the
+    film's spots. Without such spots the middle of the background's halo gives the shift. The exposure
+    follows from the pixels between the particle's spots, see :func:`background_scale`.
 
     Parameters
     ----------
     particle, background : Record
         Records of one shape, in electrons, calibrated with one common offset.
     beam_centre_px : tuple of float, optional
-        Beam in the particle record, (y, x); None: the middle of its halo.
+        Beam in the particle record, (y, x); None: from its ±g spots.
     max_shift_px, max_rotation_deg : float
         Bounds of the search.
 
@@ -122,27 +134,26 @@ def register_background(
     Warns
     -----
     QualityWarning
-        If the records have little in common, or the search ends at its bounds.
+        If the film shows no spots, the records have little in common, or the search ends at its bounds.
     """
     _check_pair(particle, background)
-    centre = beam_centre_px or rough_beam_centre(particle)
-    contrast_p, contrast_b = (_clipped_contrast(record) for record in (particle, background))
-    start = _coarse_pose(contrast_p, contrast_b, centre, rough_beam_centre(background), max_shift_px, max_rotation_deg)
-    factor = _rough_scale(particle, background)
-    pose, errors = _refine_pose(particle, background, centre, start, factor)
+    centre = beam_centre_px or find_beam_centre(particle).centre_px
+    contrast_p, contrast_b = (spot_contrast(record) for record in (particle, background))
+    beam_b = rough_beam_centre(background)
+    film, brightest = _film_spots(contrast_b, background, beam_b)
+    contrast_p = np.where(grow(contrast_p > 2 * brightest, 2 * _FILM_SPOT_PX), 0, contrast_p)
+    contrast_p, contrast_b = (np.clip(contrast, 0, _LARGEST_CONTRAST) for contrast in (contrast_p, contrast_b))
+    start = _Pose(beam_b[0] - centre[0], beam_b[1] - centre[1], 0.0)
+    if film.any():
+        start = _coarse_pose(contrast_p, contrast_b, centre, start, max_shift_px, max_rotation_deg)
+        pose, errors = _refine_pose(particle, background, film, centre, start, _rough_scale(particle, background))
+    else:
+        pose, errors = start, (_HALO_ERROR_PX, math.nan)
+        warnings.warn(_NO_FILM_SPOTS, QualityWarning, stacklevel=2)
     _warn_at_bounds(pose, max_shift_px, max_rotation_deg)
     moved = _moved(background, centre, pose)
-    factor, factor_error, residual = background_scale(particle, moved, centre, start=factor)
-    aligned = _warp(contrast_b, centre, pose, order=1)
-    place = grow(aligned > _FEATURE_CONTRAST, 2 * _FEATURE_PX) & moved.valid & particle.valid
-    before, after = (_correlation(contrast_p, contrast, place) for contrast in (contrast_b, aligned))
-    if after < _LEAST_CORRELATION:
-        warnings.warn(
-            f"particle and background record correlate by only {after:.2f} after alignment; check that they "
-            "belong together",
-            QualityWarning,
-            stacklevel=2,
-        )
+    factor, factor_error, residual = background_scale(particle, moved, centre)
+    before, after = _correlations(contrast_p, contrast_b, particle.valid & moved.valid, centre, pose)
     return BackgroundFit(
         (float(centre[0]), float(centre[1])),
         (pose.dy, pose.dx),
@@ -234,15 +245,37 @@ def _moved(record: Record, centre: tuple[float, float], pose: _Pose) -> Record:
     return Record(_warp(filled, centre, pose, order=3), variance, valid)
 
 
-def _clipped_contrast(record: Record) -> Float:
-    return np.clip(spot_contrast(record), 0, _LARGEST_CONTRAST).astype(np.float32)
+def _film_spots(contrast: Float, background: Record, beam: tuple[float, float]) -> tuple[Bool, float]:
+    """Pixels about the spots of the film (none if there are too few), and the highest contrast of these."""
+    spots, heights = find_spots(contrast, background, np.asarray(beam))
+    mask = np.zeros(background.shape, dtype=np.bool_)
+    if len(spots) >= _FEWEST_FILM_SPOTS:
+        mask[tuple(spots.astype(np.intp).T)] = True
+        return grow(mask, _FILM_SPOT_PX), float(heights[0])
+    return mask, math.inf
 
 
-def _correlation(contrast_p: Float, contrast_b: Float, place: Bool) -> float:
-    """Correlation of both contrasts where the aligned background record has features."""
-    if not place.any():
+def _correlations(
+    contrast_p: Float, contrast_b: Float, valid: Bool, centre: tuple[float, float], pose: _Pose
+) -> tuple[float, float]:
+    """Correlation where the background record has features, without and with alignment."""
+    aligned = _warp(contrast_b, centre, pose, order=1)
+    place = grow(aligned > _FEATURE_CONTRAST, _FILM_SPOT_PX) & valid
+    before, after = (_correlation(contrast_p[place], contrast[place]) for contrast in (contrast_b, aligned))
+    if after < _LEAST_CORRELATION and place.any():
+        warnings.warn(
+            f"particle and background record correlate by only {after:.2f} after alignment; check that they "
+            "belong together",
+            QualityWarning,
+            stacklevel=3,
+        )
+    return before, after
+
+
+def _correlation(a: Float, b: Float) -> float:
+    if a.size == 0:
         return 0.0
-    a, b = contrast_p[place] - contrast_p[place].mean(), contrast_b[place] - contrast_b[place].mean()
+    a, b = a - a.mean(), b - b.mean()
     norm = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / norm if norm else 0.0
 
@@ -250,19 +283,21 @@ def _correlation(contrast_p: Float, contrast_b: Float, place: Bool) -> float:
 def _coarse_pose(
     contrast_p: Float,
     contrast_b: Float,
-    centre_p: tuple[float, float],
-    centre_b: tuple[float, float],
+    centre: tuple[float, float],
+    halo: _Pose,
     max_shift_px: float,
     max_rotation_deg: float,
 ) -> _Pose:
-    limit = max_shift_px
-    dy, dx = (float(np.clip(b - p, -limit, limit)) for p, b in zip(centre_p, centre_b, strict=True))
-    angle = _angle_by_correlation(
-        contrast_p, contrast_b, centre_p, (centre_p[0] + dy, centre_p[1] + dx), max_rotation_deg
-    )
-    turned = _warp(contrast_b, centre_p, _Pose(dy, dx, angle), order=1)
-    step = _shift_by_correlation(contrast_p, turned, max_shift_px)
-    return _Pose(dy + step[0], dx + step[1], angle)
+    """Rotation from the spots along the angle, then the shift from the spots in the plane."""
+    dy, dx = (float(np.clip(step, -max_shift_px, max_shift_px)) for step in (halo.dy, halo.dx))
+    beam_b = (centre[0] + dy, centre[1] + dx)
+    best, highest = _Pose(dy, dx, 0.0), -math.inf
+    for angle in (_angle_by_correlation(contrast_p, contrast_b, centre, beam_b, max_rotation_deg), 0.0):
+        turned = _warp(contrast_b, centre, _Pose(dy, dx, angle), order=1)
+        step, height = _shift_by_correlation(contrast_p, turned, max_shift_px)
+        if height > highest:
+            best, highest = _Pose(dy + step[0], dx + step[1], angle), height
+    return best
 
 
 def _angle_by_correlation(
@@ -276,9 +311,6 @@ def _angle_by_correlation(
     steps = np.arange(-n_angles // 2, n_angles // 2)
     allowed = steps[np.abs(steps) <= limit_deg / 360 * n_angles]
     best = int(allowed[np.argmax(correlation[allowed])])
-    noise = 1.4826 * float(np.median(np.abs(correlation - np.median(correlation))))
-    if correlation[best] < np.median(correlation) + 6 * noise:
-        return 0.0
     return (best + _vertex(correlation, best)) * 2 * math.pi / n_angles
 
 
@@ -298,18 +330,14 @@ def _polar(image: Float, centre: tuple[float, float], n_angles: int) -> Float:
     return np.asarray(sampled * np.sqrt(radius / radius[-1])[:, None], dtype=np.float32)
 
 
-def _shift_by_correlation(contrast_p: Float, contrast_b: Float, limit_px: float) -> tuple[float, float]:
-    """Step by which ``contrast_b`` must be read further to match; (0, 0) if nothing stands out."""
+def _shift_by_correlation(contrast_p: Float, contrast_b: Float, limit_px: float) -> tuple[tuple[float, float], float]:
+    """Step by which ``contrast_b`` must be read further to match, and the correlation there."""
     spectra = [scipy.fft.rfft2(image - image.mean()) for image in (contrast_p, contrast_b)]
     correlation = scipy.fft.irfft2(np.conj(spectra[0]) * spectra[1], s=contrast_p.shape)
     reach = int(limit_px)
     window = np.roll(correlation, (reach, reach), axis=(0, 1))[: 2 * reach + 1, : 2 * reach + 1]
     row, column = np.unravel_index(int(np.argmax(window)), window.shape)
-    median = float(np.median(window))
-    noise = 1.4826 * float(np.median(np.abs(window - median)))
-    if window[row, column] < median + 6 * noise:
-        return (0.0, 0.0)
-    return (float(row - reach), float(column - reach))
+    return (float(row - reach), float(column - reach)), float(window[row, column])
 
 
 def _rough_scale(particle: Record, background: Record) -> float:
@@ -324,13 +352,13 @@ def _rough_scale(particle: Record, background: Record) -> float:
 
 
 def _refine_pose(
-    particle: Record, background: Record, centre: tuple[float, float], start: _Pose, factor: float
+    particle: Record, background: Record, film: Bool, centre: tuple[float, float], start: _Pose, factor: float
 ) -> tuple[_Pose, tuple[float, float]]:
-    """Robust Gauss-Newton fit on the pixels where the smoothed background is steep."""
+    """Robust Gauss-Newton fit on the flanks of the film's spots."""
     smooth_p, noise_p = _smoothed(particle)
     smooth_b, noise_b = _smoothed(background)
     noise = noise_p + factor**2 * noise_b
-    y, x = _steep_pixels(particle, background, smooth_b, noise_b, centre, start)
+    y, x = _steep_pixels(particle, film & background.valid, smooth_b, noise_b, centre, start)
     if len(y) < 100:
         raise InputError(
             "the background record has no feature to align it by", mend="choose another background, or go without"
@@ -367,19 +395,13 @@ def _smoothed(record: Record) -> tuple[Float, Float]:
 
 
 def _steep_pixels(
-    particle: Record,
-    background: Record,
-    smooth_b: Float,
-    noise_b: Float,
-    centre: tuple[float, float],
-    start: _Pose,
+    particle: Record, film: Bool, smooth_b: Float, noise_b: Float, centre: tuple[float, float], start: _Pose
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pixels of the particle record that meet a significant gradient of the background record."""
+    """Pixels of the particle record that meet a significant gradient of the film's spots."""
     slope = np.hypot(ndimage.sobel(smooth_b, 0), ndimage.sobel(smooth_b, 1)) / 8
-    noise = np.sqrt(noise_b / (2 * _SMOOTH_PX**2))
-    steep = (slope > 4 * noise).astype(np.float32)
+    steep = film & (slope > 4 * np.sqrt(noise_b / (2 * _SMOOTH_PX**2)))
+    met = _warp(steep.astype(np.float32), centre, start, order=1, fill="constant") > 0.5
     margin = math.ceil(3 * _SMOOTH_PX) + 1
-    met = _warp(np.where(grow(~background.valid, margin), 0, steep), centre, start, order=1, fill="constant") > 0.5
     met &= ~grow(~particle.valid, margin)
     met[:margin] = met[-margin:] = False
     met[:, :margin] = met[:, -margin:] = False
@@ -413,8 +435,8 @@ def _one_sided_weight(residual: Float64) -> Float64:
 def _warn_at_bounds(pose: _Pose, max_shift_px: float, max_rotation_deg: float) -> None:
     if math.hypot(pose.dy, pose.dx) > max_shift_px or abs(math.degrees(pose.angle)) > max_rotation_deg:
         warnings.warn(
-            f"the background record lies {pose.dy:.1f}, {pose.dx:.1f} px and {math.degrees(pose.angle):.2f}° off, at the "
-            "bounds of the search",
+            f"the background record lies {pose.dy:.1f}, {pose.dx:.1f} px and "
+            f"{math.degrees(pose.angle):.2f}° off, at the bounds of the search",
             QualityWarning,
             stacklevel=3,
         )
@@ -580,7 +602,7 @@ def _ellipse(record: Record, centre: tuple[float, float]) -> tuple[float, float]
     used = known & (np.hypot(y, x) > 3) & (np.hypot(y, x) < 0.5 * min(shape))
     values, double_angle = level[used], 2 * np.arctan2(y, x)[used]
     form, covariance = np.zeros(2), np.eye(2)
-    for _ in range(8):
+    for _ in range(20):
         rho = _elliptic_radius(shape, middle, (form[0], form[1]))[used].astype(np.float64)
         at, height = _ring_quantiles(rho, values)
         rest = values - np.interp(rho, at, height)

@@ -105,16 +105,18 @@ def q_pixel_from_spacings(radii_px: ArrayLike, spacings_angstrom: ArrayLike) -> 
     error = math.nan
     if radii.size > 1:
         error = math.sqrt(float(residual @ residual) / (radii.size - 1) / float(q @ q)) / scale**2
-        _warn_of_outliers(residual, spacings)
+        _warn_of_outliers(radii, q)
     return ReciprocalPixel(1 / scale, error, tuple(residual.tolist()))
 
 
-def _warn_of_outliers(residual: NDArray[np.float64], spacings: NDArray[np.float64]) -> None:
+def _warn_of_outliers(radii: NDArray[np.float64], q: NDArray[np.float64]) -> None:
+    """Warn of a spot far from the line through the others; the median is not drawn along by it."""
+    residual = radii - float(np.median(radii / q)) * q
     spread = 1.4826 * float(np.median(np.abs(residual)))
     worst = int(np.argmax(np.abs(residual)))
-    if residual.size > 2 and abs(residual[worst]) > max(5 * spread, 1.0):
+    if residual.size > 2 and abs(residual[worst]) > max(6 * spread, 2.0):
         warnings.warn(
-            f"the spot given d = {spacings[worst]:.4g} Å lies {residual[worst]:+.2f} px from the fit; "
+            f"the spot given d = {1 / q[worst]:.4g} Å lies {residual[worst]:+.1f} px from where the others put it; "
             "check its indices",
             QualityWarning,
             stacklevel=3,

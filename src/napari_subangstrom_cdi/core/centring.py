@@ -43,15 +43,17 @@ def rough_beam_centre(record: Record) -> tuple[float, float]:
 
 
 def spotless_blocks(record: Record, block: int) -> tuple[Float64, NDArray[np.bool_]]:
-    """40th percentile of the valid pixels of each block, and which blocks have enough of them."""
+    """Mean of the second and third fifth of the valid pixels of each block, and which blocks have enough."""
     ny, nx = (size // block for size in record.shape)
     tiles = np.where(record.valid, record.electrons, np.nan)[: ny * block, : nx * block]
     tiles = tiles.reshape(ny, block, nx, block).transpose(0, 2, 1, 3).reshape(ny, nx, block * block)
     n_known = np.isfinite(tiles).sum(axis=2)
     known = n_known > 0.25 * block**2
-    # NaN sorts last, so that the 40th percentile of the known pixels is at a known place.
-    rank = (0.4 * np.maximum(n_known - 1, 0)).astype(np.intp)
-    level = np.take_along_axis(np.sort(tiles, axis=2), rank[..., None], axis=2)[..., 0]
+    # NaN sorts last. A mean of ranks, and not one rank, since whole electrons come in steps.
+    rank = np.arange(block**2) / np.maximum(n_known - 1, 1)[..., None]
+    chosen = (rank >= 0.2) & (rank <= 0.6)
+    total = np.where(chosen, np.sort(tiles, axis=2), 0).sum(axis=2)
+    level = total / np.maximum(chosen.sum(axis=2), 1)
     level = np.where(known, level, 0).astype(np.float64)
     return level, known
 
@@ -137,7 +139,7 @@ def find_beam_centre(
     """
     contrast = spot_contrast(record)
     start = np.asarray(start_px or rough_beam_centre(record))
-    spots, strength = _spots(contrast, record, start)
+    spots, strength = find_spots(contrast, record, start)
     pairs, centre = _vote(spots, strength, start, search_px)
     if len(pairs) < _FEWEST_PAIRS:
         raise InputError(
@@ -173,14 +175,21 @@ def _flattened(record: Record) -> Float:
     return np.asarray(ndimage.gaussian_filter(filled, 1.0) - ndimage.gaussian_filter(filled, 4 * _SURROUND_PX))
 
 
-def _spots(contrast: Float, record: Record, start: Float64) -> tuple[Float64, Float64]:
-    """Local maxima of the contrast, strongest first, away from beam, edge and invalid pixels."""
+def find_spots(contrast: Float, record: Record, beam_px: Float64) -> tuple[Float64, Float64]:
+    """Local maxima of :func:`spot_contrast`, away from beam, edge and invalid pixels.
+
+    Returns
+    -------
+    positions : ndarray, shape (n, 2)
+        (y, x) of the brightest pixel of each spot, strongest first.
+    contrast : ndarray, shape (n,)
+    """
     peak = (contrast == ndimage.maximum_filter(contrast, _SPOT_WINDOW_PX)) & (contrast > _DETECTION)
     edge = _SPOT_WINDOW_PX // 2
     clear = ~grow(~record.valid, edge)
     clear[:edge] = clear[-edge:] = clear[:, :edge] = clear[:, -edge:] = False
     y, x = np.nonzero(peak & clear)
-    far = np.hypot(y - start[0], x - start[1]) > _BEAM_PX
+    far = np.hypot(y - beam_px[0], x - beam_px[1]) > _BEAM_PX
     y, x = y[far], x[far]
     order = np.argsort(contrast[y, x])[::-1][:_MOST_SPOTS]
     return np.stack([y, x], axis=1)[order].astype(np.float64), contrast[y, x][order].astype(np.float64)

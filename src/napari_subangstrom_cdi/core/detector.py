@@ -19,7 +19,7 @@ Bool = NDArray[np.bool_]
 
 _BLOCK_PX = 16
 _HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
-_DEAD_SIGMAS = 8.0
+_DEAD_RATIO, _DEAD_SIGMAS = 0.3, 8.0
 _BLOOMING_PX = 2
 _SMALLEST_PLATEAU_PX = 4
 _SMALLEST_HOLE_PX = 25
@@ -382,21 +382,22 @@ def _isolated_peaks(electrons: Float, variance: Float) -> Bool:
 
 
 def _isolated_dips(electrons: Float, variance: Float) -> Bool:
-    """Pixels far below the median of the 5 x 5 pixels around them."""
+    """Pixels far below the third lowest of their neighbours.
+
+    Two neighbours may be low too, so that a dead row or column is found; the dark fringe of a spot,
+    which is wider than a pixel, is not.
+    """
     floor = variance - np.maximum(electrons, 0)
-    around = ndimage.uniform_filter(electrons, 3)
-    suspects = electrons < around - 0.5 * _DEAD_SIGMAS * np.sqrt(np.maximum(around, 0) + floor)
+    around = 9 / 8 * ndimage.uniform_filter(electrons, 3) - electrons / 8
+    # At least six neighbours reach the third lowest, so that it is at most 4/3 of their mean.
+    y, x = np.nonzero((electrons < _DEAD_RATIO * 4 / 3 * around) & (electrons < 4 / 3 * around - np.sqrt(floor)))
     dips = np.zeros(electrons.shape, dtype=np.bool_)
-    y, x = np.nonzero(suspects)
-    steps = np.arange(-2, 3)
-    rows = np.clip(y[:, None, None] + steps[:, None], 0, electrons.shape[0] - 1)
-    columns = np.clip(x[:, None, None] + steps, 0, electrons.shape[1] - 1)
-    patch = electrons[rows, columns].reshape(len(y), 25)
-    # The second lowest but four: a row or column of dead pixels through the patch stays below it,
-    # and the flank of a spot does not pass for a dip.
-    reference = np.partition(patch, 6, axis=1)[:, 6] if len(y) else np.zeros(0, dtype=np.float32)
-    limit = reference - _DEAD_SIGMAS * np.sqrt(np.maximum(reference, 0) + floor[y, x])
-    dips[y, x] = electrons[y, x] < limit
+    if len(y):
+        padded = np.pad(electrons, 1, mode="reflect")
+        beside = [padded[y + dy, x + dx] for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
+        lowest = np.sort(np.stack(beside), axis=0)[2]
+        limit = lowest - _DEAD_SIGMAS * np.sqrt(np.maximum(lowest, 0) + floor[y, x])
+        dips[y, x] = (electrons[y, x] < limit) & (electrons[y, x] < _DEAD_RATIO * np.maximum(lowest, 0))
     return dips
 
 

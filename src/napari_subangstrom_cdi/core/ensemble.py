@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 
-from .alignment import Alignment, align
+from .alignment import Alignment, align, inversion_centre
+from .fourier import shift
 from .regions import Region
-from .retrieval import Problem, Retrieval, Snapshot, iterate
+from .retrieval import Problem, Retrieval, Snapshot, iterate, support_box
 from .schedule import Schedule, vary
 
 Complex = NDArray[np.complex64]
@@ -89,6 +90,8 @@ class Ensemble:
         R-factors and history of each; their estimates are dropped.
     reference : int
         The member that agrees best with the others.
+    origin_shift_px : (float, float)
+        How far the reference was moved to put its centre of inversion at element n // 2.
     """
 
     mean: Complex
@@ -99,6 +102,7 @@ class Ensemble:
     alignments: tuple[Alignment, ...]
     runs: tuple[Retrieval, ...]
     reference: int
+    origin_shift_px: tuple[float, float]
 
 
 def member_generator(seed: int, member: int) -> np.random.Generator:
@@ -184,13 +188,16 @@ def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings)
     aligned, _ = _align_all(runs, runs[first].estimate, pixel, twin)
     correlations = _correlations(aligned, problem.support)
     reference = int(np.argmax(np.median(correlations, axis=1)))
-    aligned, how = _align_all(runs, aligned[reference], pixel, twin)
-    agreement = np.median(_correlations(aligned, problem.support), axis=1)
+    centre = inversion_centre(aligned[reference], problem.grid)
+    origin = (-centre[0], -centre[1])
+    aligned, how = _align_all(runs, shift(aligned[reference], origin), pixel, twin)
+    support = moved_mask(problem.support, origin)
+    agreement = np.median(_correlations(aligned, support), axis=1)
     kept = agreement >= settings.reject_below * agreement.max()
     stack = np.stack([field for field, keep in zip(aligned, kept, strict=True) if keep])
     mean = stack.mean(axis=0, dtype=np.complex64)
     deviation = np.sqrt(np.mean(np.abs(stack - mean) ** 2, axis=0, dtype=np.float32))
-    box = _padded(problem.box, problem.grid.n, margin=8)
+    box = _padded(support_box(support), problem.grid.n, margin=8)
     return Ensemble(
         mean,
         deviation.astype(np.float32),
@@ -200,7 +207,13 @@ def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings)
         tuple(how),
         tuple(replace(run, estimate=run.estimate[:0, :0]) for run in runs),
         reference,
+        origin,
     )
+
+
+def moved_mask(mask: Bool, shift_px: tuple[float, float]) -> Bool:
+    """A mask moved by the nearest whole number of pixels."""
+    return np.roll(mask, (round(shift_px[0]), round(shift_px[1])), (0, 1))
 
 
 def _fitness(run: Retrieval) -> float:

@@ -40,13 +40,16 @@ class RadialCurve:
 
 
 def _rings(grid: Grid, width_per_angstrom: float) -> tuple[NDArray[np.intp], Curve]:
-    index = (grid.q_per_angstrom() / np.float32(width_per_angstrom)).astype(np.intp)
-    count = int(grid.q_max_per_angstrom / width_per_angstrom)
-    return np.minimum(index, count), (np.arange(count) + 0.5) * width_per_angstrom
+    width = min(width_per_angstrom, grid.q_max_per_angstrom / 16)  # a coarse pattern has rings too
+    index = (grid.q_per_angstrom() / np.float32(width)).astype(np.intp)
+    count = int(grid.q_max_per_angstrom / width + 1e-6)
+    rings: NDArray[np.intp] = np.minimum(index, count)
+    return rings, (np.arange(count, dtype=np.float64) + 0.5) * width
 
 
 def _ring_sums(values: NDArray[np.float64], index: NDArray[np.intp], count: int) -> Curve:
-    return np.bincount(index.ravel(), values.ravel(), minlength=count + 1)[:count]
+    sums: Curve = np.bincount(index.ravel(), values.ravel(), minlength=count + 1)[:count].astype(np.float64)
+    return sums
 
 
 def radial_power(spectrum: Complex, grid: Grid, *, width_per_angstrom: float = 0.02) -> RadialCurve:

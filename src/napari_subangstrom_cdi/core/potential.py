@@ -147,6 +147,11 @@ def normalise_to_vacuum(
     InputError
         If nothing stands out from the vacuum, or the vacuum is not a small enough part of the
         image to be told from the particle, or the level is not positive.
+
+    Warns
+    -----
+    QualityWarning
+        If the particle reaches the border of the image.
     """
     counts = checked_image(image)
     vacuum = np.ones(counts.shape, dtype=bool)
@@ -169,6 +174,7 @@ def normalise_to_vacuum(
                 "the particle leaves less than a tenth of the image as vacuum",
                 mend="give an image with more of the bare substrate around the particle",
             )
+    _check_border(particle, round(smooth_px) + 2)
     noise = float(_robust_level(intensity[vacuum])[1])
     centroid = ndi.center_of_mass(particle)
     return NormalisedImage(
@@ -178,6 +184,15 @@ def normalise_to_vacuum(
         vacuum_noise_std=noise,
         vacuum_tilt=float(np.ptp(level) / level.mean()),
     )
+
+
+def _check_border(particle: Mask, margin: int) -> None:
+    if np.count_nonzero(particle[margin:-margin, margin:-margin]) < np.count_nonzero(particle):
+        warnings.warn(
+            "the particle reaches the border of the image; what lies outside is missing",
+            QualityWarning,
+            stacklevel=3,
+        )
 
 
 def _robust_level(values: Float) -> tuple[float, float]:

@@ -42,6 +42,8 @@ class AmplitudeBand:
     def __post_init__(self) -> None:
         if self.lower.shape != self.upper.shape:
             raise InputError(f"band limits of shapes {self.lower.shape} and {self.upper.shape}")
+        if np.isnan(self.lower).any() or np.isnan(self.upper).any():
+            raise InputError("an amplitude band with NaN limits", mend="send these pixels to M")
         if np.any(self.lower > self.upper) or np.any(self.lower < 0):
             raise InputError("an amplitude band with a lower limit below zero or above the upper one")
 
@@ -52,7 +54,8 @@ class AmplitudeBand:
         """
         amplitude = np.abs(spectrum)
         wanted = np.clip(amplitude, self.lower, self.upper)
-        phase = np.where(amplitude > 0, spectrum / np.where(amplitude > 0, amplitude, 1), 1)
+        known = amplitude >= np.finfo(np.float32).tiny  # a subnormal number has no phase to speak of
+        phase = np.where(known, spectrum / np.where(known, amplitude, 1), 1)
         return (wanted * phase).astype(spectrum.dtype)
 
 
@@ -142,6 +145,7 @@ def noise_level(intensity: Float, variance: Float, valid: Bool, *, block_px: int
     ndarray of float32, shape (n, n)
         σ at each pixel, electrons.
     """
+    block_px = min(block_px, *intensity.shape)
     expected = np.sqrt(np.maximum(variance, 1e-12))
     score = np.where(valid, intensity / expected, np.nan)
     ny, nx = (size // block_px for size in score.shape)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.errors import InputError
 
 from ._kernel import FourierKernel, default_workers
-from .constraints import LowBand, compose, low_band
+from .constraints import Constraint, LowBand, compose, low_band
 from .grid import Grid
 from .regions import AmplitudeBand, Region
 from .schedule import Schedule, Stage
-from .updates import UPDATE_RULES
+from .updates import UPDATE_RULES, mixture_outside, no_projection
 
 Complex = NDArray[np.complex64]
 Float = NDArray[np.float32]
@@ -59,7 +60,7 @@ class Problem:
     image_transfer: Callable[[Float], Float] | None = None
 
     def __post_init__(self) -> None:
-        arrays = {
+        arrays: dict[str, NDArray[Any] | None] = {
             "pattern": self.measured,
             "band": self.band.lower,
             "regions": self.regions,
@@ -169,8 +170,8 @@ def iterate(
     Raises
     ------
     InputError
-        If the start has the wrong shape, the schedule is empty or asks for an image that is not
-        there.
+        If the start has the wrong shape or is zero inside the support, the schedule is empty or
+        asks for an image that is not there.
     ArithmeticError
         If the estimate ceases to be finite.
     """
@@ -180,6 +181,8 @@ def iterate(
         raise InputError("the schedule has no iterations", mend="give at least one stage")
     for stage in schedule:
         compose(stage, problem.support, _EMPTY_BAND if problem.image is not None else None)
+    if not np.any(start[problem.support]):
+        raise InputError("the start is zero inside the support", mend="check the image's potential and the support")
     return _run(problem, schedule, start, held_out, estimate_every, workers or default_workers())
 
 
@@ -256,33 +259,12 @@ def _one_stage(
     history: list[tuple[float, float]],
     estimate_every: int,
 ) -> Generator[Snapshot, None, Complex]:
-    """Iterate one stage from a support-constrained estimate on the box to another.
-
-    Error reduction leaves nothing outside the support, so it stays on the box; the rules with
-    feedback need the whole array.
-    """
-    inside = stage.update == "er"
-    box = problem.box
-    frame = box if inside else (slice(None), slice(None))
-    constrain = compose(stage, problem.support[frame], image_on(problem, frame))
-    rule = UPDATE_RULES[stage.update]
-    x = estimate
-    if not inside:
-        x = np.zeros(problem.grid.shape, np.complex64)
-        x[box] = estimate
-
-    def fourier(field_: Complex) -> Complex:
-        return kernel.project(field_)[0]
-
+    """Iterate one stage from a support-constrained estimate on the box to another."""
+    constrain = compose(stage, problem.support[problem.box], image_on(problem, problem.box))
+    steps = _steps(stage)(stage, estimate, constrain, kernel)
     for i in range(stage.iterations):
         kernel.limit_q(stage.q_limit(i))
-        projected, r_factor, free_r = kernel.project(x)
-        if not inside:
-            estimate = constrain(projected)[box]
-            r_factor, free_r = kernel.r_factors(estimate)
-        x = rule(x, projected, constrain, fourier, stage.beta)
-        if inside:
-            estimate = x
+        estimate, r_factor, free_r = next(steps)
         if not np.isfinite(r_factor):
             raise ArithmeticError(f"the estimate is not finite after iteration {len(history)} ({stage.name})")
         history.append((r_factor, free_r))
@@ -290,6 +272,68 @@ def _one_stage(
         yield Snapshot(len(history), stage.name, i + 1, r_factor, free_r, estimate.copy() if due else None)
     kernel.limit_q(np.inf)
     return estimate
+
+
+Steps = Iterator[tuple[Complex, float, float]]
+
+
+def _steps(stage: Stage) -> Callable[[Stage, Complex, Constraint, FourierKernel], Steps]:
+    """The fastest way to iterate a stage; all yield support-constrained estimates and their R-factors."""
+    if stage.update == "er":
+        return _steps_on_box
+    if stage.update == "difference-map" and stage.beta != 1:
+        return _steps_on_array
+    return _steps_with_feedback
+
+
+def _steps_on_box(stage: Stage, estimate: Complex, constrain: Constraint, kernel: FourierKernel) -> Steps:
+    """Error reduction leaves nothing outside the support. A real object needs half a transform."""
+    while True:
+        projected, r_factor, free_r = kernel.project(_real_if(stage, estimate))
+        estimate = constrain(projected.astype(np.complex64, copy=False))
+        yield estimate, r_factor, free_r
+
+
+def _steps_with_feedback(stage: Stage, estimate: Complex, constrain: Constraint, kernel: FourierKernel) -> Steps:
+    """Outside the box the constraints give zero, and a rule is a mixture of x and P_M x."""
+    rule = UPDATE_RULES[stage.update]
+    keep, gain = mixture_outside(rule, stage.beta)
+    spectrum = kernel.zero_spectrum()
+    x = change = estimate
+    while True:
+        projected = kernel.feed_back(spectrum, change, keep, gain)
+        updated = rule(x, projected, constrain, no_projection, stage.beta)
+        x, change = updated, updated - (np.float32(keep) * x + np.float32(gain) * projected)
+        estimate = constrain(projected)
+        yield estimate, *kernel.r_factors(_real_if(stage, estimate))
+
+
+def _steps_on_array(stage: Stage, estimate: Complex, constrain: Constraint, kernel: FourierKernel) -> Steps:
+    """The rules as they are written, on the whole array: the reference, for those that project twice."""
+    box = slice(estimate.shape[0]), slice(estimate.shape[1])
+    x = np.zeros((kernel.n, kernel.n), np.complex64)
+    x[box] = estimate
+
+    def constrain_array(field_: Complex) -> Complex:
+        constrained = np.zeros_like(field_)
+        constrained[box] = constrain(field_[box])
+        return constrained
+
+    def fourier(field_: Complex) -> Complex:
+        return kernel.project(field_)[0]
+
+    while True:
+        projected = fourier(x)
+        estimate = constrain(projected[box])
+        x = UPDATE_RULES[stage.update](x, projected, constrain_array, fourier, stage.beta)
+        yield estimate, *kernel.r_factors(_real_if(stage, estimate))
+
+
+def _real_if(stage: Stage, estimate: Complex) -> Complex | Float:
+    """The real part if that is all that the stage's constraints look at and leave."""
+    if {"real", "non-negative"}.isdisjoint(stage.constraints) or estimate.imag.any():
+        return estimate
+    return np.ascontiguousarray(estimate.real)
 
 
 def retrieve(

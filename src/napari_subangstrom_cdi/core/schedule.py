@@ -74,7 +74,13 @@ class Stage:
         if not 0 <= self.image_weight <= 1:
             raise InputError(f"an image weight of {self.image_weight:g}", where=where, mend="give 0 to 1")
         if not math.isfinite(self.density_threshold):
-            raise InputError(f"a density threshold of {self.density_threshold}", where=where)
+            raise InputError(f"a density threshold of {self.density_threshold}", where=where, mend="give a number")
+        if "flip" in self.constraints and self.update != "er":
+            # a reflection is its own feedback; with more of it the iterate grows without bound
+            raise InputError(f"charge flipping with {self.update!r}", where=where, mend="use the update 'er' with it")
+        for limit in self.q_limits_per_angstrom or ():
+            if not limit > 0:
+                raise InputError(f"a q limit of {limit:g} Å⁻¹", where=where, mend="give positive numbers")
 
     def q_limit(self, iteration: int) -> float:
         """The |q| in Å⁻¹ up to which amplitudes are demanded at an iteration of this stage."""

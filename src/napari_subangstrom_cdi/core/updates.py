@@ -66,3 +66,17 @@ UPDATE_RULES: dict[str, Update] = {
     "raar": relaxed_averaged_alternating_reflections,
     "difference-map": difference_map,
 }
+
+
+def mixture_outside(rule: Update, beta: float) -> tuple[float, float]:
+    """Weights of x and P_M x where P_S gives zero, for a rule that projects once: it is linear there."""
+    one, zero = np.ones((1, 1), np.complex64), np.zeros((1, 1), np.complex64)
+    keep, gain = (
+        rule(x, projected, np.zeros_like, no_projection, beta) for x, projected in ((one, zero), (zero, one))
+    )
+    return float(keep[0, 0].real), float(gain[0, 0].real)
+
+
+def no_projection(estimate: Complex) -> Complex:
+    """Stands for P_M in a rule that has no second use of it."""
+    raise NotImplementedError("this rule projects twice")

@@ -1,0 +1,313 @@
+"""The command line: ``napari-subangstrom-cdi reconstruct | demo | analyse | bench | gui``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import FrameType
+
+from tqdm import tqdm
+
+from . import __version__
+from .core.ensemble import EnsembleSettings
+from .core.retrieval import Snapshot
+from .errors import InputError
+from .io import Acquisition, check_writable, read_acquisition
+from .io.cxi import read_cxi, write_cxi
+from .pipeline import Outcome, load_plan, run, scratch_folder, summary, to_json, with_timing
+from .plan import PRESETS, Frame, Inputs, Plan, preset_plan
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code.
+
+    0 is success, 2 something that the user can mend (said in one sentence), 130 an interruption.
+    """
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except InputError as error:
+        print(f"napari-subangstrom-cdi: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(
+            "napari-subangstrom-cdi: not enough memory; use a larger binning or fewer members", file=sys.stderr
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("napari-subangstrom-cdi: interrupted; no member was finished, nothing is written", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="napari-subangstrom-cdi",
+        description="Electron diffractive imaging of single nanocrystals at sub-ångström resolution.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_reconstruct(commands)
+    _add_demo(commands)
+    _add_analyse(commands)
+    _add_bench(commands)
+    gui = commands.add_parser("gui", help="open napari with the bundled sample")
+    gui.set_defaults(command=_gui)
+    return parser
+
+
+def _add_reconstruct(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "reconstruct",
+        help="from raw records to a reconstruction",
+        description="Subtract, centre, register and phase a diffraction pattern with a low-resolution image "
+        "(or a support) of the same particle, and average an ensemble of reconstructions.",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--pattern", metavar="FILE", help="diffraction record with the particle")
+    data.add_argument(
+        "--background",
+        metavar="FILE|fit|none",
+        help="record without the particle; 'fit' fits a smooth background (default); "
+        "'none' says that it is already subtracted",
+    )
+    data.add_argument("--image", metavar="FILE", help="low-resolution TEM image of the particle")
+    data.add_argument("--acquisition", metavar="FILE", help="JSON or TOML with what is known of the records")
+    data.add_argument("--support", metavar="FILE", help="mask of the object, non-zero inside (needed without image)")
+    data.add_argument("--mask", metavar="FILE", help="raw pattern pixels not to be trusted, non-zero (beam stop)")
+    for role in ("pattern", "background", "image"):
+        data.add_argument(f"--{role}-frame", metavar="N|sum", type=_frame, help=f"frame of a stacked {role} file")
+    how = parser.add_argument_group("how")
+    how.add_argument("--preset", choices=PRESETS, help="schedule and settings (default: extend)")
+    how.add_argument("--members", type=int, metavar="N", help="members of the ensemble (default: 20)")
+    how.add_argument("--seed", type=int, metavar="N", help="seed of the ensemble (default: 0)")
+    how.add_argument(
+        "--recipe", metavar="FILE", help="plan as TOML, or an earlier result (.cxi) to repeat; other options override it"
+    )
+    how.add_argument("--workers", type=int, metavar="N", help="threads (default: the processors at hand)")
+    _add_output(parser, required=True)
+    parser.set_defaults(command=_reconstruct)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "demo", help="reconstruct the bundled sample", description="Reconstruct the bundled simulated CdS platelet."
+    )
+    parser.add_argument("--preset", choices=PRESETS, default="extend")
+    parser.add_argument("--members", type=int, default=20, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N")
+    _add_output(parser, required=False)
+    parser.set_defaults(command=_demo)
+
+
+def _add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    out = parser.add_argument_group("output")
+    out.add_argument(
+        "-o", "--output", metavar="OUT.cxi", required=required, default="platelet.cxi", help="result file (HDF5, CXI)"
+    )
+    out.add_argument("--json", action="store_true", help="print all numbers as JSON instead of the summary line")
+    out.add_argument("--no-report", action="store_true", help="do not draw the report (OUT.png, OUT.pdf)")
+    out.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_analyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "analyse",
+        help="numbers, report and recipe of a result",
+        description="Print the numbers of a result file, and draw its report or write its recipe anew.",
+    )
+    parser.add_argument("result", metavar="RESULT.cxi")
+    parser.add_argument("--json", action="store_true", help="print all numbers as JSON instead of the summary line")
+    parser.add_argument("--report", metavar="STEM", help="draw the report to STEM.png and STEM.pdf")
+    parser.add_argument("--recipe", metavar="FILE", help="write the recipe (TOML)")
+    parser.set_defaults(command=_analyse)
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="time an iteration against the fastest FFT pair",
+        description="Time one iteration as a ratio to the fastest forward and inverse FFT available, side by side.",
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048], metavar="N")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(command=_bench)
+
+
+def _frame(text: str) -> Frame:
+    if text == "sum":
+        return "sum"
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a frame number nor 'sum'") from None
+
+
+def _reconstruct(arguments: argparse.Namespace) -> int:
+    output = _checked_output(arguments.output)
+    with scratch_folder() as scratch:
+        return _run_and_write(_plan(arguments, Path(scratch)), output, arguments)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    output = _checked_output(arguments.output)
+    with as_file(files("napari_subangstrom_cdi") / "sample") as sample:
+        inputs = Inputs(str(sample / "particle.tif"), str(sample / "background.tif"), str(sample / "image.mrc"))
+        settings = EnsembleSettings(members=arguments.members, seed=arguments.seed)
+        plan = preset_plan(arguments.preset, inputs, read_acquisition(sample / "acquisition.json"), settings)
+        return _run_and_write(plan, output, arguments)
+
+
+def _checked_output(name: str) -> Path:
+    output = check_writable(name)
+    if output.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
+        raise InputError(f"{output.name} does not end in .cxi", where="--output", mend=f"use {output.name}.cxi")
+    return output
+
+
+def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
+    """The recipe, or a preset, with what the options say over it."""
+    if arguments.recipe is not None:
+        plan = load_plan(Path(arguments.recipe), scratch)
+    elif arguments.pattern is None:
+        raise InputError("no pattern is given", mend="give --pattern FILE, or --recipe FILE")
+    else:
+        plan = preset_plan("extend", Inputs(arguments.pattern), Acquisition(), EnsembleSettings())
+    names = ("pattern", "background", "image", "support", "mask", "pattern_frame", "background_frame", "image_frame")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    acquisition = read_acquisition(arguments.acquisition) if arguments.acquisition else plan.acquisition
+    numbers = {name: getattr(arguments, name) for name in ("members", "seed") if getattr(arguments, name) is not None}
+    inputs, ensemble = replace(plan.inputs, **given), replace(plan.ensemble, **numbers)
+    if arguments.preset is not None:
+        return preset_plan(arguments.preset, inputs, acquisition, ensemble)
+    return replace(plan, inputs=inputs, acquisition=acquisition, ensemble=ensemble)
+
+
+def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace) -> int:
+    bar = _Bar(quiet=arguments.quiet or arguments.json)
+    with _interruptible():
+        try:
+            outcome = run(plan, bar, workers=arguments.workers)
+        finally:
+            bar.close()
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    seconds = dict(outcome.seconds)
+    _write(outcome, output, seconds, report=not arguments.no_report)
+    numbers = dict(with_timing(outcome, seconds).metrics)
+    if arguments.json:
+        print(to_json(numbers))
+    else:
+        steps = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+        print(f"seconds: {steps}")
+        print(f"{output}: {summary(numbers)}")
+    return 0
+
+
+def _write(outcome: Outcome, output: Path, seconds: dict[str, float], *, report: bool) -> None:
+    """Result first, so that nothing finished is lost if the report fails; then the report."""
+    from .report import write_report  # matplotlib takes a second to import
+
+    began = time.perf_counter()
+    write_cxi(output, with_timing(outcome, seconds))
+    seconds["write"] = time.perf_counter() - began
+    if report:
+        began = time.perf_counter()
+        write_report(with_timing(outcome, seconds), output.with_suffix(""))
+        seconds["report"] = time.perf_counter() - began
+
+
+def _analyse(arguments: argparse.Namespace) -> int:
+    result = read_cxi(arguments.result)
+    if arguments.report is not None:
+        from .report import write_report
+
+        for path in write_report(result, check_writable(arguments.report)):
+            print(path)
+    if arguments.recipe is not None:
+        target = check_writable(arguments.recipe)
+        target.write_text(result.recipe, encoding="utf-8")
+        print(target)
+    numbers = dict(result.metrics)
+    print(to_json(numbers) if arguments.json else f"{arguments.result}: {summary(numbers)}")
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from .bench import format_bench, run_bench
+
+    result = run_bench(tuple(arguments.sizes))
+    print(result.to_json() if arguments.json else format_bench(result))
+    return 0
+
+
+def _gui(arguments: argparse.Namespace) -> int:
+    from .gui.launch import launch
+
+    return launch()
+
+
+class _interruptible:
+    """The first Ctrl-C ends the run cleanly, a second one at once."""
+
+    def __enter__(self) -> None:
+        self._before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._first)
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _first(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nending; finished members are kept (Ctrl-C again to drop them)", file=sys.stderr)
+        raise KeyboardInterrupt
+
+
+class _Bar:
+    """Progress on the terminal: step, member, stage, R-factor, time left."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: tqdm[None] | None = None
+        self._members = 0
+
+    def step(self, name: str) -> None:
+        if not self._quiet and self._bar is None:
+            print(f"  {name} ...", file=sys.stderr)
+        elif self._bar is not None and name != "phase retrieval":
+            self.close()
+
+    def started(self, members: int, iterations: int) -> None:
+        self._members = members
+        total = members * iterations
+        self._bar = tqdm(
+            total=total, unit="it", disable=self._quiet, mininterval=0.2, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def iteration(self, member: int, snapshot: Snapshot) -> None:
+        if self._bar is None or self._quiet:
+            return
+        self._bar.update(1)
+        if snapshot.iteration % 10 == 0:
+            self._bar.set_description_str(
+                f"member {member + 1}/{self._members} {snapshot.stage:<8} R {100 * snapshot.r_factor:5.1f} %",
+                refresh=False,
+            )
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,350 @@
+"""The command line, in a subprocess as a user runs it: the whole job on the bundled sample, and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+
+from napari_subangstrom_cdi.io.cxi import read_cxi
+
+from .scoring import score
+
+SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "sample"
+TRUTH = Path(__file__).parent / "data" / "platelet"
+
+
+def command(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "napari_subangstrom_cdi.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def sample_arguments(**other: object) -> list[object]:
+    given = {
+        "pattern": SAMPLE / "particle.tif",
+        "background": SAMPLE / "background.tif",
+        "image": SAMPLE / "image.mrc",
+        "acquisition": SAMPLE / "acquisition.json",
+    } | other
+    return [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], Path]:
+    folder = tmp_path_factory.mktemp("sample")
+    out = folder / "out.cxi"
+    done = command("reconstruct", *sample_arguments(), "-o", out, "--members", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout), folder
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    stored = np.load(TRUTH / "truth.npz")["object"]
+    full = np.zeros((1024, 1024), np.complex64)
+    full[256:768, 256:768] = stored
+    return full
+
+
+def test_sample_is_recovered_to_its_full_resolution(result, truth) -> None:
+    reconstruction = read_cxi(result[0])
+    scored = score(reconstruction.object, truth, reconstruction.grid.pixel_angstrom)
+    assert scored.correlation >= 0.95
+    assert scored.resolution_angstrom <= 0.875
+
+
+def test_registration_finds_what_the_simulation_did(result) -> None:
+    numbers, answer = result[1], json.loads((TRUTH / "answer.json").read_text())
+    assert numbers["beam_centre_px"] == pytest.approx(answer["ctr"], abs=0.2)
+    assert numbers["background"]["shift_px"] == pytest.approx(answer["bshift"], abs=0.15)
+    assert numbers["background"]["rotation_deg"] == pytest.approx(answer["brot"], abs=0.05)
+    assert numbers["background"]["scale"] == pytest.approx(1 / 0.97, rel=0.01)
+    assert numbers["registration"]["rotation_deg"] == pytest.approx(answer["phi"], abs=0.3)
+    assert numbers["registration"]["image_pixel_angstrom"] == pytest.approx(0.36 * answer["mag"], rel=0.005)
+
+
+def test_result_has_the_layout_promised(result) -> None:
+    out, numbers, folder = result
+    with h5py.File(out) as file:
+        image = file["entry_1/image_1"]
+        assert image["data"].dtype == np.complex64
+        assert image["data"].shape == (1024, 1024)
+        pixel = float(image["x_pixel_size"][()])
+        assert pixel == pytest.approx(0.390625e-10, rel=1e-3)
+        assert float(image["y_pixel_size"][()]) == pixel
+    assert {"r_factor", "free_r", "image_agreement", "imaginary_over_real", "seconds", "warnings"} <= numbers.keys()
+    assert {"read", "background", "phase retrieval", "report"} <= numbers["seconds"].keys()
+    assert (folder / "out.png").stat().st_size > 50_000
+    assert (folder / "out.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_result_alone_repeats_the_run_bit_for_bit(result, tmp_path) -> None:
+    moved = tmp_path / "alone.cxi"
+    shutil.copy(result[0], moved)
+    again = tmp_path / "again.cxi"
+    done = command("reconstruct", "--recipe", moved, "-o", again, "--no-report", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = read_cxi(result[0]), read_cxi(again)
+    np.testing.assert_array_equal(first.object, second.object)
+    np.testing.assert_array_equal(first.members, second.members)
+
+
+def test_recipe_file_repeats_the_run_too(result, tmp_path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    assert command("analyse", result[0], "--recipe", recipe).returncode == 0
+    again = tmp_path / "again.cxi"
+    done = command("reconstruct", "--recipe", recipe, "--members", 1, "-o", again, "--no-report", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert len(read_cxi(again).members) == 1
+
+
+def test_interruption_keeps_finished_members(tmp_path) -> None:
+    out = tmp_path / "out.cxi"
+    with subprocess.Popen(
+        [sys.executable, "-m", "napari_subangstrom_cdi.cli", "reconstruct", *map(str, sample_arguments()),
+         "-o", str(out), "--members", "500", "--no-report"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        seen = ""
+        began = time.monotonic()
+        while "member 2/500" not in seen and time.monotonic() - began < 300:
+            seen += process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "finished members are kept" in errors
+    assert "stopped after" in errors
+    reconstruction = read_cxi(out)
+    assert not reconstruction.complete
+    assert 1 <= len(reconstruction.members) < 500
+    assert np.isfinite(reconstruction.object).all()
+    assert "averaged" in said
+
+
+def test_interruption_before_the_first_member_writes_nothing(tmp_path) -> None:
+    out = tmp_path / "out.cxi"
+    with subprocess.Popen(
+        [sys.executable, "-m", "napari_subangstrom_cdi.cli", "reconstruct", *map(str, sample_arguments()),
+         "-o", str(out)], stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert "read" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def refused(tmp_path: Path, *arguments: object, **options: object) -> str:
+    """Run a job that must be refused; what it said."""
+    out = tmp_path / "refused.cxi"
+    done = command("reconstruct", *arguments, "-o", out, "--members", 1, "--quiet", **options)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
+    assert len(said) == 1, done.stderr
+    assert not list(tmp_path.glob("refused*"))
+    return said[0]
+
+
+def with_acquisition(tmp_path: Path, **changes: object) -> Path:
+    values = json.loads((SAMPLE / "acquisition.json").read_text()) | changes
+    path = tmp_path / "acquisition.json"
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+    return path
+
+
+def record_with(tmp_path: Path, change) -> Path:
+    counts = change(tifffile.imread(SAMPLE / "particle.tif"))
+    path = tmp_path / "changed.tif"
+    tifffile.imwrite(path, counts)
+    return path
+
+
+def test_missing_file(tmp_path) -> None:
+    said = refused(tmp_path, *sample_arguments(pattern=tmp_path / "nowhere.tif"))
+    assert "nowhere.tif" in said
+
+
+def test_unreadable_file(tmp_path) -> None:
+    path = tmp_path / "folder.tif"
+    path.mkdir()
+    assert "folder.tif" in refused(tmp_path, *sample_arguments(pattern=path))
+
+
+@pytest.mark.parametrize("name", ["particle.tif", "image.mrc"])
+def test_truncated_file(tmp_path, name) -> None:
+    path = tmp_path / name
+    content = (SAMPLE / name).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    role = "pattern" if name.endswith("tif") else "image"
+    assert name in refused(tmp_path, *sample_arguments(**{role: path}))
+
+
+def test_truncated_hdf5(tmp_path) -> None:
+    path = tmp_path / "particle.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = tifffile.imread(SAMPLE / "particle.tif")
+    path.write_bytes(path.read_bytes()[:100_000])
+    assert "particle.h5" in refused(tmp_path, *sample_arguments(pattern=path))
+
+
+def test_text_named_tif(tmp_path) -> None:
+    path = tmp_path / "notes.tif"
+    path.write_text("dear diary, the lens gave out today")
+    assert "text" in refused(tmp_path, *sample_arguments(pattern=path))
+
+
+def test_stack_where_an_image_belongs(tmp_path) -> None:
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.ones((3, 64, 64), np.uint16))
+    said = refused(tmp_path, *sample_arguments(pattern=path))
+    assert "3" in said
+    assert "sum" in said
+
+
+def test_shapes_that_disagree(tmp_path) -> None:
+    said = refused(tmp_path, *sample_arguments(background=record_with(tmp_path, lambda a: a[:1024, :1024])))
+    assert "(1024, 1024)" in said
+    assert "(2048, 2048)" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda a: np.zeros_like(a), "zero"),
+        (lambda a: np.full_like(a, 7), "constant"),
+        (lambda a: np.where(a > 200, np.nan, a.astype(np.float32)), "NaN"),
+        (lambda a: a.astype(np.float32) - 30, "negative"),
+        (lambda a: np.random.default_rng(0).poisson(30, a.shape).astype(np.uint16), "spots"),
+    ],
+)
+def test_records_with_nothing_to_phase(tmp_path, change, word) -> None:
+    assert word in refused(tmp_path, *sample_arguments(pattern=record_with(tmp_path, change)))
+
+
+def test_image_without_a_particle(tmp_path) -> None:
+    path = tmp_path / "empty.mrc"
+    with mrcfile.new(path) as file:
+        file.set_data(np.random.default_rng(0).poisson(200, (1024, 1024)).astype(np.uint16))
+        file.voxel_size = 0.36
+    assert "no particle" in refused(tmp_path, *sample_arguments(image=path))
+
+
+def test_image_and_pattern_of_incompatible_fields(tmp_path) -> None:
+    said = refused(tmp_path, *sample_arguments(acquisition=with_acquisition(tmp_path, image_pixel_nominal_A=3.6)))
+    assert "field of view" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"camera_length_mm": None}, ["camera_length_mm"]),
+        ({"image_pixel_nominal_A": None}, ["image_pixel_nominal_A"]),
+        ({"beam_energy_kV": None, "beam_energy_eV": 200}, ["200", "kV"]),
+        ({"beam_energy_kV": 200_000}, ["200000", "eV"]),
+        ({"camera_length_mm": "80 cm"}, ["camera_length_mm", "80 cm"]),
+        ({"cs_mm": float("nan")}, ["cs_mm"]),
+    ],
+)
+def test_missing_or_absurd_acquisition(tmp_path, changes, words) -> None:
+    said = refused(tmp_path, *sample_arguments(acquisition=with_acquisition(tmp_path, **changes)))
+    for word in words:
+        assert word in said
+
+
+def test_output_folder_that_is_missing(tmp_path) -> None:
+    done = command("reconstruct", *sample_arguments(), "-o", tmp_path / "nowhere" / "out.cxi")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_disk_that_fills_up(tmp_path) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    said = refused(tmp_path, *sample_arguments(), "--no-report", preexec_fn=small_files)
+    assert "refused.cxi" in said
+
+
+def test_header_that_claims_terabytes(tmp_path) -> None:
+    path = tmp_path / "huge.npy"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000), }"
+    header = header.ljust(118) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    assert "huge.npy" in refused(tmp_path, *sample_arguments(pattern=path))
+
+
+def test_neither_image_nor_support(tmp_path) -> None:
+    assert "--support" in refused(tmp_path, *sample_arguments(image=None))
+
+
+def test_no_pattern(tmp_path) -> None:
+    assert "--pattern" in refused(tmp_path)
+
+
+def test_recipe_with_a_misspelt_key(tmp_path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[inputs]\npattern = "a.tif"\n[regions]\nalfa = 0.3\n')
+    assert "alfa" in refused(tmp_path, "--recipe", path)
+
+
+def test_help_explains_every_command() -> None:
+    said = command("--help").stdout
+    for name in ("reconstruct", "demo", "analyse", "bench", "gui"):
+        assert name in said
+        assert command(name, "--help").returncode == 0
+
+
+def test_pattern_alone_with_a_support(tmp_path) -> None:
+    """A pattern without calibration, image or background, phased from its support, letters and all."""
+    rng = np.random.default_rng(5)
+    n = 128
+    truth = np.zeros((n, n), np.complex64)
+    support = np.zeros((n, n), np.uint8)
+    support[48:80, 44:88] = 1
+    support[48:60, 70:88] = 0
+    truth[50:78, 48:52] = truth[50:54, 52:66] = truth[62:66, 52:62] = 1
+    truth[66:78, 72:84] = rng.random((12, 12))
+    counts = np.abs(np.fft.fftshift(np.fft.fft2(truth))) ** 2
+    tifffile.imwrite(tmp_path / "pattern.tif", rng.poisson(counts * 50).astype(np.float32))
+    tifffile.imwrite(tmp_path / "support.tif", support)
+    out = tmp_path / "out.cxi"
+    done = command(
+        "reconstruct", "--pattern", tmp_path / "pattern.tif", "--background", "none", "--support",
+        tmp_path / "support.tif", "--members", 3, "-o", out, "--no-report", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = read_cxi(out)
+    assert not found.calibrated
+    overlap = np.vdot(found.object, truth)
+    assert abs(overlap) / np.linalg.norm(found.object) / np.linalg.norm(truth) > 0.95
+
+
+def test_runs_without_a_display_or_qt() -> None:
+    script = "import sys, napari_subangstrom_cdi.cli; print([m for m in sys.modules if 'Qt' in m or m == 'napari'])"
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert said.stdout.strip() == "[]"
