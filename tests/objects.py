@@ -51,6 +51,21 @@ def random_particle(grid: Grid = GRID, *, seed: int = 0, imaginary: float = 0.0,
     return place_atoms(grid, np.array(places), heights).astype(np.complex64)
 
 
+def crystal(n: int = 160) -> tuple[Grid, Array, Array]:
+    """A particle of a two-atom lattice, its grid and its support; its reflections reach to 0.9 Å."""
+    grid = Grid(n, 0.4 * n)
+    kite = outline(grid, 15.0)
+    within = ndi.binary_erosion(kite, iterations=3)
+    i, j = (a.ravel() for a in np.mgrid[-12:13, -12:13])
+    heavy = np.stack([3.0 * i + 1.1 * j, 3.4 * j], axis=1) + 0.3
+    atoms = np.concatenate([heavy, heavy + np.array([0.4, 1.3])])
+    at = np.round(atoms / grid.pixel_angstrom).astype(int) + n // 2
+    inside = np.all((at >= 2) & (at < n - 2), axis=1)
+    inside[inside] = within[tuple(at[inside].T)]
+    heights = np.repeat([1.0, 0.6], len(heavy))
+    return grid, place_atoms(grid, atoms[inside], heights[inside]).astype(np.complex64), kite
+
+
 def low_pass(q_per_angstrom: Array, limit_per_angstrom: float = IMAGE_LIMIT) -> Array:
     """What the image transfers: all below its limit, smoothly nothing beyond."""
     return np.exp(-((q_per_angstrom / np.float32(limit_per_angstrom)) ** 8)).astype(np.float32)

@@ -105,8 +105,7 @@ def test_every_command_of_the_manifest_can_be_called():
     manifest.validate_imports()
     assert manifest.display_name == "Sub-Å CDI"
     assert {command.id for command in manifest.contributions.commands} == {
-        contribution.command
-        for contribution in [*manifest.contributions.sample_data, *manifest.contributions.readers]
+        contribution.command for contribution in [*manifest.contributions.sample_data, *manifest.contributions.readers]
     }
 
 
@@ -149,9 +148,7 @@ def test_reader_splits_a_complex_object(tmp_path):
     path = write_result(tmp_path / "a.cxi", image=image, pixel_metres=(0.39e-10, 0.41e-10))
     with h5py.File(path, "a") as file:
         file["entry_1/image_1/support"] = np.abs(image) > 1
-    layers = {
-        options["name"]: (data, options, kind) for data, options, kind in napari_reader.read_layers(path)
-    }
+    layers = {options["name"]: (data, options, kind) for data, options, kind in napari_reader.read_layers(path)}
     assert list(layers) == ["amplitude", "phase", "real part", "support"]
     amplitude, phase = layers["amplitude"][0], layers["phase"][0]
     np.testing.assert_allclose(amplitude * np.exp(1j * phase), image, rtol=1e-5)

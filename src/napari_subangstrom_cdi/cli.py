@@ -39,9 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"napari-subangstrom-cdi: {error}", file=sys.stderr)
         return 2
     except MemoryError:
-        print(
-            "napari-subangstrom-cdi: not enough memory; use a larger binning or fewer members", file=sys.stderr
-        )
+        print("napari-subangstrom-cdi: not enough memory; use a larger binning or fewer members", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("napari-subangstrom-cdi: interrupted; no member was finished, nothing is written", file=sys.stderr)
@@ -90,7 +88,9 @@ def _add_reconstruct(commands: argparse._SubParsersAction[argparse.ArgumentParse
     how.add_argument("--members", type=int, metavar="N", help="members of the ensemble (default: 20)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of the ensemble (default: 0)")
     how.add_argument(
-        "--recipe", metavar="FILE", help="plan as TOML, or an earlier result (.cxi) to repeat; other options override it"
+        "--recipe",
+        metavar="FILE",
+        help="plan as TOML, or an earlier result (.cxi) to repeat; options override it",
     )
     how.add_argument("--workers", type=int, metavar="N", help="threads (default: the processors at hand)")
     _add_output(parser, required=True)

@@ -67,9 +67,7 @@ def _read_file(path: str) -> list[LayerData]:
             f"not a readable CXI (HDF5) file ({error})", where=path, mend="write it again, or choose another"
         ) from error
     place = _place(image.shape, pixel_angstrom)
-    layers = (
-        _complex_layers(image, place) if np.iscomplexobj(image) else [_image_layer(image, "image", place)]
-    )
+    layers = _complex_layers(image, place) if np.iscomplexobj(image) else [_image_layer(image, "image", place)]
     if mask is not None and mask.shape == image.shape:
         options = place | {"name": "support", "visible": False, "opacity": 0.4}
         layers.append(((mask != 0).astype(np.uint8), options, "labels"))

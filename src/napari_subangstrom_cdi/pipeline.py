@@ -128,7 +128,9 @@ def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
     try:
         return tuple(InputFile(role, path.name, path.read_bytes()) for role, path in found.items())
     except OSError as error:
-        raise InputError(error.strerror or str(error), where=str(error.filename), mend="check its permissions") from error
+        raise InputError(
+            error.strerror or str(error), where=str(error.filename), mend="check its permissions"
+        ) from error
 
 
 def load_plan(source: Path, scratch: Path) -> Plan:
@@ -256,7 +258,7 @@ def _numbers(
         "imaginary_over_real": metrics.imaginary_over_real(ensemble.mean, problem.support),
         "resolution_angstrom": resolution if unit == "angstrom" else None,
         "resolution_px": resolution if unit == "px" else None,
-        "resolution_criterion": "PRTF over G, intensity-weighted, above 1/e",
+        "resolution_criterion": "members reproduce phases (PRTF over G above 1/e); no proof that they are right",
         "frc_resolution_angstrom": halves if unit == "angstrom" else None,
         "frc_criterion": "split-half FRC of the members above 0.5",
         "complete": len(runs) == plan.ensemble.members,
@@ -299,4 +301,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-

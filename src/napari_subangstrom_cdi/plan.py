@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError, with_config
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, with_config
 
 from .core.ensemble import EnsembleSettings
 from .core.schedule import Schedule
@@ -17,6 +17,7 @@ from .io import Acquisition
 
 Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
+_UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
 
 
 @with_config(extra="forbid")
@@ -86,7 +87,7 @@ class ImageSettings:
     """
 
     potential: Literal["wiener", "weak-phase"] = "wiener"
-    mirrored: bool | None = False
+    mirrored: Annotated[bool | None, BeforeValidator(lambda value: None if value == _UNKNOWN else value)] = False
 
 
 @with_config(extra="forbid")
@@ -117,6 +118,12 @@ class RetrievalSettings:
 
     preset: str = "extend"
     schedule: Schedule = ()
+
+    def __post_init__(self) -> None:
+        if not self.schedule and self.preset not in PRESETS:
+            raise InputError(
+                f"unknown preset {self.preset!r}", mend=f"use one of {', '.join(PRESETS)}, or give a schedule"
+            )
 
 
 @with_config(extra="forbid")
@@ -195,25 +202,25 @@ def plan_from_toml(text: str, *, where: str) -> Plan:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"is no valid TOML: {error}", where=where) from error
-    acquisition = Acquisition.from_mapping(table.pop("acquisition", {}), where=where)
+    known = table.pop("acquisition", {})
+    if not isinstance(known, dict):
+        raise InputError("acquisition: input should be a table", where=where, mend="correct the recipe")
+    acquisition = Acquisition.from_mapping(known, where=where)
     try:
         return _ADAPTER.validate_python({**table, "acquisition": acquisition})
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(
-            str(part) for part in first["loc"] if not str(part).startswith(("literal", "function"))
-        )
+        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "function")))
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{key}: {message[0].lower()}{message[1:]}", where=where, mend="correct the recipe"
-        ) from error
+        raise InputError(f"{key}: {message[0].lower()}{message[1:]}", where=where, mend="correct the recipe") from error
 
 
 def _as_table(value: Any) -> Any:
-    """Dataclasses to tables, tuples to lists, None left out: what TOML can hold."""
+    """Dataclasses to tables, tuples to lists, None left out or named: what TOML can hold."""
     if is_dataclass(value):
-        pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
-        return {name: _as_table(item) for name, item in pairs if item is not None and item != ()}
+        pairs = ((f, getattr(value, f.name)) for f in fields(value))
+        given = {f.name: _UNKNOWN if item is None and f.default is not None else item for f, item in pairs}
+        return {name: _as_table(item) for name, item in given.items() if item is not None and item != ()}
     if isinstance(value, tuple | list):
         return [_as_table(item) for item in value]
     return value

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from .core.background import (
     subtract_background,
     subtract_smooth_background,
 )
-from .core.centring import find_beam_centre, rough_beam_centre
-from .core.detector import Detector, Record, calibrate
+from .core.centring import find_beam_centre
+from .core.detector import Detector, Record, calibrate, calibrate_pair
 from .core.embedding import Pattern, embed
 from .core.grid import Grid
 from .core.potential import (
@@ -136,7 +136,7 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
     diameter = _image_diameter(plan, normalised) if normalised is not None else None
     binning, n = choose_sampling(plan, centred, q_pixel, diameter)
     grid = Grid(n, 1 / (q_pixel * binning))
-    with clock.step("centre and embed"):
+    with clock.step("embed"):
         pattern = embed(centred.record, centred.centre_px, binning=binning, n=n)
     image = _register(plan, normalised, pattern, grid, clock) if normalised is not None else None
     with clock.step("support"):
@@ -187,7 +187,17 @@ def prepare_record(plan: Plan, clock: Clock) -> CentredRecord:
             dark_noise_electrons=acquisition.dark_noise_electrons or 0.0,
             saturation_counts=acquisition.saturation_counts,
         )
-        record, seen = calibrate(counts, detector, bad_pixels=bad, subtracted=inputs.background == "none")
+        if record_b is None:
+            subtracted = inputs.background == "none"
+            record, seen = calibrate(counts, detector, bad_pixels=bad, subtracted=subtracted)
+            background = None
+        else:
+            (record, seen), (background, _) = calibrate_pair(counts, record_b, detector, bad_pixels=bad)
+    # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
+    with clock.step("centre"), _naming(inputs.pattern):
+        centre, uncertainty = _beam_centre(plan, record)
+    with clock.step("background"):
+        record, subtraction = _subtract(plan, record, background, centre)
     report: dict[str, Any] = {
         "detector": {
             "offset_counts": seen.offset_counts,
@@ -195,19 +205,9 @@ def prepare_record(plan: Plan, clock: Clock) -> CentredRecord:
             "saturated_pixels": seen.n_saturated,
             "hot_pixels": seen.n_hot,
             "dead_pixels": seen.n_dead,
-        }
+        },
+        "background": subtraction,
     }
-    with clock.step("background"):
-        if record_b is not None:
-            with _naming(inputs.background):
-                background, _ = calibrate(record_b, replace(detector, offset_counts=seen.offset_counts))
-            record, report["background"] = _subtract_record(record, background)
-        elif inputs.background == "fit":
-            record, report["background"] = _subtract_fit(record)
-        else:
-            report["background"] = {"kind": "none"}
-    with clock.step("centre and embed"), _naming(inputs.pattern):
-        centre, uncertainty = _beam_centre(plan, record)
     middle = [size // 2 for size in record.shape]
     report["beam_centre_px"] = [centre[0] - middle[0], centre[1] - middle[1]]
     report["beam_centre_error_px"] = uncertainty
@@ -334,30 +334,24 @@ def _naming(path: str | None) -> Iterator[None]:
         raise
 
 
-def _subtract_record(record: Record, background: Record) -> tuple[Record, dict[str, Any]]:
-    fit = register_background(record, background)
-    return subtract_background(record, background, fit), {
-        "kind": "record",
-        "shift_px": list(fit.shift_px),
-        "rotation_deg": fit.rotation_deg,
-        "scale": fit.scale,
-        "shift_error_px": fit.shift_error_px,
-        "rotation_error_deg": fit.rotation_error_deg,
-        "scale_error": fit.scale_error,
-        "correlation_before": fit.correlation_before,
-        "correlation_after": fit.correlation_after,
-        "residual_sigmas": fit.residual_sigmas,
-    }
-
-
-def _subtract_fit(record: Record) -> tuple[Record, dict[str, Any]]:
-    warnings.warn(
-        "no background record: a smooth background is fitted to the pattern; spots of the substrate stay in it",
-        QualityWarning,
-        stacklevel=2,
-    )
-    fitted = fit_smooth_background(record, rough_beam_centre(record))
-    return subtract_smooth_background(record, fitted), {"kind": "fit", "ellipticity": fitted.ellipticity}
+def _subtract(
+    plan: Plan, record: Record, background: Record | None, centre_px: tuple[float, float]
+) -> tuple[Record, dict[str, Any]]:
+    """Take away the background record, a fitted one, or nothing; and what was done."""
+    if plan.inputs.background == "none":
+        return record, {"kind": "none"}
+    if background is None:
+        warnings.warn(
+            "no background record: a smooth background is fitted to the pattern; spots of the substrate stay in it",
+            QualityWarning,
+            stacklevel=2,
+        )
+        fitted = fit_smooth_background(record, centre_px)
+        return subtract_smooth_background(record, fitted), {"kind": "fit", "ellipticity": fitted.ellipticity}
+    with _naming(plan.inputs.background):
+        fit = register_background(record, background, beam_centre_px=centre_px)
+        numbers = {key: value for key, value in asdict(fit).items() if key != "beam_centre_px"}
+        return subtract_background(record, background, fit), {"kind": "record", **numbers}
 
 
 def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[float] | None]:
@@ -367,7 +361,7 @@ def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[
     if plan.inputs.image is None:
         if hint is None:
             warnings.warn(
-                "the beam is taken to be at the centre of the pattern; beam_centre_px in the acquisition says otherwise",
+                "the beam is taken to be at the pattern's centre; beam_centre_px in the acquisition can say otherwise",
                 QualityWarning,
                 stacklevel=2,
             )
@@ -397,9 +391,7 @@ def _conditions(plan: Plan) -> ImagingConditions:
     return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)
 
 
-def _register(
-    plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock
-) -> RegisteredImage:
+def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
     nominal, conditions = _image_diameter(plan, image) / image.diameter_px, _conditions(plan)
     with clock.step("register image"), _naming(plan.inputs.image):
         found = register_image(

@@ -50,7 +50,7 @@ def particle(angle=20.0, spacing=66.0, width=5.0, peak=1500.0, tilt=0.0):
     for h in range(-5, 6):
         for k in range(-5, 6):
             g = spacing * (h * direction(angle) + 0.9 * k * direction(angle + 75))
-            height = peak * np.exp(-(np.hypot(*g) / 160) ** 2) * (1 + tilt * np.tanh(g[1] / 60))
+            height = peak * np.exp(-((np.hypot(*g) / 160) ** 2)) * (1 + tilt * np.tanh(g[1] / 60))
             top, left = np.maximum(np.round(CENTRE + g).astype(int) - 60, 0)
             near = np.s_[top : top + 121, left : left + 121]
             r = np.maximum(np.hypot(Y[near] - CENTRE[0] - g[0], X[near] - CENTRE[1] - g[1]) * 3.83 / width, 1e-9)
@@ -143,7 +143,7 @@ def test_subtraction_moves_the_background_the_right_way():
 
 def test_the_factor_is_not_fooled_by_what_the_particle_scatters_between_its_spots():
     y, x = Y - CENTRE[0], X - CENTRE[1]
-    diffuse = 1.5 * np.exp(-(np.hypot(y, x) / 120) ** 2) * (1 + np.cos(y / 6) * np.cos(x / 7))
+    diffuse = 1.5 * np.exp(-((np.hypot(y, x) / 120) ** 2)) * (1 + np.cos(y / 6) * np.cos(x / 7))
     scene = film(spots=False)
     rng = np.random.default_rng(1)
     p, b = (clean(rng.poisson(s).astype(float)) for s in (scene + diffuse, 0.8 * scene))

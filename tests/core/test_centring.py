@@ -29,7 +29,7 @@ def lattice(centre, *, angle=20.0, spacing=60.0, width=4.0, peak=300.0, tilt=0.0
         for k in range(-5, 6):
             g = h * first + k * second
             if 0 < np.hypot(*g) < 230:
-                height = peak * np.exp(-(np.hypot(*g) / 150) ** 2) * (1 + tilt * np.tanh(g[1] / 60))
+                height = peak * np.exp(-((np.hypot(*g) / 150) ** 2)) * (1 + tilt * np.tanh(g[1] / 60))
                 add_spot(scene, centre + g, height, width)
     return scene
 
@@ -99,7 +99,7 @@ def test_a_pattern_without_spots_is_refused():
 
 def test_spots_that_have_no_partner_are_refused():
     centre = np.array([250.0, 262.0])
-    half = np.where(262 + 20 < X, lattice(centre), 0)
+    half = np.where(X > 262 + 20, lattice(centre), 0)
     with pytest.raises(InputError, match="opposite"):
         find_beam_centre(exposed(halo(centre) + half))
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objects import GRID, low_pass, outline, random_particle
 
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.constraints import compose, flip, low_band, low_density, non_negative, real
 from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
+from objects import GRID, low_pass, outline, random_particle
 
 SHAPE = (12, 17)
 
@@ -174,8 +174,12 @@ def test_constraints_act_in_the_stage_s_order():
     field = np.full((4, 4), 1 + 1j, np.complex64)
     field[1, 1] = -5 + 2j
     field[2, 2] = 20
-    first = compose(Stage("a", 1, constraints=("non-negative", "low-density", "support"), density_threshold=1.0), support, None)
-    second = compose(Stage("b", 1, constraints=("low-density", "non-negative", "support"), density_threshold=-1.0), support, None)
+    first = compose(
+        Stage("a", 1, constraints=("non-negative", "low-density", "support"), density_threshold=1.0), support, None
+    )
+    second = compose(
+        Stage("b", 1, constraints=("low-density", "non-negative", "support"), density_threshold=-1.0), support, None
+    )
     by_hand = np.where(support, low_density(non_negative(field), support, 1.0), 0)
     np.testing.assert_array_equal(first(field), by_hand)
     np.testing.assert_array_equal(second(field), np.where(support, non_negative(low_density(field, support, -1.0)), 0))
@@ -186,5 +190,5 @@ def test_constraints_act_in_the_stage_s_order():
 
 
 def test_the_image_constraint_without_an_image_is_refused():
-    with pytest.raises(InputError, match="'guided'.*TEM image"):
+    with pytest.raises(InputError, match=r"'guided'.*TEM image"):
         compose(Stage("guided", 3, constraints=("image", "support")), np.ones((4, 4), bool), None)

@@ -30,7 +30,7 @@ def test_single_precision_stays_single():
 
 def test_gaussian_transforms_to_its_analytic_gaussian():
     width = 3.0
-    gaussian = np.exp(-GRID.r_angstrom().astype(float) ** 2 / (2 * width**2))
+    gaussian = np.exp(-(GRID.r_angstrom().astype(float) ** 2) / (2 * width**2))
     expected = 2 * np.pi * width**2 * np.exp(-2 * (np.pi * width * GRID.q_per_angstrom().astype(float)) ** 2)
     np.testing.assert_allclose(fourier.transform(gaussian) * GRID.pixel_angstrom**2, expected, atol=1e-5)
 
@@ -59,7 +59,11 @@ def test_parseval(seed):
 
 @settings(deadline=None)
 @given(
-    seed=seeds, dy=st.floats(-20, 20), dx=st.floats(-20, 20), kind=st.sampled_from(["real", "complex"]), n=st.integers(8, 33)
+    seed=seeds,
+    dy=st.floats(-20, 20),
+    dx=st.floats(-20, 20),
+    kind=st.sampled_from(["real", "complex"]),
+    n=st.integers(8, 33),
 )
 def test_shift_there_and_back(seed, dy, dx, kind, n):
     field = random_field(seed, n, kind)

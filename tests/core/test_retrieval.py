@@ -2,15 +2,13 @@
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-import scipy.ndimage as ndi
-from objects import GRID, correlation, low_pass, outline, place_atoms, problem_of, random_particle
 
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.constraints import compose
-from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.metrics import r_factor
 from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region
 from napari_subangstrom_cdi.core.retrieval import image_on, iterate, retrieve
@@ -23,6 +21,7 @@ from napari_subangstrom_cdi.core.schedule import (
 )
 from napari_subangstrom_cdi.core.updates import UPDATE_RULES
 from napari_subangstrom_cdi.errors import InputError
+from objects import GRID, correlation, crystal, low_pass, outline, problem_of, random_particle
 
 SUPPORT = outline()
 REAL = (
@@ -60,7 +59,9 @@ def run(problem, start, update, constraints, iterations, *, beta=0.9, refine=20)
     return retrieve(problem, (search, settle), start, workers=1)
 
 
-@pytest.mark.parametrize(("update", "constraints"), EVERY, ids=lambda value: value if isinstance(value, str) else "+".join(value))
+@pytest.mark.parametrize(
+    ("update", "constraints"), EVERY, ids=lambda value: value if isinstance(value, str) else "+".join(value)
+)
 def test_every_rule_and_constraint_mends_a_disturbed_start(update, constraints):
     imaginary = 0.0 if "real" in constraints else 0.25
     truth = random_particle(imaginary=imaginary)
@@ -153,21 +154,6 @@ def test_counting_noise_both_readings_of_b_and_a_missing_beam(reading, beam_radi
         assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(wanted), rel=0.1)
 
 
-def crystal(n=160):
-    """A particle of a two-atom lattice whose reflections reach to 0.9 Å, in its support and its image."""
-    grid = Grid(n, 0.4 * n)
-    kite = outline(grid, 15.0)
-    within = ndi.binary_erosion(kite, iterations=3)
-    i, j = (a.ravel() for a in np.mgrid[-12:13, -12:13])
-    heavy = np.stack([3.0 * i + 1.1 * j, 3.4 * j], axis=1) + 0.3
-    atoms = np.concatenate([heavy, heavy + [0.4, 1.3]])
-    at = np.round(atoms / grid.pixel_angstrom).astype(int) + n // 2
-    inside = np.all((at >= 2) & (at < n - 2), axis=1)
-    inside[inside] = within[tuple(at[inside].T)]
-    heights = np.repeat([1.0, 0.6], len(heavy))
-    return grid, place_atoms(grid, atoms[inside], heights[inside]).astype(np.complex64), kite
-
-
 def test_the_presets_extend_the_image_of_a_crystal():
     grid, truth, support = crystal()
     limit = 0.52
@@ -225,9 +211,7 @@ def test_the_fast_driver_does_what_the_formulas_say(update, constraints, beta):
     held_out = (np.random.default_rng(0).random(GRID.shape) < 0.03) & (problem.regions == Region.G)
     stage = Stage("s", 6, update, constraints, beta, q_limits_per_angstrom=(0.6, 1.0))
     start = disturbed(truth)
-    last = None
-    for last in iterate(problem, (stage,), start, held_out=held_out, estimate_every=6, workers=1):
-        pass
+    *_, last = iterate(problem, (stage,), start, held_out=held_out, estimate_every=6, workers=1)
     expected, expected_r = plain_iterate(problem, stage, start, held_out)
     assert last.r_factor == pytest.approx(expected_r, rel=1e-3)
     assert np.linalg.norm(last.estimate - expected[problem.box]) < 2e-3 * np.linalg.norm(expected)
@@ -294,7 +278,7 @@ def test_a_receiver_may_do_with_its_estimate_what_it_likes():
         snapshot.estimate[:] = np.nan
     np.testing.assert_array_equal(result.estimate, expected.estimate)
     assert all(np.isnan(estimate).all() for estimate in kept)
-    assert not any(np.shares_memory(a, b) for a, b in zip(kept[:-1], kept[1:], strict=True))
+    assert not any(np.shares_memory(a, b) for a, b in pairwise(kept))
 
 
 @pytest.mark.parametrize("update", UPDATES)
@@ -363,7 +347,8 @@ def test_held_out_pixels_do_not_steer_the_run():
     false = np.where(held_out, 3 * problem.measured + 5, problem.measured).astype(np.float32)
     other = replace(problem, measured=false, band=AmplitudeBand(false, false))
     first, second = (
-        retrieve(p, (Stage("s", 10, "raar"),), from_image(problem), held_out=held_out, workers=1) for p in (problem, other)
+        retrieve(p, (Stage("s", 10, "raar"),), from_image(problem), held_out=held_out, workers=1)
+        for p in (problem, other)
     )
     np.testing.assert_array_equal(first.estimate, second.estimate)
     assert first.r_history == second.r_history
@@ -381,7 +366,7 @@ def test_what_iterate_refuses():
     with pytest.raises(InputError, match="zero"):
         iterate(problem, (Stage("s", 1),), np.where(SUPPORT, 0, 1).astype(np.complex64))
     blind = replace(problem, image=None, image_transfer=None)
-    with pytest.raises(InputError, match="'guided'.*TEM image"):
+    with pytest.raises(InputError, match=r"'guided'.*TEM image"):
         iterate(blind, (Stage("plain", 1), Stage("guided", 1, constraints=("image", "support"))), start)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objects import outline, problem_of, random_particle
 
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.constraints import compose
 from napari_subangstrom_cdi.core.schedule import UPDATES, Stage
 from napari_subangstrom_cdi.core.updates import UPDATE_RULES
+from objects import outline, problem_of, random_particle
 
 SHAPE = (20, 20)
 BETAS = st.floats(0.1, 1.0)
@@ -73,9 +73,7 @@ def test_the_difference_map_asks_for_the_projection_of_its_second_estimate():
         return 0.5 * field
 
     beta = 0.7
-    found = UPDATE_RULES["difference-map"](
-        x, projected, lambda f: np.where(support, f, 0), fourier_projection, beta
-    )
+    found = UPDATE_RULES["difference-map"](x, projected, lambda f: np.where(support, f, 0), fourier_projection, beta)
     second = (1 - 1 / beta) * np.where(support, x, 0) + x / beta
     first = np.where(support, (1 + 1 / beta) * projected - x / beta, 0)
     np.testing.assert_allclose(asked, [second], atol=1e-5)
@@ -103,4 +101,3 @@ def test_a_solution_is_a_fixed_point(update, constraints, beta):
     moved = np.roll(solution, 4, axis=0)
     found = UPDATE_RULES[update](moved, fourier_projection(moved), constrain, fourier_projection, beta)
     assert np.linalg.norm(found - moved) > 0.05 * np.linalg.norm(moved)
-

@@ -84,9 +84,7 @@ WRITERS: dict[str, Writer] = {
     "pillow.tif": lambda path, data: Image.fromarray(data).save(path),
     "deflate.tif": lambda path, data: Image.fromarray(data).save(path, compression="tiff_adobe_deflate"),
     "plain.tif": lambda path, data: tifffile.imwrite(path, data),
-    "strips.tif": lambda path, data: tifffile.imwrite(
-        path, data, compression="zlib", predictor=True, rowsperstrip=4
-    ),
+    "strips.tif": lambda path, data: tifffile.imwrite(path, data, compression="zlib", predictor=True, rowsperstrip=4),
     "big-endian.tif": lambda path, data: tifffile.imwrite(path, data, byteorder=">", bigtiff=True),
     "image.mrc": _mrc,
     "image.npy": lambda path, data: np.save(path, data),

@@ -37,9 +37,7 @@ def test_the_sample_in_the_fields_units() -> None:
     assert (a.counts_per_electron, a.dark_noise_electrons) == (0.8, 1)
     assert (a.image_pixel_angstrom, a.cs_mm, a.defocus_nm, a.defocus_spread_nm) == (0.36, 1, -59.7, 4)
     assert (a.information_limit_per_angstrom, a.image_to_pattern_rotation_deg) == (0.52, 11.5)
-    assert (a.offset_counts, a.saturation_counts, a.reciprocal_pixel_per_angstrom, a.beam_centre_px) == (
-        None,
-    ) * 4
+    assert (a.offset_counts, a.saturation_counts, a.reciprocal_pixel_per_angstrom, a.beam_centre_px) == (None,) * 4
     assert a.note.startswith("simulated")
 
 

@@ -131,9 +131,7 @@ def test_pixels_that_are_not_square_are_warned_of(
         assert read_image(path).pixel_angstrom is None
 
 
-def test_mrc_with_bytes_behind_its_data(
-    tmp_path: Path, counts: Counts, mrc_header: Callable[..., bytes]
-) -> None:
+def test_mrc_with_bytes_behind_its_data(tmp_path: Path, counts: Counts, mrc_header: Callable[..., bytes]) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_header(8, 5, 1, 6) + counts((5, 8)).tobytes() + b"more")
     np.testing.assert_array_equal(read_image(path).data, counts((5, 8)))
@@ -141,9 +139,7 @@ def test_mrc_with_bytes_behind_its_data(
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", ["uint16", "float32", "int32"])
-def test_edf_types(
-    tmp_path: Path, counts: Counts, edf_bytes: Callable[..., bytes], order: str, dtype: str
-) -> None:
+def test_edf_types(tmp_path: Path, counts: Counts, edf_bytes: Callable[..., bytes], order: str, dtype: str) -> None:
     path = tmp_path / "a.edf"
     path.write_bytes(edf_bytes(counts(dtype=dtype), order))
     image = read_image(path)
@@ -189,9 +185,7 @@ STACKS = ["imagej.tif", "truncated.tif", "zlib.tif", "pillow.tif", "a.mrc", "a.n
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_a_stack_offers_its_frames(
-    tmp_path: Path, counts: Counts, mrc_header: Callable[..., bytes], name: str
-) -> None:
+def test_a_stack_offers_its_frames(tmp_path: Path, counts: Counts, mrc_header: Callable[..., bytes], name: str) -> None:
     stack = counts((5, 12, 9))
     path = tmp_path / name
     _stack_file(path, stack, mrc_header)

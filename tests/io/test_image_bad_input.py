@@ -119,9 +119,7 @@ def test_files_cut_short(sample: tuple[Path, Array]) -> None:
 def test_a_cut_mrc_tells_the_sizes(tmp_path: Path, counts: Counts, mrc_header: Maker) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_header(31, 23, 1, 6) + counts().tobytes()[:-6])
-    with refused(
-        path, r"cut short: its header needs 2,450 bytes and 2,444 bytes are there; copy or download it again"
-    ):
+    with refused(path, r"cut short: its header needs 2,450 bytes and 2,444 bytes are there; copy or download it again"):
         read_image(path)
 
 
@@ -179,9 +177,7 @@ def test_empty_images(tmp_path: Path, mrc_header: Maker, edf_bytes: Maker) -> No
             read_image(tmp_path / f"a.{suffix}")
 
 
-@pytest.mark.parametrize(
-    ("shape", "text"), [((), "0 dimensions"), ((7,), "1 dimension "), ((2, 2, 5, 5), "4 dim")]
-)
+@pytest.mark.parametrize(("shape", "text"), [((), "0 dimensions"), ((7,), "1 dimension "), ((2, 2, 5, 5), "4 dim")])
 def test_arrays_that_are_no_images(tmp_path: Path, shape: tuple[int, ...], text: str) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape))
     with refused(tmp_path / "a.npy", f"holds an array of {text}"):
@@ -264,9 +260,7 @@ def test_npz_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mrc_with_a_false_header(
-    tmp_path: Path, mrc_header: Maker, fields: dict[str, int], pattern: str
-) -> None:
+def test_mrc_with_a_false_header(tmp_path: Path, mrc_header: Maker, fields: dict[str, int], pattern: str) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_header(**fields) + b"\0" * 500)
     with refused(path, pattern):
@@ -281,9 +275,7 @@ def test_tiff_that_claims_terabytes(tmp_path: Path, tiff_header: Maker, compress
         read_image(path)
 
 
-def test_tiff_that_claims_less_than_the_limit_but_more_than_it_can_hold(
-    tmp_path: Path, tiff_header: Maker
-) -> None:
+def test_tiff_that_claims_less_than_the_limit_but_more_than_it_can_hold(tmp_path: Path, tiff_header: Maker) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(tiff_header(20000, 20000, compression=8))
     with refused(path, "claims 20000 x 20000 pixels, 800 MB, but the file stores only 64 bytes"):
@@ -346,9 +338,7 @@ def test_an_image_above_the_limit(sample: tuple[Path, Array]) -> None:
 def test_tiff_with_a_compression_nobody_has(tmp_path: Path, tiff_header: Maker) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(tiff_header(4, 8, compression=34677))  # SGI's, in no package
-    with refused(
-        path, "is compressed with SGILOG24|is compressed with .*, which needs the package imagecodecs"
-    ):
+    with refused(path, "is compressed with SGILOG24|is compressed with .*, which needs the package imagecodecs"):
         read_image(path)
 
 

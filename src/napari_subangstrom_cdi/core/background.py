@@ -137,7 +137,7 @@ def register_background(
         If the film shows no spots, the records have little in common, or the search ends at its bounds.
     """
     _check_pair(particle, background)
-    centre = beam_centre_px or find_beam_centre(particle).centre_px
+    centre = beam_centre_px or _beam_centre(particle)
     contrast_p, contrast_b = (spot_contrast(record) for record in (particle, background))
     beam_b = rough_beam_centre(background)
     film, brightest = _film_spots(contrast_b, background, beam_b)
@@ -230,6 +230,14 @@ def _check_pair(particle: Record, background: Record) -> None:
             raise InputError(
                 f"only {record.valid.mean():.0%} of the {name} record is valid", mend="check mask and saturation"
             )
+
+
+def _beam_centre(particle: Record) -> tuple[float, float]:
+    """From the spots, or, where there are none, from the halo: a pixel matters little to the rotation."""
+    try:
+        return find_beam_centre(particle).centre_px
+    except InputError:
+        return rough_beam_centre(particle)
 
 
 def _warp(image: Float, centre: tuple[float, float], pose: _Pose, *, order: int, fill: str = "nearest") -> Float:

@@ -55,9 +55,7 @@ class LowBand:
         return float(np.dot(a, b)) / norm if norm > 0 else float("nan")
 
 
-def low_band(
-    estimate: Float, support: Bool, band_transfer: Callable[[Float], Float], pixel_angstrom: float
-) -> LowBand:
+def low_band(estimate: Float, support: Bool, band_transfer: Callable[[Float], Float], pixel_angstrom: float) -> LowBand:
     """Build the image constraint for a box.
 
     Parameters

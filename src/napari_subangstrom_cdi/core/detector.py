@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -188,15 +190,29 @@ def calibrate_pair(
     InputError
         As :func:`calibrate`.
     """
+    records = {"particle record": particle, "background record": background}
     offset = detector.offset_counts
     if offset is None:
-        estimates = [estimate_offset(counts, detector, bad_pixels=bad_pixels) for counts in (particle, background)]
+        estimates = []
+        for name, counts in records.items():
+            with _saying_where(name):
+                estimates.append(estimate_offset(counts, detector, bad_pixels=bad_pixels))
         offset = sum(estimates) / 2
     common = replace(detector, offset_counts=offset)
-    first, second = (calibrate(counts, common, bad_pixels=bad_pixels) for counts in (particle, background))
-    if detector.offset_counts is None:
-        first, second = ((record, replace(report, offset_estimated=True)) for record, report in (first, second))
-    return first, second
+    pair = []
+    for name, counts in records.items():
+        with _saying_where(name):
+            record, report = calibrate(counts, common, bad_pixels=bad_pixels)
+        pair.append((record, replace(report, offset_estimated=detector.offset_counts is None)))
+    return pair[0], pair[1]
+
+
+@contextmanager
+def _saying_where(name: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.problem, where=error.where or name, mend=error.mend) from error
 
 
 def estimate_offset(counts: NDArray[Any], detector: Detector, *, bad_pixels: Bool | None = None) -> float:

@@ -40,11 +40,16 @@ class RadialCurve:
 
 
 def _rings(grid: Grid, width_per_angstrom: float) -> tuple[NDArray[np.intp], Curve]:
-    width = min(width_per_angstrom, grid.q_max_per_angstrom / 16)  # a coarse pattern has rings too
+    width = min(width_per_angstrom, _wide(grid))  # a coarse pattern has rings too
     index = (grid.q_per_angstrom() / np.float32(width)).astype(np.intp)
     count = int(grid.q_max_per_angstrom / width + 1e-6)
     rings: NDArray[np.intp] = np.minimum(index, count)
     return rings, (np.arange(count, dtype=np.float64) + 0.5) * width
+
+
+def _wide(grid: Grid) -> float:
+    """Rings of a thirteenth of the range: a crystal's reflections leave narrower ones empty."""
+    return grid.q_max_per_angstrom / 13
 
 
 def _ring_sums(values: NDArray[np.float64], index: NDArray[np.intp], count: int) -> Curve:
@@ -83,7 +88,7 @@ def transfer_function(
     """
     mean = np.zeros(grid.shape, np.complex64)
     mean[box] = members.mean(axis=0)
-    index, q = _rings(grid, 0.02)
+    index, q = _rings(grid, _wide(grid))
     good = regions == Region.G
     weight = np.where(good, measured.astype(np.float64), 0)
     above = _ring_sums(np.where(good, np.abs(transform(mean)), 0) * weight, index, q.size)
@@ -96,7 +101,7 @@ def ring_correlation(first: Complex, second: Complex, grid: Grid) -> RadialCurve
 
     Source: van Heel & Schatz, J. Struct. Biol. 151, 250 (2005), doi:10.1016/j.jsb.2005.05.009.
     """
-    index, q = _rings(grid, 0.02)
+    index, q = _rings(grid, _wide(grid))
     a, b = transform(first), transform(second)
     cross = _ring_sums((a * b.conj()).real.astype(np.float64), index, q.size)
     norm = _ring_sums(np.abs(a).astype(np.float64) ** 2, index, q.size) * _ring_sums(

@@ -96,11 +96,13 @@ def find_regions(
     Raises
     ------
     InputError
-        If the shapes differ or no pixel stands above the noise.
+        If the shapes differ, the multiple is not positive or no pixel stands above the noise.
     """
     for name, array in (("noise", noise_std), ("valid mask", valid), ("user mask", user_mask)):
         if array is not None and array.shape != intensity.shape:
             raise InputError(f"the {name} has shape {array.shape}, the pattern {intensity.shape}")
+    if not noise_multiple > 0:
+        raise InputError(f"a noise multiple of {noise_multiple:g}", mend="give a positive number, usually 3")
     missing = ~valid
     if user_mask is not None:
         missing = missing | user_mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +71,7 @@ class Problem:
             if array is not None and array.shape != self.grid.shape:
                 raise InputError(f"the {name} has shape {array.shape}, the grid {self.grid.shape}")
         if not np.isfinite(self.measured).all():
-            raise InputError(
-                "the pattern's amplitude has NaN or infinite values", mend="send these pixels to M"
-            )
+            raise InputError("the pattern's amplitude has NaN or infinite values", mend="send these pixels to M")
         if not (self.regions == Region.G).any():
             raise InputError("no pixel of the pattern is in G", mend="lower the noise multiple")
         if not self.support.any():
@@ -246,9 +244,7 @@ def image_on(problem: Problem, box: tuple[slice, slice]) -> LowBand | None:
     """The image constraint for a box of the problem's array, or None without an image."""
     if problem.image is None or problem.image_transfer is None:
         return None
-    return low_band(
-        problem.image[box], problem.support[box], problem.image_transfer, problem.grid.pixel_angstrom
-    )
+    return low_band(problem.image[box], problem.support[box], problem.image_transfer, problem.grid.pixel_angstrom)
 
 
 def _one_stage(
@@ -290,7 +286,7 @@ def _steps_on_box(stage: Stage, estimate: Complex, constrain: Constraint, kernel
     """Error reduction leaves nothing outside the support. A real object needs half a transform."""
     while True:
         projected, r_factor, free_r = kernel.project(_real_if(stage, estimate))
-        estimate = constrain(projected.astype(np.complex64, copy=False))
+        estimate = constrain(cast(Complex, projected))  # float32 if real: the image filter then has half to do
         yield estimate, r_factor, free_r
 
 

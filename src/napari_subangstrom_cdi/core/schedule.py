@@ -55,9 +55,7 @@ class Stage:
         if self.iterations < 0:
             raise InputError(f"{self.iterations} iterations", where=where, mend="give zero or more")
         if self.update not in UPDATES:
-            raise InputError(
-                f"unknown update {self.update!r}", where=where, mend=f"use one of {', '.join(UPDATES)}"
-            )
+            raise InputError(f"unknown update {self.update!r}", where=where, mend=f"use one of {', '.join(UPDATES)}")
         unknown = [name for name in self.constraints if name not in CONSTRAINTS]
         if unknown:
             raise InputError(
@@ -66,9 +64,7 @@ class Stage:
                 mend=f"use some of {', '.join(CONSTRAINTS)}",
             )
         if "support" not in self.constraints:
-            raise InputError(
-                "no support among the constraints", where=where, mend="add 'support', usually last"
-            )
+            raise InputError("no support among the constraints", where=where, mend="add 'support', usually last")
         if not 0 < self.beta <= 1:
             raise InputError(f"β = {self.beta:g}", where=where, mend="give a value above 0 and at most 1")
         if not 0 <= self.image_weight <= 1:
@@ -122,8 +118,8 @@ def extend_schedule(image_limit_per_angstrom: float, q_max_per_angstrom: float) 
             image_weight=0.5,
             q_limits_per_angstrom=(low, low),
         ),
-        Stage("extend", 80, "er", sparse, image_weight=0.2, q_limits_per_angstrom=(low, high)),
-        Stage("settle", 30, "er", sparse, image_weight=0.2),
+        Stage("extend", 100, "er", sparse, image_weight=0.15, density_threshold=0.8, q_limits_per_angstrom=(low, high)),
+        Stage("settle", 30, "er", sparse, image_weight=0.15, density_threshold=0.8),
         Stage("complex", 40, "er", ("support",)),
     )
 

@@ -16,9 +16,7 @@ Projection = Callable[[Complex], Complex]
 Update = Callable[[Complex, Complex, Projection, Projection, float], Complex]
 
 
-def error_reduction(
-    x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float
-) -> Complex:
+def error_reduction(x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float) -> Complex:
     """P_S P_M x. Source: Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758."""
     return constrain(projected)
 
@@ -47,9 +45,7 @@ def relaxed_averaged_alternating_reflections(
     return b * (constrain(reflected) - projected + x) + (1 - b) * projected
 
 
-def difference_map(
-    x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float
-) -> Complex:
+def difference_map(x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float) -> Complex:
     """X + β(P_S f_M − P_M f_S), f_M = (1+1/β)P_M x − x/β, f_S = (1−1/β)P_S x + x/β.
 
     Source: Elser, J. Opt. Soc. Am. A 20, 40 (2003), doi:10.1364/JOSAA.20.000040.
@@ -71,9 +67,7 @@ UPDATE_RULES: dict[str, Update] = {
 def mixture_outside(rule: Update, beta: float) -> tuple[float, float]:
     """Weights of x and P_M x where P_S gives zero, for a rule that projects once: it is linear there."""
     one, zero = np.ones((1, 1), np.complex64), np.zeros((1, 1), np.complex64)
-    keep, gain = (
-        rule(x, projected, np.zeros_like, no_projection, beta) for x, projected in ((one, zero), (zero, one))
-    )
+    keep, gain = (rule(x, projected, np.zeros_like, no_projection, beta) for x, projected in ((one, zero), (zero, one)))
     return float(keep[0, 0].real), float(gain[0, 0].real)
 
 

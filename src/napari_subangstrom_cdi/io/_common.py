@@ -112,9 +112,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=where, mend="check path and spelling") from error
     except PermissionError as error:
-        raise InputError(
-            "may not be read (permission denied)", where=where, mend="change its permissions"
-        ) from error
+        raise InputError("may not be read (permission denied)", where=where, mend="change its permissions") from error
     except OSError as error:
         raise InputError(
             f"cannot be read ({error.strerror or error})", where=where, mend="check path and disk"
@@ -177,9 +175,7 @@ def image_shape(stored: Stored, path: Path, max_bytes: int) -> tuple[int, ...]:
             mend="save the modulus squared (or the real part) and give that file",
         )
     if stored.dtype.kind not in "buif":
-        raise InputError(
-            f"the data are of type {stored.dtype}, not numbers", where=where, mend="save them as numbers"
-        )
+        raise InputError(f"the data are of type {stored.dtype}, not numbers", where=where, mend="save them as numbers")
     if len(shape) < 2 or len(shape) > 3:
         raise InputError(
             f"holds an array of {len(shape)} dimension{'s' * (len(shape) != 1)} ({shape_text(shape)})",

@@ -52,9 +52,7 @@ class _Key:
     mistaken: tuple[tuple[str, float], ...] = ()
 
     def is_possible(self, value: float) -> bool:
-        return self.possible[0] <= value <= self.possible[1] and (
-            value == 0 or abs(value) >= self.smallest[0]
-        )
+        return self.possible[0] <= value <= self.possible[1] and (value == 0 or abs(value) >= self.smallest[0])
 
     def is_usual(self, value: float) -> bool:
         inside = self.usual[0] <= value <= self.usual[1] and (value == 0 or abs(value) >= self.smallest[1])
@@ -184,9 +182,7 @@ class Acquisition:
         _warn_of_unknown(mapping, where)
         given = {name: value for name, value in mapping.items() if value is not None}
         if "beam_energy_kV" in given and "beam_energy_eV" in given:
-            raise InputError(
-                "gives both beam_energy_kV and beam_energy_eV", where=where, mend="give one of them"
-            )
+            raise InputError("gives both beam_energy_kV and beam_energy_eV", where=where, mend="give one of them")
         fields: dict[str, Any] = {}
         for key in _KEYS:
             if key.name in given:
@@ -233,9 +229,7 @@ def read_acquisition(path: str | os.PathLike[str]) -> Acquisition:
         raise InputError(error.problem, where=str(path), mend=error.mend) from error
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InputError(
-            f"is not valid {kind} ({reason})", where=str(path), mend="correct it there"
-        ) from error
+        raise InputError(f"is not valid {kind} ({reason})", where=str(path), mend="correct it there") from error
     if not isinstance(loaded, dict):
         raise InputError(
             f"holds {_kind(loaded)} where keys and values belong",

@@ -46,9 +46,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
             raise InputError("is a folder", where=str(path), mend="give the name of the file to write in it")
         if not final.parent.is_dir():
             what = "is not a folder" if final.parent.exists() else "does not exist"
-            raise InputError(
-                f"the folder {final.parent} {what}", where=str(path), mend="create it or choose another"
-            )
+            raise InputError(f"the folder {final.parent} {what}", where=str(path), mend="create it or choose another")
         if final.exists() and not os.access(final, os.W_OK):
             raise InputError("exists and is write-protected", where=str(path), mend="choose another name")
         # os.access does not see read-only file systems everywhere, nor a full disk: try.
@@ -166,9 +164,7 @@ def _as_input_error(error: BaseException, path: Path, temporary: Path | None = N
             if named.name not in (temporary.name, path.name):
                 continue
         if _is(link, _FULL):
-            return InputError(
-                "the disk is full", where=str(path), mend="free some space or choose another folder"
-            )
+            return InputError("the disk is full", where=str(path), mend="free some space or choose another folder")
         if _is(link, (errno.EFBIG,)):
             return InputError(
                 "the file grows larger than the file system or a limit of this account allows",

@@ -26,6 +26,7 @@ Complex = NDArray[np.complex64]
 Float = NDArray[np.float32]
 
 CXI_VERSION = 160
+_DAMAGE = (OSError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError)
 _PACKED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
@@ -137,7 +138,7 @@ def write_cxi(path: str | Path, result: Reconstruction) -> None:
             pattern["reciprocal_pixel_per_angstrom"] = result.grid.q_pixel_per_angstrom
         _write_members(entry.create_group("members"), result)
         _write_process(entry.create_group("process_1"), result)
-        _write_inputs(entry.create_group("inputs"), result.inputs)
+        _write_inputs(entry.create_group("inputs", track_order=True), result.inputs)
 
 
 def read_cxi(path: str | Path) -> Reconstruction:
@@ -158,8 +159,10 @@ def read_cxi(path: str | Path) -> Reconstruction:
         raise InputError(
             f"is no result of this program ({error.args[0]})", where=where, mend="give the .cxi file of a run"
         ) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"cannot be read ({error})", where=where, mend="the file is damaged or no HDF5 file") from error
+    except _DAMAGE as error:
+        raise InputError(
+            f"cannot be read ({error})", where=where, mend="the file is damaged or no HDF5 file"
+        ) from error
 
 
 def extract_inputs(result: Reconstruction, folder: Path) -> dict[str, Path]:
@@ -199,6 +202,8 @@ def _write_members(group: h5py.Group, result: Reconstruction) -> None:
 def _write_process(group: h5py.Group, result: Reconstruction) -> None:
     group["command"] = "napari-subangstrom-cdi reconstruct"
     group["version"], group["recipe"] = result.version, result.recipe
+    group["field_of_view"] = result.grid.field_of_view_angstrom
+    group["field_of_view"].attrs["unit"] = "angstrom" if result.calibrated else "pixel"
     group["metrics"] = json.dumps(dict(result.metrics))
     group["stages"] = json.dumps(result.stage_ends)
     for name, curve in result.curves.items():
@@ -220,16 +225,13 @@ def _text(dataset: h5py.Dataset) -> str:
 def _read(entry: h5py.Group) -> Reconstruction:
     image, pattern, members, process = (entry[k] for k in ("image_1", "data_1", "members", "process_1"))
     obj = image["data"][()]
-    calibrated = "x_pixel_size" in image
-    pixel = float(image["x_pixel_size"][()]) * 1e10 if calibrated else 1.0
-    fov = 1 / float(pattern["reciprocal_pixel_per_angstrom"][()]) if calibrated else pixel * obj.shape[0]
     curves = {
         name: RadialCurve(group["q_per_angstrom"][()], group["value"][()])
         for name, group in process.get("curves", {}).items()
     }
     return Reconstruction(
-        grid=Grid(obj.shape[0], fov),
-        calibrated=calibrated,
+        grid=Grid(obj.shape[0], float(process["field_of_view"][()])),
+        calibrated="x_pixel_size" in image,
         object=obj,
         deviation=image["deviation"][()],
         support=image["support"][()].astype(bool),

@@ -134,17 +134,13 @@ def _stored_bytes(dataset: h5py.Dataset, path: Path, where: str) -> int | None:
         missing = [s.file_name for s in dataset.virtual_sources() if not _source_exists(s.file_name, path)]
         if missing:
             # HDF5 would fill the gap with zeros and say nothing.
-            raise InputError(
-                f"its data are in {missing[0]}, which is missing", where=where, mend="copy that file too"
-            )
+            raise InputError(f"its data are in {missing[0]}, which is missing", where=where, mend="copy that file too")
         return None
     if dataset.external:
         return None
     stored = int(dataset.id.get_storage_size())
     if claimed and not stored:
-        raise InputError(
-            "the dataset was never written", where=where, mend="name another dataset, or save it again"
-        )
+        raise InputError("the dataset was never written", where=where, mend="name another dataset, or save it again")
     if dataset.chunks is None and stored < claimed:
         raise cut_short(path, claimed, stored)
     return stored

@@ -109,9 +109,7 @@ def read_image(
     """
     path, found = _identify(path)
     if dataset is not None and not found.has_datasets:
-        raise InputError(
-            f"a {found.name} file has no named datasets", where=str(path), mend="leave the dataset out"
-        )
+        raise InputError(f"a {found.name} file has no named datasets", where=str(path), mend="leave the dataset out")
     with library_errors(path, found.name), found.open(path, dataset) as stored:
         shape = image_shape(stored, path, max_bytes)
         data = _select(stored, shape, frame, path)
@@ -199,9 +197,7 @@ def _identify(path: str | os.PathLike[str]) -> tuple[Path, Format]:
         return path, named
     called = f"is named {path.suffix} but " if named else ""
     names = ", ".join(f.name for f in FORMATS)
-    raise InputError(
-        f"{called}{what or 'is of no known format'}", where=str(path), mend=f"give a {names} file"
-    )
+    raise InputError(f"{called}{what or 'is of no known format'}", where=str(path), mend=f"give a {names} file")
 
 
 def _foreign(head: bytes) -> str | None:
@@ -212,11 +208,7 @@ def _foreign(head: bytes) -> str | None:
         if head.startswith(magic):
             return f"is {name}"
     text = head.decode("utf-8", errors="ignore")
-    if (
-        b"\0" in head
-        or len(text.encode()) < 0.95 * len(head)
-        or not all(c.isprintable() or c.isspace() for c in text)
-    ):
+    if b"\0" in head or len(text.encode()) < 0.95 * len(head) or not all(c.isprintable() or c.isspace() for c in text):
         return None
     start = " ".join(text[:200].split())[:30]
     kind = "a web page" if start.lower().startswith(("<!doctype html", "<html")) else "text"

@@ -32,9 +32,7 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
     # Old programs leave out the MAP mark or the machine stamp; the header was found consistent above.
     with mrcfile.mmap(path, mode="r", permissive=True) as mrc:
         if mrc.data is None:
-            raise InputError(
-                "the data cannot be read", where=str(path), mend="convert it, e.g. with IMOD's newstack"
-            )
+            raise InputError("the data cannot be read", where=str(path), mend="convert it, e.g. with IMOD's newstack")
         data = mrc.data.reshape(shape)
         pixel, cautions = _pixel(mrc.voxel_size)
         yield Stored(

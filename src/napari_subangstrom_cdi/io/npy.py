@@ -37,9 +37,7 @@ def _check_header(header: _Header, where: str) -> None:
             mend="save a plain array of numbers",
         )
     if min(shape, default=0) < 0:
-        raise InputError(
-            f"the header is damaged: it states a shape of {shape}", where=where, mend="save it again"
-        )
+        raise InputError(f"the header is damaged: it states a shape of {shape}", where=where, mend="save it again")
 
 
 @contextmanager
@@ -106,30 +104,20 @@ def _members(archive: zipfile.ZipFile) -> dict[str, _Header]:
 
 
 def _choose(headers: dict[str, _Header], dataset: str | None, path: Path) -> str:
-    listing = ", ".join(
-        f"{name} ({shape_text(shape)})" for name, (shape, _, _) in sorted(headers.items())[:12]
-    )
+    listing = ", ".join(f"{name} ({shape_text(shape)})" for name, (shape, _, _) in sorted(headers.items())[:12])
     if dataset is not None:
         if dataset in headers:
             return dataset
         raise InputError(f"has no array {dataset!r}", where=str(path), mend=f"it holds {listing or 'none'}")
     if len(headers) == 1:
         return next(iter(headers))
-    images = [
-        name for name, (shape, _, dtype) in headers.items() if len(shape) in (2, 3) and dtype.kind in "buifc"
-    ]
+    images = [name for name, (shape, _, dtype) in headers.items() if len(shape) in (2, 3) and dtype.kind in "buifc"]
     if len(images) == 1:
         return images[0]
     if not headers:
-        raise InputError(
-            "is a zip archive without NumPy arrays", where=str(path), mend="give the image file itself"
-        )
-    raise InputError(
-        f"holds several arrays: {listing}", where=str(path), mend="name the dataset that is meant"
-    )
+        raise InputError("is a zip archive without NumPy arrays", where=str(path), mend="give the image file itself")
+    raise InputError(f"holds several arrays: {listing}", where=str(path), mend="name the dataset that is meant")
 
 
 NPY = Format("NPY", (".npy",), lambda head: head.startswith(npy_format.MAGIC_PREFIX), _open_npy)
-NPZ = Format(
-    "NPZ", (".npz",), lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _open_npz, has_datasets=True
-)
+NPZ = Format("NPZ", (".npz",), lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _open_npz, has_datasets=True)

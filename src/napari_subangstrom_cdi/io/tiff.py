@@ -63,9 +63,7 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
 
 def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     if not tif.pages:
-        raise InputError(
-            "holds no image", where=str(path), mend="the file is cut short: copy or export it again"
-        )
+        raise InputError("holds no image", where=str(path), mend="the file is cut short: copy or export it again")
     all_series = tif.series
     full = [s for s in all_series if not s.keyframe.is_reduced] or list(all_series)
     if len(full) > 1:

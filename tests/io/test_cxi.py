@@ -1,0 +1,235 @@
+"""The result file: everything comes back, other programs find what they look for, and damage is noticed."""
+
+from dataclasses import fields, replace
+
+import h5py
+import numpy as np
+import pytest
+
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.metrics import RadialCurve
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io.cxi import InputFile, Reconstruction, extract_inputs, read_cxi, write_cxi
+
+RAW = bytes(range(256)) * 3 + b"\0\n\r\x1a"
+
+
+def result():
+    grid = Grid(32, 49.0)  # 1 / (1 / 49) is not 49 in floating point
+    rng = np.random.default_rng(0)
+
+    def field(*shape):
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+    q = np.arange(4) / 7
+    return Reconstruction(
+        grid=grid,
+        calibrated=True,
+        object=field(*grid.shape),
+        deviation=rng.random(grid.shape, np.float32),
+        support=rng.random(grid.shape) > 0.5,
+        regions=rng.integers(0, 3, grid.shape).astype(np.uint8),
+        pattern=rng.random(grid.shape, np.float32),
+        members=field(3, 10, 12),
+        members_origin=(11, 9),
+        kept=(True, False, True),
+        r_history=rng.random((3, 5), np.float32),
+        free_r_history=np.full((3, 5), np.nan, np.float32),
+        stage_ends=(("Bild", 2), ("ψ → O", 5)),
+        potential=rng.random(grid.shape, np.float32),
+        curves={"prtf": RadialCurve(q, q**2), "frc": RadialCurve(q, np.array([1, np.nan, 0.5, 0]))},
+        metrics={"r_factor": 0.0625, "resolution_angstrom": None, "background": {"shift_px": [1.5, -2.0]}, "n": 3},
+        recipe='[inputs]\npattern = "Å.tif"\n',
+        version="1.2.3",
+        inputs=(
+            InputFile("pattern", "p.tif", RAW),
+            InputFile("background", "b é.tif", b""),
+            InputFile("acquisition", "a.json", b"{}"),
+        ),
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "out.cxi"
+    write_cxi(path, result())
+    return path
+
+
+def same(first, second):
+    for item in fields(Reconstruction):
+        a, b = getattr(first, item.name), getattr(second, item.name)
+        if isinstance(a, np.ndarray):
+            assert a.dtype == b.dtype, item.name
+            np.testing.assert_array_equal(a, b, err_msg=item.name)
+        elif item.name == "curves":
+            assert a.keys() == b.keys()
+            for name in a:
+                np.testing.assert_array_equal(a[name].q_per_angstrom, b[name].q_per_angstrom)
+                np.testing.assert_array_equal(a[name].value, b[name].value)
+        else:
+            assert a == b, item.name
+
+
+def test_every_field_comes_back(path):
+    same(read_cxi(path), result())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"potential": None},
+        {"inputs": ()},
+        {"curves": {}},
+        {"complete": False},
+        {"calibrated": False, "grid": Grid(32, 64.0)},
+        {"kept": (True,), "members": np.zeros((1, 4, 4), np.complex64)},
+        {"r_history": np.zeros((0, 0), np.float32), "free_r_history": np.zeros((0, 0), np.float32)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_may_be_absent_may_be_absent(tmp_path, change):
+    given = replace(result(), **change)
+    write_cxi(tmp_path / "out.cxi", given)
+    same(read_cxi(tmp_path / "out.cxi"), given)
+
+
+def test_other_programs_find_the_object_and_its_pixel_in_metres(path):
+    with h5py.File(path) as file:
+        assert file["cxi_version"][()] == 160
+        image = file["entry_1/image_1"]
+        np.testing.assert_array_equal(image["data"][()], result().object)
+        assert image["data"].dtype == np.complex64
+        for axis in "xy":
+            assert image[f"{axis}_pixel_size"][()] == pytest.approx(49.0 / 32 * 1e-10)
+        assert image["data_space"][()] == b"real"
+        assert not image["is_fft_shifted"][()]
+        np.testing.assert_allclose(image["image_size"][()], [49e-10, 49e-10])
+        assert file["entry_1/data_1/reciprocal_pixel_per_angstrom"][()] == pytest.approx(1 / 49)
+        assert file["entry_1/process_1/recipe"][()].decode() == result().recipe
+
+
+def test_without_a_calibration_no_length_is_claimed(tmp_path):
+    write_cxi(tmp_path / "out.cxi", replace(result(), calibrated=False))
+    names = []
+    with h5py.File(tmp_path / "out.cxi") as file:
+        file.visit(names.append)
+        assert file["entry_1/process_1/field_of_view"].attrs["unit"] == "pixel"
+    assert len(names) > 20
+    assert not [
+        name for name in names if name.endswith(("pixel_size", "image_size", "per_angstrom")) and "curves" not in name
+    ]
+    assert not read_cxi(tmp_path / "out.cxi").calibrated
+
+
+def test_the_raw_files_come_out_byte_for_byte(path, tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    paths = extract_inputs(read_cxi(path), folder)
+    assert list(paths) == ["pattern", "background", "acquisition"]
+    assert [p.read_bytes() for p in paths.values()] == [RAW, b"", b"{}"]
+    assert paths["pattern"].suffix == ".tif"
+    assert all(p.parent == folder for p in paths.values())
+
+
+def test_two_raw_files_of_one_name_do_not_overwrite_each_other(tmp_path):
+    twice = replace(result(), inputs=(InputFile("pattern", "x.tif", b"1"), InputFile("image", "x.tif", b"2")))
+    paths = extract_inputs(twice, tmp_path)
+    assert [p.read_bytes() for p in paths.values()] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("name", ["../../evil.tif", "/etc/evil.tif", ".."])
+def test_a_name_in_the_file_cannot_lead_out_of_the_folder(tmp_path, name):
+    folder = tmp_path / "in" / "here"
+    folder.mkdir(parents=True)
+    extract_inputs(replace(result(), inputs=(InputFile("pattern", name, b"x"),)), folder)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == list(folder.iterdir())
+
+
+def test_a_raw_file_that_was_changed_is_noticed(path):
+    with h5py.File(path, "r+") as file:
+        file["entry_1/inputs/pattern"][5] = 99
+    with pytest.raises(InputError, match=r"pattern record.*digest"):
+        read_cxi(path)
+
+
+@pytest.mark.parametrize(
+    "missing", ["entry_1", "entry_1/image_1/data", "entry_1/members/kept", "entry_1/process_1/recipe", "entry_1/inputs"]
+)
+def test_a_file_that_lacks_something_is_not_ours(path, missing):
+    with h5py.File(path, "r+") as file:
+        del file[missing]
+    with pytest.raises(InputError, match="no result of this program"):
+        read_cxi(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("entry_1/image_1/data", 3.0),
+        ("entry_1/image_1/data", np.zeros((31, 31), np.complex64)),
+        ("entry_1/process_1/metrics", "{"),
+        ("entry_1/process_1/stages", "[1]"),
+        ("entry_1/process_1/field_of_view", -1.0),
+        ("entry_1/members/origin", np.array([3])),
+        ("entry_1/process_1/metrics", b"\xff\xfe"),
+    ],
+)
+def test_a_file_with_something_else_in_its_place_is_damaged(path, name, value):
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = value
+    with pytest.raises(InputError, match="cannot be read"):
+        read_cxi(path)
+
+
+def test_files_that_are_no_result(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_cxi(tmp_path / "none.cxi")
+    with pytest.raises(InputError, match="no such file"):
+        read_cxi(tmp_path)
+    for name, content in (("text.cxi", b"not HDF5"), ("empty.cxi", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            read_cxi(tmp_path / name)
+    with h5py.File(tmp_path / "other.cxi", "w") as file:
+        file["entry_1/instrument_1/detector_1/data"] = np.zeros((4, 4))
+    with pytest.raises(InputError, match="no result of this program"):
+        read_cxi(tmp_path / "other.cxi")
+
+
+def test_a_cut_file_is_refused_wherever_it_is_cut(path):
+    whole = path.read_bytes()
+    for kept in np.linspace(1, len(whole) - 1, 25).astype(int):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(InputError):
+            read_cxi(path)
+
+
+def test_a_flipped_byte_ends_in_a_message_or_does_no_harm(path):
+    """HDF5 keeps no sum over its structure: some flips pass unseen, none may end in a traceback."""
+    whole = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(0, len(whole), 150):
+        whole[place] ^= 0xFF
+        path.write_bytes(whole)
+        try:
+            assert isinstance(read_cxi(path), Reconstruction)
+        except InputError:
+            refused += 1
+        whole[place] ^= 0xFF
+    assert refused > 5
+
+
+def test_an_older_result_is_left_as_it_was_when_writing_fails(path):
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_cxi(path, replace(result(), metrics={"unwritable": object()}))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        write_cxi(tmp_path / "nowhere" / "out.cxi", result())
