@@ -6,7 +6,7 @@ import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.alignment import align
+from napari_subangstrom_cdi.core.alignment import align, inversion_centre
 from napari_subangstrom_cdi.core.fourier import shift
 from objects import correlation, crystal, random_particle
 
@@ -106,3 +106,11 @@ def test_the_reported_correlation_is_that_of_the_aligned_object():
 def test_an_empty_object_is_aligned_with_nothing():
     _, how = align(np.zeros_like(CRYSTAL), CRYSTAL, PIXEL)
     assert how.correlation == 0
+
+
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (1.3, -2.6), (-4.0, 5.5)])
+def test_the_centre_of_inversion_of_a_centred_object_is_found(offset):
+    """An object and its inverse together have one in the middle; the global phase does not matter."""
+    twin = np.roll(CRYSTAL[::-1, ::-1], (1, 1), (0, 1))
+    found = inversion_centre(displaced(CRYSTAL + twin, offset, 1.1), GRID)
+    np.testing.assert_allclose(found, offset, atol=0.05)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import scipy.fft
 import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 
 from .alignment import Alignment, align, inversion_centre
-from .fourier import shift
+from .fourier import fit_to_size, shift
+from .grid import Grid
 from .regions import Region
 from .retrieval import Problem, Retrieval, Snapshot, iterate, support_box
 from .schedule import Schedule, vary
@@ -188,26 +190,28 @@ def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings)
     """
     if not runs:
         raise InputError("no finished member to average", mend="let at least one member finish")
-    pixel = problem.grid.pixel_angstrom
+    frame = _frame(problem)
+    fields = [fit_to_size(run.estimate, frame.n) for run in runs]
     twin = problem.image is None
     first = int(np.argmax([_fitness(run) for run in runs]))
-    aligned, _ = _align_all(runs, runs[first].estimate, pixel, twin)
-    correlations = _correlations(aligned, problem.support)
+    aligned, _ = _align_all(fields, fields[first], frame, twin)
+    correlations = _correlations(aligned, fit_to_size(problem.support, frame.n))
     reference = int(np.argmax(np.median(correlations, axis=1)))
-    centre = inversion_centre(aligned[reference], problem.grid)
+    centre = inversion_centre(aligned[reference], frame)
     origin = (-centre[0], -centre[1])
-    aligned, how = _align_all(runs, shift(aligned[reference], origin), pixel, twin)
+    aligned, how = _align_all(fields, shift(aligned[reference], origin), frame, twin)
     support = moved_mask(problem.support, origin)
-    agreement = np.median(_correlations(aligned, support), axis=1)
+    agreement = np.median(_correlations(aligned, fit_to_size(support, frame.n)), axis=1)
     kept = agreement >= settings.reject_below * agreement.max()
     stack = np.stack([field for field, keep in zip(aligned, kept, strict=True) if keep])
     mean = stack.mean(axis=0, dtype=np.complex64)
     deviation = np.sqrt(np.mean(np.abs(stack - mean) ** 2, axis=0, dtype=np.float32))
-    box = _padded(support_box(support), problem.grid.n, margin=8)
+    n = problem.grid.n
+    box = _padded(support_box(support), n, margin=8)
     return Ensemble(
-        mean,
-        deviation.astype(np.float32),
-        np.stack([field[box] for field in aligned]),
+        fit_to_size(mean, n),
+        fit_to_size(deviation.astype(np.float32), n),
+        np.stack([fit_to_size(field, n)[box] for field in aligned]),
         box,
         tuple(bool(k) for k in kept),
         tuple(how),
@@ -215,6 +219,15 @@ def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings)
         reference,
         origin,
     )
+
+
+def _frame(problem: Problem) -> Grid:
+    """The centred square that holds the support with room to move: members are zero outside it."""
+    n, middle = problem.grid.n, problem.grid.n // 2
+    reach = max(max(middle - part.start, part.stop - middle) for part in problem.box)
+    size = scipy.fft.next_fast_len(2 * (reach + 24))
+    size = min(n, size + size % 2)
+    return Grid(size, size * problem.grid.pixel_angstrom)
 
 
 def moved_mask(mask: Bool, shift_px: tuple[float, float]) -> Bool:
@@ -228,9 +241,9 @@ def _fitness(run: Retrieval) -> float:
 
 
 def _align_all(
-    runs: list[Retrieval], reference: Complex, pixel: float, twin: bool
+    fields: list[Complex], reference: Complex, frame: Grid, twin: bool
 ) -> tuple[list[Complex], list[Alignment]]:
-    pairs = [align(run.estimate, reference, pixel, allow_twin=twin) for run in runs]
+    pairs = [align(field, reference, frame.pixel_angstrom, allow_twin=twin) for field in fields]
     return [field for field, _ in pairs], [how for _, how in pairs]
 
 
