@@ -344,6 +344,35 @@ def test_pattern_alone_with_a_support(tmp_path) -> None:
     assert abs(overlap) / np.linalg.norm(found.object) / np.linalg.norm(truth) > 0.95
 
 
+def test_known_spacings_replace_the_camera_length(tmp_path) -> None:
+    """Two reflections of the platelet, {10-10} and {11-20} of wurtzite CdS, at the simulated camera length."""
+    acquisition = with_acquisition(tmp_path, camera_length_mm=None)
+    spacings = [word for d in (3.5819, 2.068) for word in ("--spacing", f"{800 / d:.2f}:{d}")]
+    out = tmp_path / "out.cxi"
+    done = command(
+        "reconstruct", *sample_arguments(acquisition=acquisition), *spacings, "--members", 1, "-o", out,
+        "--no-report", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout)
+    assert numbers["calibration"] == "known spacings"
+    assert numbers["reciprocal_pixel_per_angstrom"] == pytest.approx(1 / 800, rel=1e-4)
+    assert 0 < numbers["reciprocal_pixel_error_per_angstrom"] < 1e-6
+
+
+def test_no_background_record(tmp_path, truth) -> None:
+    """A fitted background leaves the substrate's spots in: warned of, and the particle still comes out."""
+    out = tmp_path / "out.cxi"
+    done = command(
+        "reconstruct", *sample_arguments(background=None), "--members", 1, "-o", out, "--no-report", "--quiet"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no background record" in done.stderr
+    found = read_cxi(out)
+    scored = score(found.object, found.grid.pixel_angstrom, truth, 400 / 1024)
+    assert scored.correlation > 0.8
+
+
 def test_runs_without_a_display_or_qt() -> None:
     script = "import sys, napari_subangstrom_cdi.cli; print([m for m in sys.modules if 'Qt' in m or m == 'napari'])"
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}

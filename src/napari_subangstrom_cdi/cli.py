@@ -83,6 +83,14 @@ def _add_reconstruct(commands: argparse._SubParsersAction[argparse.ArgumentParse
     data.add_argument("--mask", metavar="FILE", help="raw pattern pixels not to be trusted, non-zero (beam stop)")
     for role in ("pattern", "background", "image"):
         data.add_argument(f"--{role}-frame", metavar="N|sum", type=_frame, help=f"frame of a stacked {role} file")
+    data.add_argument(
+        "--spacing",
+        metavar="PX:A",
+        type=_spacing,
+        action="append",
+        help="radius (raw pixels) and spacing (Å) of a known reflection or ring, e.g. 223.5:3.58; "
+        "repeat it; replaces the camera length",
+    )
     how = parser.add_argument_group("how")
     how.add_argument("--preset", choices=PRESETS, help="schedule and settings (default: extend)")
     how.add_argument("--members", type=int, metavar="N", help="members of the ensemble (default: 20)")
@@ -152,6 +160,16 @@ def _frame(text: str) -> Frame:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a frame number nor 'sum'") from None
 
 
+def _spacing(text: str) -> tuple[float, float]:
+    radius, separator, spacing = text.partition(":")
+    try:
+        if separator:
+            return float(radius), float(spacing)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not of the form 223.5:3.58 (pixels:ångström)")
+
+
 def _reconstruct(arguments: argparse.Namespace) -> int:
     output = _checked_output(arguments.output)
     with scratch_folder() as scratch:
@@ -188,8 +206,12 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
     numbers = {name: getattr(arguments, name) for name in ("members", "seed") if getattr(arguments, name) is not None}
     inputs, ensemble = replace(plan.inputs, **given), replace(plan.ensemble, **numbers)
     if arguments.preset is not None:
-        return preset_plan(arguments.preset, inputs, acquisition, ensemble)
-    return replace(plan, inputs=inputs, acquisition=acquisition, ensemble=ensemble)
+        plan = preset_plan(arguments.preset, inputs, acquisition, ensemble)
+    else:
+        plan = replace(plan, inputs=inputs, acquisition=acquisition, ensemble=ensemble)
+    if arguments.spacing:
+        plan = replace(plan, pattern=replace(plan.pattern, known_spacings=tuple(arguments.spacing)))
+    return plan
 
 
 def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace) -> int:

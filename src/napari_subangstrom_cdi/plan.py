@@ -66,11 +66,15 @@ class PatternSettings:
         Side of the array, binned pixels; None for the record's own.
     remove_noise_between_spots : bool
         Keep only what an object of the support's size can scatter (its autocorrelation).
+    known_spacings : tuple of (float, float)
+        Radius in raw pixels and lattice spacing in Å of known reflections or rings; if given, they
+        calibrate the reciprocal pixel by least squares and the camera length is not used.
     """
 
     binning: int | None = None
     array_size: int | None = None
     remove_noise_between_spots: bool = True
+    known_spacings: tuple[tuple[float, float], ...] = ()
 
 
 @with_config(extra="forbid")

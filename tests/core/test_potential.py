@@ -14,7 +14,6 @@ from napari_subangstrom_cdi.core.potential import (
     aberration_phase,
     coherence_envelope,
     ctf,
-    noise_field,
     normalise_to_vacuum,
     particle_window,
     vacuum_power,
@@ -200,13 +199,3 @@ def test_unusable_conditions():
         ImagingConditions(200e3, 1.0, -61.0, -4.0)
     with pytest.raises(InputError, match="nanometres"):
         ImagingConditions(200e3, 1.0, -6.1e5)
-
-
-def test_noise_field_is_reproducible_and_has_its_size():
-    first = noise_field((200, 200), np.random.default_rng(3), std=0.02)
-    again = noise_field((200, 200), np.random.default_rng(3), std=0.02)
-    assert first.dtype == np.float32
-    assert np.array_equal(first, again)
-    assert first.std() == pytest.approx(0.02, rel=0.02)
-    with pytest.raises(InputError):
-        noise_field((4, 4), np.random.default_rng(0), std=-1)

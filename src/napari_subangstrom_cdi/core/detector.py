@@ -437,11 +437,6 @@ def _holes(values: Float, electrons: Float, variance: Float) -> Bool:
     return np.asarray(lit[labels] & large)
 
 
-def with_invalid(record: Record, invalid: Bool) -> Record:
-    """The record with more pixels marked as saying nothing."""
-    return replace(record, valid=record.valid & ~invalid)
-
-
 def fill_invalid(image: Float, valid: Bool) -> Float:
     """Replace invalid pixels by the nearest valid ones, so that filters and splines do not ring."""
     if valid.all() or not valid.any():

@@ -429,20 +429,3 @@ def _check_sign(estimate: Float, particle: Mask) -> None:
             QualityWarning,
             stacklevel=3,
         )
-
-
-def noise_field(shape: tuple[int, int], generator: np.random.Generator, /, *, std: float) -> Float:
-    """Noise N that gives one ensemble member its own start: white, normal, constant through its run.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape (y, x).
-    generator : numpy.random.Generator
-        The member's own generator.
-    std : float
-        Standard deviation, radians.
-    """
-    if std < 0 or not math.isfinite(std):
-        raise InputError(f"a noise of {std:g} rad", where="noise", mend="give 0 or more")
-    return np.float32(std) * generator.standard_normal(shape, dtype=np.float32)

@@ -334,7 +334,7 @@ def _checked_pattern(
     return _Pattern(intensity, noise_std.astype(np.float64), good, grid, q_min, q_max)
 
 
-def _polar(observed: _Pattern, pixel_angstrom: float) -> tuple[Double, Double, Double, Double]:
+def _polar(observed: _Pattern) -> tuple[Double, Double, Double, Double]:
     """Polar mesh of the common band: qx, qy, q of shape (angles, radii) and area weights."""
     step = observed.grid.q_pixel_per_angstrom
     q = np.arange(observed.q_min, observed.q_max, step)
@@ -351,7 +351,7 @@ def _rank(
     mirrors: tuple[bool, ...],
 ) -> tuple[Candidate, ...]:
     """Rotations by local maxima of the polar correlation over angle, best scale for each."""
-    qx, qy, q, weight = _polar(observed, nominal_pixel)
+    qx, qy, q, weight = _polar(observed)
     centre, step = observed.grid.n // 2, observed.grid.q_pixel_per_angstrom
     smooth = ndi.gaussian_filter(np.clip(observed.intensity, 0, None), 1.0)
     polar = ndi.map_coordinates(smooth, [qy / step + centre, qx / step + centre], order=1)

@@ -1,0 +1,46 @@
+"""What every step of the preparation uses: its time, and the name of its file in its errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.errors import InputError
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+
+@dataclass
+class Clock:
+    """Seconds of each step, in the order of the steps; tells a listener when one begins."""
+
+    on_step: Callable[[str], None] = lambda name: None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step; the same name adds up."""
+        self.on_step(name)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+@contextmanager
+def naming(path: str | None) -> Iterator[None]:
+    """Put the file's name before an error that does not say where it is."""
+    try:
+        yield
+    except InputError as error:
+        if error.where is None and path is not None:
+            raise InputError(error.problem, where=Path(path).name, mend=error.mend) from error
+        raise

@@ -1,0 +1,142 @@
+"""From the TEM image to the potential on the pattern's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.embedding import Pattern
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.potential import (
+    ImagingConditions,
+    NormalisedImage,
+    ctf,
+    normalise_to_vacuum,
+    particle_window,
+    weak_phase_potential,
+    wiener_potential,
+)
+from napari_subangstrom_cdi.core.registration import ImageRegistration, register_image, resample_to_pattern
+from napari_subangstrom_cdi.io import read_image, require
+from napari_subangstrom_cdi.plan import Plan
+
+from .clock import Clock, naming
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+_WIENER_FLOOR = 0.1
+_LOWEST_IMAGE_Q = 0.05
+
+
+@dataclass(frozen=True)
+class RegisteredImage:
+    """The potential from the image on the pattern's grid, and how it came there.
+
+    ``outline`` is the estimate that the support is taken from: always the Wiener inversion, because the
+    noise of (1 - I)/2 beyond the information limit hides where the particle ends.
+    """
+
+    potential: Float
+    outline: Float
+    transfer: Callable[[Float], Float]
+    band_limit_per_angstrom: float
+    registration: ImageRegistration
+    report: dict[str, Any]
+
+
+def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
+    """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
+    _conditions(plan)
+    with clock.step("read"):
+        data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
+    with clock.step("potential"), naming(plan.inputs.image):
+        return normalise_to_vacuum(data)
+
+
+def image_diameter(plan: Plan, image: NormalisedImage) -> float:
+    """Diameter of the particle by the nominal image pixel, Å."""
+    (pixel,) = require(plan.acquisition, "image_pixel_angstrom")
+    return image.diameter_px * pixel
+
+
+def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
+    """Lay the image onto the pattern and invert its contrast transfer."""
+    nominal, conditions = image_diameter(plan, image) / image.diameter_px, _conditions(plan)
+    with clock.step("register image"), naming(plan.inputs.image):
+        found = register_image(
+            image,
+            pattern.intensity,
+            grid,
+            image_pixel_angstrom=nominal,
+            conditions=conditions,
+            rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
+            mirrored=plan.image.mirrored,
+            valid=pattern.valid,
+            noise_std=np.sqrt(pattern.variance),
+        )
+    conditions = replace(conditions, defocus_nm=found.defocus_nm)
+    with clock.step("potential"), naming(plan.inputs.image):
+        sharp = wiener_potential(
+            image,
+            pixel_angstrom=found.image_pixel_angstrom,
+            conditions=conditions,
+            object_phase_deg=found.object_phase_deg,
+        )
+        outline = potential = resample_to_pattern(sharp, found, grid, centre_px=image.centre_px)
+        if plan.image.potential == "weak-phase":
+            weak = weak_phase_potential(image.intensity) * particle_window(image)
+            potential = resample_to_pattern(weak, found, grid, centre_px=image.centre_px)
+    transfer = _image_transfer(plan, conditions, found.object_phase_deg)
+    limit = conditions.information_limit_per_angstrom
+    return RegisteredImage(potential, outline, transfer, limit, found, _registration_report(found))
+
+
+def _conditions(plan: Plan) -> ImagingConditions:
+    energy, cs, defocus, limit = require(
+        plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
+    )
+    return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)
+
+
+def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg: float) -> Callable[[Float], Float]:
+    """h(|q|): what of the object the potential from the image holds, 0 to 1."""
+    limit = conditions.information_limit_per_angstrom
+
+    def transfer(q: Float) -> Float:
+        inside = (q <= limit) & (q >= _LOWEST_IMAGE_Q)
+        if plan.image.potential == "weak-phase":
+            return inside.astype(np.float32)
+        power = ctf(q, conditions, object_phase_deg=object_phase_deg) ** 2
+        return np.where(inside, power / (power + _WIENER_FLOOR), 0).astype(np.float32)
+
+    return transfer
+
+
+def _registration_report(found: ImageRegistration) -> dict[str, Any]:
+    return {
+        "registration": {
+            "rotation_deg": found.rotation_deg,
+            "rotation_error_deg": found.rotation_error_deg,
+            "image_pixel_angstrom": found.image_pixel_angstrom,
+            "image_pixel_error_angstrom": found.image_pixel_error_angstrom,
+            "mirrored": found.mirrored,
+            "correlation": found.correlation,
+            "reflections": found.n_reflections,
+            "defocus_nm": found.defocus_nm,
+            "object_phase_deg": found.object_phase_deg,
+            "candidates": [
+                {
+                    "rotation_deg": c.rotation_deg,
+                    "image_pixel_angstrom": c.image_pixel_angstrom,
+                    "mirrored": c.mirrored,
+                    "correlation": c.correlation,
+                }
+                for c in found.candidates[:6]
+            ],
+        }
+    }

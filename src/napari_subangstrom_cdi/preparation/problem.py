@@ -1,0 +1,239 @@
+"""From a plan to a problem that phase retrieval can solve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.spatial
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core import fourier
+from napari_subangstrom_cdi.core.embedding import Pattern, embed, filter_autocorrelation
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
+from napari_subangstrom_cdi.core.retrieval import Problem
+from napari_subangstrom_cdi.core.schedule import Schedule, extend_schedule, paper_schedule, support_only_schedule
+from napari_subangstrom_cdi.core.support import Support, object_support, support_from_mask
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io import read_mask
+from napari_subangstrom_cdi.plan import Plan, RegionSettings
+
+from .clock import Clock, naming
+from .image import RegisteredImage, image_diameter, read_normalised, register
+from .record import CentredRecord, prepare_record, reciprocal_pixel
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+_OVERSAMPLING = 3.5
+_LARGEST_ARRAY = 1024
+_AUTOCORRELATION_MARGIN = 1.1
+_LARGEST_RADIUS = 0.4  # of the array: beyond, there is no noise to remove
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the retrieval starts from.
+
+    Parameters
+    ----------
+    problem : Problem
+        In the object's units: σ_e V in radians if there is an image, √electrons without one.
+    schedule : tuple of Stage
+        The preset's, filled in for these data, or the plan's own.
+    pattern : Pattern
+        Prepared pattern, electrons.
+    support : Support
+        Object support and its oversampling ratio.
+    calibrated : bool
+        False if the reciprocal pixel is unknown and the grid counts pixels.
+    report : dict
+        Numbers of every step, ready for JSON.
+    """
+
+    problem: Problem
+    schedule: Schedule
+    pattern: Pattern
+    support: Support
+    calibrated: bool
+    report: dict[str, Any]
+
+
+def prepare(plan: Plan, clock: Clock) -> Prepared:
+    """Do every step before phase retrieval.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, a value is missing, or a step finds nothing to work with.
+    """
+    if plan.inputs.image is None and plan.inputs.support is None:
+        raise InputError(
+            "neither an image nor a support is given", mend="give --image, or --support with a mask of the object"
+        )
+    # What costs nothing to check goes first: a missing key or an empty image ends the job in a second.
+    calibrated = reciprocal_pixel(plan)
+    q_pixel = calibrated.q_pixel_per_angstrom
+    normalised = read_normalised(plan, clock) if plan.inputs.image is not None else None
+    diameter = image_diameter(plan, normalised) if normalised is not None else None
+    centred = prepare_record(plan, clock)
+    binning, n = choose_sampling(plan, centred, q_pixel, diameter)
+    grid = Grid(n, 1 / (q_pixel * binning))
+    with clock.step("embed"):
+        pattern = embed(centred.record, centred.centre_px, binning=binning, n=n)
+    image = register(plan, normalised, pattern, grid, clock) if normalised is not None else None
+    with clock.step("support"):
+        support = find_support(plan, image, grid)
+    if plan.pattern.remove_noise_between_spots and image is not None:
+        radius = _AUTOCORRELATION_MARGIN * largest_extent_px(support.mask)
+        if radius < _LARGEST_RADIUS * n:
+            with clock.step("noise filter"):
+                pattern = filter_autocorrelation(pattern, radius, binning=binning)
+    with clock.step("regions"):
+        problem, regions_report = _problem(plan, pattern, grid, support, image)
+    report = {
+        **centred.report,
+        **(image.report if image else {}),
+        **regions_report,
+        "binning": binning,
+        "array_size": n,
+        "calibration": calibrated.source,
+        "reciprocal_pixel_per_angstrom": q_pixel if calibrated.known else None,
+        "reciprocal_pixel_error_per_angstrom": calibrated.error_per_angstrom,
+        "field_of_view_angstrom": grid.field_of_view_angstrom if calibrated.known else None,
+        "oversampling_ratio": support.oversampling_ratio,
+        "support_threshold": support.threshold,
+    }
+    return Prepared(problem, choose_schedule(plan, image, problem), pattern, support, calibrated.known, report)
+
+
+def choose_sampling(
+    plan: Plan, centred: CentredRecord, q_pixel: float, diameter_angstrom: float | None
+) -> tuple[int, int]:
+    """Binning and array size: the smallest array up to 1,024 that still oversamples the particle well.
+
+    Raises
+    ------
+    InputError
+        If the particle does not fit into the field of view of the pattern.
+    """
+    raw = max(centred.record.shape)
+    binning = plan.pattern.binning
+    if binning is None:
+        binning = 1
+        if diameter_angstrom is not None:
+            most = int(1 / q_pixel / (_OVERSAMPLING * diameter_angstrom))
+            binning = max(1, min(most, -(-raw // _LARGEST_ARRAY)))
+    if diameter_angstrom is not None and 1 / (q_pixel * binning) < 2 * diameter_angstrom:
+        raise InputError(
+            f"the particle of {diameter_angstrom:.0f} Å does not fit twice into the pattern's field of view of "
+            f"{1 / (q_pixel * binning):.0f} Å",
+            mend="check the image pixel and the camera length, or use a smaller binning",
+        )
+    n = plan.pattern.array_size or -(-raw // binning)
+    return binning, n + n % 2
+
+
+def find_support(plan: Plan, image: RegisteredImage | None, grid: Grid) -> Support:
+    """Object support: from the file given, else from the image's potential."""
+    if plan.inputs.support is not None:
+        mask = read_mask(plan.inputs.support)
+        with naming(plan.inputs.support):
+            if max(mask.shape) > grid.n or mask.shape[0] != mask.shape[1]:
+                raise InputError(
+                    f"the support has shape {mask.shape}, the pattern's array {grid.shape}",
+                    mend="give a centred mask on the pattern's array",
+                )
+            return support_from_mask(fourier.fit_to_size(mask, grid.n), grid)
+    if image is None:
+        raise InputError("no support without an image", mend="give --support")
+    settings = plan.support
+    return object_support(
+        image.outline,
+        grid,
+        smooth_angstrom=settings.smooth_angstrom,
+        threshold=settings.threshold,
+        grow_angstrom=settings.grow_angstrom,
+    )
+
+
+def choose_schedule(plan: Plan, image: RegisteredImage | None, problem: Problem) -> Schedule:
+    """The plan's own schedule, or its preset's for these data."""
+    if plan.retrieval.schedule:
+        return plan.retrieval.schedule
+    if plan.retrieval.preset == "paper":
+        return paper_schedule(with_image=image is not None)
+    if image is None:
+        return support_only_schedule()
+    good = problem.regions == Region.G
+    q_last = float(problem.grid.q_per_angstrom()[good].max())
+    return extend_schedule(round(image.band_limit_per_angstrom, 4), round(q_last, 4))
+
+
+def amplitude_scale(pattern: Float, regions: NDArray[np.uint8], image: RegisteredImage, grid: Grid) -> float:
+    """Factor from √electrons to the units of the potential's transform: least squares over the common band.
+
+    Only pixels of G weigh in, so that the noise of the image between the spots does not.
+    """
+    spectrum = np.abs(fourier.transform(image.potential.astype(np.complex64)))
+    weight = image.transfer(grid.q_per_angstrom())
+    chosen = (regions == Region.G) & (weight > 0.5)
+    amplitude = np.sqrt(np.maximum(pattern, 0))
+    below = float(np.sum(amplitude[chosen].astype(np.float64) ** 2))
+    if below <= 0:
+        raise InputError(
+            "image and pattern have no reflection in common",
+            mend="check the image pixel, the camera length and the information limit",
+        )
+    return float(np.sum(spectrum[chosen].astype(np.float64) * amplitude[chosen])) / below
+
+
+def largest_extent_px(mask: Bool) -> float:
+    """Largest distance between two points of a mask, pixels."""
+    points = np.argwhere(mask)
+    hull = points[scipy.spatial.ConvexHull(points).vertices]
+    return float(scipy.spatial.distance.pdist(hull).max()) + 1
+
+
+def _problem(
+    plan: Plan, pattern: Pattern, grid: Grid, support: Support, image: RegisteredImage | None
+) -> tuple[Problem, dict[str, Any]]:
+    settings = plan.regions
+    noise_std = noise_level(pattern.intensity, pattern.variance, pattern.valid)
+    regions = find_regions(
+        pattern.intensity,
+        noise_std,
+        pattern.valid,
+        noise_multiple=settings.noise_multiple,
+        beam_radius_px=_beam_radius_px(settings, grid, image),
+    )
+    band = amplitude_band(
+        pattern.intensity,
+        noise_std,
+        regions,
+        alpha=settings.alpha,
+        noise_multiple=settings.noise_multiple,
+        reading=settings.reading,
+    )
+    scale = np.float32(amplitude_scale(pattern.intensity, regions, image, grid) if image else 1.0)
+    problem = Problem(
+        grid,
+        np.sqrt(np.maximum(pattern.intensity, 0)) * scale,
+        AmplitudeBand(band.lower * scale, band.upper * scale),
+        regions,
+        support.mask,
+        image.potential if image else None,
+        image.transfer if image else None,
+    )
+    shares = np.bincount(regions.ravel(), minlength=3) / regions.size
+    return problem, {
+        "regions": {"G": float(shares[Region.G]), "B": float(shares[Region.B]), "M": float(shares[Region.M])},
+        "amplitude_scale": float(scale),
+        "median_noise_electrons": float(np.median(noise_std[regions != Region.M])),
+    }
+
+
+def _beam_radius_px(settings: RegionSettings, grid: Grid, image: RegisteredImage | None) -> float:
+    return settings.beam_radius_per_angstrom / grid.q_pixel_per_angstrom if image else 0.0
