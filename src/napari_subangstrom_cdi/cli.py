@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from tqdm import tqdm
 
@@ -215,16 +216,13 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
 
 
 def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace) -> int:
-    bar = _Bar(quiet=arguments.quiet or arguments.json)
-    with _interruptible():
-        try:
+    with _Interruptible() as interruptible:
+        with _Bar(interruptible, quiet=arguments.quiet or arguments.json) as bar:
             outcome = run(plan, bar, workers=arguments.workers)
-        finally:
-            bar.close()
-    for warning in outcome.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    seconds = dict(outcome.seconds)
-    _write(outcome, output, seconds, report=not arguments.no_report)
+        for warning in outcome.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        seconds = dict(outcome.seconds)
+        _write(outcome, output, seconds, report=not arguments.no_report)
     numbers = dict(with_timing(outcome, seconds).metrics)
     if arguments.json:
         print(to_json(numbers))
@@ -278,18 +276,29 @@ def _gui(arguments: argparse.Namespace) -> int:
     return launch()
 
 
-class _interruptible:
-    """The first Ctrl-C ends the run cleanly, a second one at once."""
+class _Interruptible:
+    """The first Ctrl-C ends the phase retrieval cleanly, or waits for what is being written; a second one ends all."""
 
-    def __enter__(self) -> None:
+    def __init__(self) -> None:
+        self._finishing = False
+
+    def __enter__(self) -> Self:
         self._before = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, self._first)
+        return self
 
     def __exit__(self, *error: object) -> None:
         signal.signal(signal.SIGINT, self._before)
 
+    def finish(self) -> None:
+        """From here on the result is being averaged and written."""
+        self._finishing = True
+
     def _first(self, number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._finishing:
+            print("\nthe result is being written (Ctrl-C again to drop it)", file=sys.stderr)
+            return
         print("\nending; finished members are kept (Ctrl-C again to drop them)", file=sys.stderr)
         raise KeyboardInterrupt
 
@@ -297,16 +306,24 @@ class _interruptible:
 class _Bar:
     """Progress on the terminal: step, member, stage, R-factor, time left."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, interruptible: _Interruptible, *, quiet: bool) -> None:
+        self._interruptible = interruptible
         self._quiet = quiet
         self._bar: tqdm[None] | None = None
         self._members = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
     def step(self, name: str) -> None:
-        if not self._quiet and self._bar is None:
+        if name == "average":
+            self._interruptible.finish()
+            self._close()
+        if not self._quiet and name != "phase retrieval":
             print(f"  {name} ...", file=sys.stderr)
-        elif self._bar is not None and name != "phase retrieval":
-            self.close()
 
     def started(self, members: int, iterations: int) -> None:
         self._members = members
@@ -325,7 +342,7 @@ class _Bar:
                 refresh=False,
             )
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -176,6 +176,14 @@ def test_a_background_that_is_no_background_warns():
     assert any("belong together" in str(w.message) for w in caught)
 
 
+def test_an_exposure_that_is_out_of_all_proportion_warns():
+    p, b = two_records(dose=30.0)
+    faint = Record(p.electrons / 30, p.variance / 900, p.valid)
+    with pytest.warns(QualityWarning, match="multiplied by 0.035.* exchanged"):
+        fit = register_background(faint, b, beam_centre_px=tuple(CENTRE))
+    assert fit.scale == pytest.approx(1 / 30 / 0.95, rel=0.02)
+
+
 def test_a_shift_beyond_the_bounds_warns():
     p, b = two_records(shift=(9.0, 0.0))
     with pytest.warns(QualityWarning, match="bounds"):

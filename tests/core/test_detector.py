@@ -164,6 +164,29 @@ def test_a_useless_record_is_refused(counts, message):
 
 
 @pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        (Detector(0.8, 5000.0, 1.0), "offset of 5000 counts"),
+        (Detector(0.8, 20.0, 1.0, saturation_counts=25.0), "saturation of 25 counts"),
+    ],
+)
+def test_a_detector_that_cannot_have_made_the_record_is_refused(detector, message):
+    with pytest.raises(InputError, match=message):
+        calibrate(expose(), detector)
+
+
+def test_a_pair_names_the_record_at_fault():
+    for pair, at_fault in (((np.zeros((N, N)), expose()), "a.tif"), ((expose(), np.zeros((N, N))), "b.tif")):
+        with pytest.raises(InputError, match=f"^{at_fault}: .*all zero"):
+            calibrate_pair(*pair, Detector(0.8, 20.0, 1.0), names=("a.tif", "b.tif"))
+
+
+def test_one_record_is_no_pair():
+    with pytest.raises(InputError, match="the same"):
+        calibrate_pair(expose(), expose(), Detector(0.8, 20.0, 1.0))
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"counts_per_electron": 0.0},

@@ -363,6 +363,8 @@ def test_what_iterate_refuses():
     for schedule in ((), (Stage("none", 0),)):
         with pytest.raises(InputError, match="no iterations"):
             iterate(problem, schedule, start)
+    with pytest.raises(InputError, match="-1 threads"):
+        iterate(problem, (Stage("s", 1),), start, workers=-1)
     with pytest.raises(InputError, match="zero"):
         iterate(problem, (Stage("s", 1),), np.where(SUPPORT, 0, 1).astype(np.complex64))
     blind = replace(problem, image=None, image_transfer=None)

@@ -92,8 +92,9 @@ def test_folders_that_cannot_hold_the_file(tmp_path: Path) -> None:
     }
     for path, pattern in cases.items():
         for function in (check_writable, lambda p: atomic_path(p).__enter__()):
-            with pytest.raises(InputError, match=pattern):
+            with pytest.raises(InputError, match=pattern) as caught:
                 function(path)
+            assert "cannot be written" not in str(caught.value)
     assert check_writable(tmp_path / "out.cxi") == tmp_path.resolve() / "out.cxi"
     assert _files(tmp_path) == ["file"]
 

@@ -41,6 +41,7 @@ _NO_FILM_SPOTS = (
     "tenths of a pixel, and its rotation is taken as 0"
 )
 _BLOCK_PX = 8
+_LARGEST_FACTOR = 10.0
 _N_ANNULI = 30
 _CLEAN_FRACTION = 0.5
 _INNER_PX = 30.0
@@ -134,7 +135,8 @@ def register_background(
     Warns
     -----
     QualityWarning
-        If the film shows no spots, the records have little in common, or the search ends at its bounds.
+        If the film shows no spots, the records have little in common, the search ends at its bounds, or the
+        exposures are too unlike.
     """
     _check_pair(particle, background)
     centre = beam_centre_px or _beam_centre(particle)
@@ -153,6 +155,12 @@ def register_background(
     _warn_at_bounds(pose, max_shift_px, max_rotation_deg)
     moved = _moved(background, centre, pose)
     factor, factor_error, residual = background_scale(particle, moved, centre)
+    if not 1 / _LARGEST_FACTOR < factor < _LARGEST_FACTOR:
+        warnings.warn(
+            f"the background record has to be multiplied by {factor:.3g} to fit; are the two records exchanged?",
+            QualityWarning,
+            stacklevel=2,
+        )
     before, after = _correlations(contrast_p, contrast_b, particle.valid & moved.valid, centre, pose)
     return BackgroundFit(
         (float(centre[0]), float(centre[1])),

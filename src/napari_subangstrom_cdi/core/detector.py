@@ -25,6 +25,7 @@ _DEAD_RATIO, _DEAD_SIGMAS = 0.3, 8.0
 _BLOOMING_PX = 2
 _SMALLEST_PLATEAU_PX = 4
 _SMALLEST_HOLE_PX = 25
+_MOST_SATURATED = 0.3
 
 
 @dataclass(frozen=True)
@@ -154,16 +155,18 @@ def calibrate(
     ------
     InputError
         If the record is not a 2-D image of real numbers, is all zero or constant, holds NaN or
-        infinity, or holds negative counts without ``subtracted``.
+        infinity, holds negative counts without ``subtracted``, or offset or saturation cannot be its own.
     """
     good = _good_pixels(counts, bad_pixels)
     _check_counts(counts, good, subtracted=subtracted)
     values = np.where(good, counts, 0).astype(np.float32)
     level = _saturation_level(counts, good, detector)
     saturated = good & (values >= level)
+    _check_saturation(saturated, good, level)
     usable = good & ~grow(saturated, _BLOOMING_PX)
     estimated = detector.offset_counts is None and not subtracted
     offset = _estimate_offset(values, usable, detector) if estimated else detector.offset_counts or 0.0
+    _check_offset(offset, values, usable, subtracted=subtracted)
     electrons = (values - np.float32(offset)) / np.float32(detector.counts_per_electron)
     variance = _variance(electrons, usable, detector.dark_noise_electrons, subtracted=subtracted)
     hot = usable & _isolated_peaks(electrons, variance)
@@ -179,28 +182,32 @@ def calibrate_pair(
     detector: Detector,
     *,
     bad_pixels: Bool | None = None,
+    names: tuple[str, str] = ("particle record", "background record"),
 ) -> tuple[tuple[Record, DetectorReport], tuple[Record, DetectorReport]]:
     """Calibrate the particle and background record of one detector with one common offset.
 
     An offset that is estimated twice differs by its noise, and where the background is faint a hundredth
-    of a count is a per cent of it. Here the two estimates are averaged.
+    of a count is a per cent of it. Here the two estimates are averaged. ``names`` tell in an error which
+    of the two is at fault.
 
     Raises
     ------
     InputError
-        As :func:`calibrate`.
+        As :func:`calibrate`, and if both records are the same.
     """
-    records = {"particle record": particle, "background record": background}
+    if np.array_equal(particle, background):
+        raise InputError("particle and background record are the same", where=names[1], mend="give the other record")
+    records = list(zip(names, (particle, background), strict=True))
     offset = detector.offset_counts
     if offset is None:
         estimates = []
-        for name, counts in records.items():
+        for name, counts in records:
             with _saying_where(name):
                 estimates.append(estimate_offset(counts, detector, bad_pixels=bad_pixels))
         offset = sum(estimates) / 2
     common = replace(detector, offset_counts=offset)
     pair = []
-    for name, counts in records.items():
+    for name, counts in records:
         with _saying_where(name):
             record, report = calibrate(counts, common, bad_pixels=bad_pixels)
         pair.append((record, replace(report, offset_estimated=detector.offset_counts is None)))
@@ -298,7 +305,7 @@ def _check_counts(counts: NDArray[Any], good: Bool, *, subtracted: bool) -> None
     n_wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
     if n_wrong:
         raise InputError(
-            f"the record holds NaN or infinity in {n_wrong} pixels", mend="mask them as bad pixels, or save it anew"
+            f"the record holds NaN or infinity in {n_wrong} pixels", mend="mask them (--mask), or save it anew"
         )
     lowest, highest = float(values.min()), float(values.max())
     if lowest == highest:
@@ -308,7 +315,7 @@ def _check_counts(counts: NDArray[Any], good: Bool, *, subtracted: bool) -> None
         n_negative = int(np.count_nonzero(values < 0))
         raise InputError(
             f"the record holds negative counts in {n_negative} pixels, down to {lowest:g}",
-            mend="give the raw record, or declare it background-subtracted",
+            mend="give the raw record, or say that its background is subtracted (--background none)",
         )
 
 
@@ -324,6 +331,26 @@ def _saturation_level(counts: NDArray[Any], good: Bool, detector: Detector) -> f
     if high and n_labels and np.bincount(labels.ravel())[1:].max() >= _SMALLEST_PLATEAU_PX:
         return float(top)
     return math.inf
+
+
+def _check_saturation(saturated: Bool, good: Bool, level: float) -> None:
+    share = np.count_nonzero(saturated) / np.count_nonzero(good)
+    if share > _MOST_SATURATED:
+        raise InputError(
+            f"{share:.0%} of the record's pixels reach the saturation of {level:g} counts",
+            mend="check saturation_counts in the acquisition, or expose for a shorter time",
+        )
+
+
+def _check_offset(offset: float, values: Float, usable: Bool, *, subtracted: bool) -> None:
+    if subtracted or not usable.any():
+        return
+    high = float(np.percentile(values[usable], 95))
+    if offset > high:
+        raise InputError(
+            f"the offset of {offset:g} counts is above nearly all of the record, of which 95 % lie below {high:g}",
+            mend="check offset_counts in the acquisition, or leave it out to have it estimated",
+        )
 
 
 def _noise_by_block(values: Float, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

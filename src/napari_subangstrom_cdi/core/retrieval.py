@@ -169,12 +169,14 @@ def iterate(
     ------
     InputError
         If the start has the wrong shape or is zero inside the support, the schedule is empty or
-        asks for an image that is not there.
+        asks for an image that is not there, or ``workers`` is below 1.
     ArithmeticError
         If the estimate ceases to be finite.
     """
     if start.shape != problem.grid.shape:
         raise InputError(f"the start has shape {start.shape}, the grid {problem.grid.shape}")
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} threads", mend="give at least one, or leave the number out")
     if not sum(stage.iterations for stage in schedule):
         raise InputError("the schedule has no iterations", mend="give at least one stage")
     for stage in schedule:

@@ -52,6 +52,8 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         # os.access does not see read-only file systems everywhere, nor a full disk: try.
         with tempfile.TemporaryFile(dir=final.parent):
             pass
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise _as_input_error(error, Path(path)) or InputError(
             f"cannot be written ({getattr(error, 'strerror', None) or error})",
