@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -296,10 +297,11 @@ class _Interruptible:
 
     def _first(self, number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Written past sys.stderr, which may be in the middle of a write that this signal interrupted.
         if self._finishing:
-            print("\nthe result is being written (Ctrl-C again to drop it)", file=sys.stderr)
+            os.write(2, b"\nthe result is being written (Ctrl-C again to drop it)\n")
             return
-        print("\nending; finished members are kept (Ctrl-C again to drop them)", file=sys.stderr)
+        os.write(2, b"\nending; finished members are kept (Ctrl-C again to drop them)\n")
         raise KeyboardInterrupt
 
 

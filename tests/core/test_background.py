@@ -181,7 +181,7 @@ def test_an_exposure_that_is_out_of_all_proportion_warns():
     faint = Record(p.electrons / 30, p.variance / 900, p.valid)
     with pytest.warns(QualityWarning, match="multiplied by 0.035.* exchanged"):
         fit = register_background(faint, b, beam_centre_px=tuple(CENTRE))
-    assert fit.scale == pytest.approx(1 / 30 / 0.95, rel=0.02)
+    assert fit.scale == pytest.approx(1 / 30 / 0.95, rel=0.05)
 
 
 def test_a_shift_beyond_the_bounds_warns():

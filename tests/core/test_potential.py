@@ -199,3 +199,9 @@ def test_unusable_conditions():
         ImagingConditions(200e3, 1.0, -61.0, -4.0)
     with pytest.raises(InputError, match="nanometres"):
         ImagingConditions(200e3, 1.0, -6.1e5)
+
+
+def test_an_image_with_negative_counts_is_warned_of():
+    counts = np.random.default_rng(0).poisson(500 * wave_image(lattice_phase(), SCHERZER)).astype(np.float32)
+    with pytest.warns(QualityWarning, match="negative counts"):
+        normalise_to_vacuum(counts - counts.min() - 1)

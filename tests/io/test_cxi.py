@@ -1,5 +1,6 @@
 """The result file: everything comes back, other programs find what they look for, and damage is noticed."""
 
+import json
 from dataclasses import fields, replace
 
 import h5py
@@ -107,6 +108,9 @@ def test_other_programs_find_the_object_and_its_pixel_in_metres(path):
         np.testing.assert_allclose(image["image_size"][()], [49e-10, 49e-10])
         assert file["entry_1/data_1/reciprocal_pixel_per_angstrom"][()] == pytest.approx(1 / 49)
         assert file["entry_1/process_1/recipe"][()].decode() == result().recipe
+        libraries = json.loads(file["entry_1/process_1/libraries"][()])
+        assert libraries["numpy"] == np.__version__
+        assert set(libraries) == {"python", "numpy", "scipy"}
 
 
 def test_without_a_calibration_no_length_is_claimed(tmp_path):

@@ -151,7 +151,7 @@ def normalise_to_vacuum(
     Warns
     -----
     QualityWarning
-        If the particle reaches the border of the image.
+        If the particle reaches the border of the image, or counts are negative.
     """
     counts = checked_image(image)
     vacuum = np.ones(counts.shape, dtype=bool)
@@ -175,6 +175,7 @@ def normalise_to_vacuum(
                 mend="give an image with more of the bare substrate around the particle",
             )
     _check_border(particle, round(smooth_px) + 2)
+    _check_offset(counts)
     noise = float(_robust_level(intensity[vacuum])[1])
     centroid = ndi.center_of_mass(particle)
     return NormalisedImage(
@@ -190,6 +191,17 @@ def _check_border(particle: Mask, margin: int) -> None:
     if np.count_nonzero(particle[margin:-margin, margin:-margin]) < np.count_nonzero(particle):
         warnings.warn(
             "the particle reaches the border of the image; what lies outside is missing",
+            QualityWarning,
+            stacklevel=3,
+        )
+
+
+def _check_offset(counts: Float) -> None:
+    lowest = float(counts.min())
+    if lowest < 0:
+        warnings.warn(
+            f"the image holds negative counts, down to {lowest:.3g}: was an offset subtracted? Its contrast, and with "
+            "it the scale of the potential, cannot be trusted",
             QualityWarning,
             stacklevel=3,
         )
@@ -255,7 +267,7 @@ def _find_particle(intensity: Float, smooth_px: float) -> Mask:
         times = math.sqrt(peak / max(base, 1e-30))
         raise InputError(
             f"no particle in the image: its strongest contrast is {times:.2f} times the vacuum's",
-            mend="check that the image shows the particle, in focus and not saturated",
+            mend="check that the image shows the particle with bare substrate around it, in focus and not saturated",
         )
     # Well below the plateau, so that thin edges and parts of weak contrast count as particle.
     plateau = float(np.median(activity[activity > base + 0.25 * (peak - base)]))

@@ -97,7 +97,8 @@ def support_box(support: Bool) -> tuple[slice, slice]:
 class Snapshot:
     """One iteration, as seen from outside.
 
-    ``r_factor`` and ``free_r`` are those of the support-constrained estimate before the update.
+    ``r_factor`` and ``free_r`` are those of a support-constrained estimate: with error reduction the one that
+    went into the iteration (its spectrum is at hand), with the rules that have feedback the one that came out.
     ``estimate`` is a copy that the receiver owns, on the problem's box; None unless it was due.
     """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
@@ -202,6 +204,8 @@ def _write_members(group: h5py.Group, result: Reconstruction) -> None:
 def _write_process(group: h5py.Group, result: Reconstruction) -> None:
     group["command"] = "napari-subangstrom-cdi reconstruct"
     group["version"], group["recipe"] = result.version, result.recipe
+    libraries = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
+    group["libraries"] = json.dumps(libraries)
     group["field_of_view"] = result.grid.field_of_view_angstrom
     group["field_of_view"].attrs["unit"] = "angstrom" if result.calibrated else "pixel"
     group["metrics"] = json.dumps(dict(result.metrics))
