@@ -29,7 +29,7 @@ TRUTH = Path(__file__).parent / "data" / "platelet"
 
 def command(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "napari_subangstrom_cdi.cli", *map(str, arguments)],
+        [sys.executable, "-m", "napari_subangstrom_cdi", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=600,
@@ -99,8 +99,13 @@ def test_result_has_the_layout_promised(result) -> None:
 
 
 def test_result_alone_repeats_the_run_bit_for_bit(result, tmp_path) -> None:
+    """The raw files are those in the result: the paths of its recipe lead nowhere."""
     moved = tmp_path / "alone.cxi"
     shutil.copy(result[0], moved)
+    with h5py.File(moved, "r+") as file:
+        recipe = file["entry_1/process_1/recipe"].asstr()[()].replace(str(SAMPLE), "/nowhere")
+        del file["entry_1/process_1/recipe"]
+        file["entry_1/process_1/recipe"] = recipe
     again = tmp_path / "again.cxi"
     done = command("reconstruct", "--recipe", moved, "-o", again, "--no-report", "--quiet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -121,7 +126,7 @@ def test_recipe_file_repeats_the_run_too(result, tmp_path) -> None:
 def test_interruption_keeps_finished_members(tmp_path) -> None:
     out = tmp_path / "out.cxi"
     with subprocess.Popen(
-        [sys.executable, "-m", "napari_subangstrom_cdi.cli", "reconstruct", *map(str, sample_arguments()),
+        [sys.executable, "-m", "napari_subangstrom_cdi", "reconstruct", *map(str, sample_arguments()),
          "-o", str(out), "--members", "500", "--no-report"],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
@@ -145,7 +150,7 @@ def test_interruption_keeps_finished_members(tmp_path) -> None:
 def test_interruption_before_the_first_member_writes_nothing(tmp_path) -> None:
     out = tmp_path / "out.cxi"
     with subprocess.Popen(
-        [sys.executable, "-m", "napari_subangstrom_cdi.cli", "reconstruct", *map(str, sample_arguments()),
+        [sys.executable, "-m", "napari_subangstrom_cdi", "reconstruct", *map(str, sample_arguments()),
          "-o", str(out)], stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
@@ -243,6 +248,63 @@ def test_shapes_that_disagree(tmp_path) -> None:
 )
 def test_records_with_nothing_to_phase(tmp_path, change, word) -> None:
     assert word in refused(tmp_path, *sample_arguments(pattern=record_with(tmp_path, change)))
+
+
+@pytest.mark.parametrize(("change", "word"), [(np.zeros_like, "zero"), (lambda a: np.full_like(a, 7), "constant")])
+def test_background_records_with_nothing_in_them(tmp_path, change, word) -> None:
+    said = refused(tmp_path, *sample_arguments(background=record_with(tmp_path, change)))
+    assert word in said
+    assert "changed.tif" in said
+
+
+def test_the_same_record_twice(tmp_path) -> None:
+    refused(tmp_path, *sample_arguments(background=SAMPLE / "particle.tif"))
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_image_of_nothing(tmp_path, value) -> None:
+    path = tmp_path / "image.npy"
+    np.save(path, np.full((256, 256), value, np.float32))
+    assert "image.npy" in refused(tmp_path, *sample_arguments(image=path))
+
+
+def test_output_that_is_an_input(tmp_path) -> None:
+    path = tmp_path / "record.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = tifffile.imread(SAMPLE / "particle.tif")
+    before = path.read_bytes()
+    done = command("reconstruct", *sample_arguments(pattern=path), "-o", path)
+    assert done.returncode == 2
+    assert "--pattern" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_recipe_is_not_written_over_its_result(result) -> None:
+    before = result[0].read_bytes()
+    assert command("analyse", result[0], "--recipe", result[0]).returncode == 2
+    assert result[0].read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words", [["--workers", "-1"], ["--members", "0"], ["--seed", "-1"], ["--spacing", "3"], ["--preset", "magic"]]
+)
+def test_impossible_options(tmp_path, words) -> None:
+    done = command("reconstruct", *sample_arguments(), "-o", tmp_path / "out.cxi", *words)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_rotation_is_warned_of(tmp_path) -> None:
+    """The lattice repeats every 60°, so a rotation wrong by 30° has no match near it."""
+    acquisition = with_acquisition(tmp_path, image_to_pattern_rotation_deg=41.0)
+    out = tmp_path / "out.cxi"
+    done = command(
+        "reconstruct", *sample_arguments(acquisition=acquisition), "--members", 1, "-o", out, "--no-report", "--quiet"
+    )
+    assert "warning:" in done.stderr
+    assert "rotation" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_image_without_a_particle(tmp_path) -> None:

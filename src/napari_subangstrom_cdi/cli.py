@@ -7,20 +7,21 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
 
 from tqdm import tqdm
 
 from . import __version__
 from .core.ensemble import EnsembleSettings
 from .core.retrieval import Snapshot
-from .errors import InputError
-from .io import Acquisition, check_writable, read_acquisition
+from .errors import InputError, QualityWarning
+from .io import Acquisition, atomic_path, check_writable, read_acquisition
 from .io.cxi import read_cxi, write_cxi
 from .pipeline import Outcome, load_plan, run, scratch_folder, summary, to_json, with_timing
 from .plan import PRESETS, Frame, Inputs, Plan, preset_plan
@@ -38,18 +39,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except InputError as error:
+        for warning in getattr(error, "__notes__", ()):
+            print(f"warning: {warning}", file=sys.stderr)
         print(f"napari-subangstrom-cdi: {error}", file=sys.stderr)
         return 2
     except MemoryError:
         print("napari-subangstrom-cdi: not enough memory; use a larger binning or fewer members", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("napari-subangstrom-cdi: interrupted; no member was finished, nothing is written", file=sys.stderr)
+        print("napari-subangstrom-cdi: interrupted; nothing is written", file=sys.stderr)
         return _INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the options in one sentence; subcommands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="napari-subangstrom-cdi",
         description="Electron diffractive imaging of single nanocrystals at sub-ångström resolution.",
     )
@@ -64,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_reconstruct(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
         "reconstruct",
         help="from raw records to a reconstruction",
@@ -102,19 +112,19 @@ def _add_reconstruct(commands: argparse._SubParsersAction[argparse.ArgumentParse
         metavar="FILE",
         help="plan as TOML, or an earlier result (.cxi) to repeat; options override it",
     )
-    how.add_argument("--workers", type=int, metavar="N", help="threads (default: the processors at hand)")
+    how.add_argument("--workers", type=_positive, metavar="N", help="threads (default: the processors at hand)")
     _add_output(parser, required=True)
     parser.set_defaults(command=_reconstruct)
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
         "demo", help="reconstruct the bundled sample", description="Reconstruct the bundled simulated CdS platelet."
     )
     parser.add_argument("--preset", choices=PRESETS, default="extend")
     parser.add_argument("--members", type=int, default=20, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--workers", type=int, metavar="N")
+    parser.add_argument("--workers", type=_positive, metavar="N")
     _add_output(parser, required=False)
     parser.set_defaults(command=_demo)
 
@@ -129,7 +139,7 @@ def _add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
     out.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def _add_analyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_analyse(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
         "analyse",
         help="numbers, report and recipe of a result",
@@ -142,7 +152,7 @@ def _add_analyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(command=_analyse)
 
 
-def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_bench(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
         "bench",
         help="time an iteration against the fastest FFT pair",
@@ -162,6 +172,12 @@ def _frame(text: str) -> Frame:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a frame number nor 'sum'") from None
 
 
+def _positive(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
 def _spacing(text: str) -> tuple[float, float]:
     radius, separator, spacing = text.partition(":")
     try:
@@ -175,7 +191,11 @@ def _spacing(text: str) -> tuple[float, float]:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     output = _checked_output(arguments.output)
     with scratch_folder() as scratch:
-        return _run_and_write(_plan(arguments, Path(scratch)), output, arguments)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", QualityWarning)
+            plan = _plan(arguments, Path(scratch))
+        _refuse_to_overwrite_inputs(output, plan, arguments)
+        return _run_and_write(plan, output, arguments, tuple(str(warning.message) for warning in caught))
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -185,6 +205,14 @@ def _demo(arguments: argparse.Namespace) -> int:
         settings = EnsembleSettings(members=arguments.members, seed=arguments.seed)
         plan = preset_plan(arguments.preset, inputs, read_acquisition(sample / "acquisition.json"), settings)
         return _run_and_write(plan, output, arguments)
+
+
+def _refuse_to_overwrite_inputs(output: Path, plan: Plan, arguments: argparse.Namespace) -> None:
+    used = {f"--{role}": getattr(plan.inputs, role) for role in ("pattern", "background", "image", "support", "mask")}
+    used["--acquisition"] = arguments.acquisition
+    for option, name in used.items():
+        if name is not None and Path(name).expanduser().resolve() == output.resolve():
+            raise InputError(f"is the file of {option} too", where=str(output), mend="choose another output")
 
 
 def _checked_output(name: str) -> Path:
@@ -216,10 +244,11 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
     return plan
 
 
-def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace) -> int:
+def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace, warned: tuple[str, ...] = ()) -> int:
     with _Interruptible() as interruptible:
         with _Bar(interruptible, quiet=arguments.quiet or arguments.json) as bar:
             outcome = run(plan, bar, workers=arguments.workers)
+        outcome = replace(outcome, warnings=warned + outcome.warnings)
         for warning in outcome.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         seconds = dict(outcome.seconds)
@@ -229,7 +258,7 @@ def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace) -> i
         print(to_json(numbers))
     else:
         steps = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-        print(f"seconds: {steps}")
+        print(f"seconds: {steps}", file=sys.stderr)
         print(f"{output}: {summary(numbers)}")
     return 0
 
@@ -256,7 +285,10 @@ def _analyse(arguments: argparse.Namespace) -> int:
             print(path)
     if arguments.recipe is not None:
         target = check_writable(arguments.recipe)
-        target.write_text(result.recipe, encoding="utf-8")
+        if target.resolve() == Path(arguments.result).resolve():
+            raise InputError("is the result itself", where=arguments.recipe, mend="choose another file for the recipe")
+        with atomic_path(target) as temporary:
+            temporary.write_text(result.recipe, encoding="utf-8")
         print(target)
     numbers = dict(result.metrics)
     print(to_json(numbers) if arguments.json else f"{arguments.result}: {summary(numbers)}")

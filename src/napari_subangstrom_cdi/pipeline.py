@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from .preparation import Clock, Prepared, prepare
 _EMBED_AT_MOST_BYTES = 512 * 1024**2
 _PRTF_LIMIT = 1 / math.e
 _FRC_LIMIT = 0.5
+_LEAST_AGREEMENT = 0.7
 
 
 class Listener(Protocol):
@@ -89,15 +91,25 @@ def run(plan: Plan, listener: Listener | None = None, *, workers: int | None = N
     clock = Clock(listener.step)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", QualityWarning)
-        inputs = embedded_inputs(plan)
-        prepared = prepare(plan, clock)
-        runs, complete = _retrieve(plan, prepared, listener, clock, workers)
-        with clock.step("average"):
-            ensemble = combine(prepared.problem, runs, plan.ensemble)
-        with clock.step("metrics"):
-            result = _reconstruction(plan, prepared, ensemble, inputs, complete)
-    said = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, QualityWarning)))
-    return Outcome(result, dict(clock.seconds), said)
+        try:
+            inputs = embedded_inputs(plan)
+            prepared = prepare(plan, clock)
+            runs, complete = _retrieve(plan, prepared, listener, clock, workers)
+            with clock.step("average"):
+                ensemble = combine(prepared.problem, runs, plan.ensemble)
+            with clock.step("metrics"):
+                result = _reconstruction(plan, prepared, ensemble, inputs, complete)
+                _warn_of_doubt(result.metrics)
+        except InputError as error:
+            for said in _said(caught):
+                error.add_note(said)
+            raise
+    return Outcome(result, dict(clock.seconds), _said(caught))
+
+
+def _said(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """The quality warnings, each once."""
+    return tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, QualityWarning)))
 
 
 def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
@@ -105,6 +117,17 @@ def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
     total = {**seconds, "total": sum(seconds.values())}
     numbers = {**outcome.reconstruction.metrics, "seconds": total, "warnings": list(outcome.warnings)}
     return replace(outcome.reconstruction, metrics=numbers)
+
+
+def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
+    agreement = numbers["image_agreement"]
+    if agreement is not None and agreement < _LEAST_AGREEMENT:
+        warnings.warn(
+            f"the result agrees with the image by only {agreement:.2f} (1 is full): check rotation, mirror, image "
+            "pixel, support and background before you trust it",
+            QualityWarning,
+            stacklevel=2,
+        )
 
 
 def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
@@ -242,7 +265,8 @@ def _numbers(
     runs = ensemble.runs
     kept = [run for run, keep in zip(runs, ensemble.kept, strict=True) if keep]
     spectrum = transform(ensemble.mean)
-    resolution = metrics.resolution_angstrom(curves["prtf"], _PRTF_LIMIT)
+    # One member reproduces itself perfectly, which says nothing.
+    resolution = metrics.resolution_angstrom(curves["prtf"], _PRTF_LIMIT) if len(kept) > 1 else None
     halves = metrics.resolution_angstrom(curves["frc"], _FRC_LIMIT) if "frc" in curves else None
     unit = "angstrom" if calibrated else "px"
     return {
@@ -278,6 +302,8 @@ def summary(numbers: dict[str, Any]) -> str:
         parts.append(f"image agreement {numbers['image_agreement']:.2f}")
     if numbers.get("resolution_angstrom"):
         parts.append(f"members reproduce to {numbers['resolution_angstrom']:.2f} Å (PRTF > 1/e)")
+    if numbers["members_kept"] == 1:
+        parts.append("reproducibility unknown with one member")
     parts.append(f"{numbers['members_kept']} of {numbers['members']} members averaged")
     if "seconds" in numbers:
         parts.append(f"{numbers['seconds']['total']:.0f} s")

@@ -76,6 +76,14 @@ class PatternSettings:
     remove_noise_between_spots: bool = True
     known_spacings: tuple[tuple[float, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.binning is not None and not 1 <= self.binning <= 16:
+            raise InputError(f"a binning of {self.binning}", where="pattern.binning", mend="give 1 to 16")
+        if self.array_size is not None and (self.array_size % 2 or not 32 <= self.array_size <= 8192):
+            raise InputError(
+                f"an array of {self.array_size} pixels", where="pattern.array_size", mend="give an even 32 to 8192"
+            )
+
 
 @with_config(extra="forbid")
 @dataclass(frozen=True)

@@ -404,7 +404,7 @@ def _variance(electrons: Float, usable: Bool, dark_noise: float, *, subtracted: 
     if subtracted:
         _, measured = _noise_by_block(electrons, usable)
         if measured.size:
-            floor = max(floor, float(np.percentile(measured, 25)))
+            floor = max(floor, float(np.percentile(measured, 5)))
     return np.maximum(electrons, 0) + np.float32(max(floor, 1e-6))
 
 

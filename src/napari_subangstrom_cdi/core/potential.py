@@ -436,8 +436,8 @@ def _check_sign(estimate: Float, particle: Mask) -> None:
     skewness = float(np.mean(values**3) / (np.mean(values**2) ** 1.5 + 1e-30))
     if skewness < _DOWNWARD_SKEWNESS:
         warnings.warn(
-            f"the potential estimate has its peaks downwards (skewness {skewness:.2f}); is the sign of the "
-            "defocus right? Underfocus is negative",
+            f"the potential estimate has its peaks downwards (skewness {skewness:.2f}): a thick crystal can do that, "
+            "and so does a wrong sign of the defocus (underfocus is negative)",
             QualityWarning,
             stacklevel=3,
         )

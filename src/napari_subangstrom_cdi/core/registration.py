@@ -250,11 +250,12 @@ def register_image(
     patches = _common_reflections(spectrum, observed, geometry, diameter)
     residual = math.nan
     for _ in range(3):
-        geometry, agreement, errors = _refine(spectrum, patches, transfer, geometry)
+        # A free slope is left to the end: with a transfer not yet fitted it can pass for a change of pixel.
+        geometry, agreement, errors = _refine(spectrum, patches, transfer, geometry, free_slope=False)
         patches = patches.subset(agreement > 0.9 * agreement.max())
         if conditions is not None:
             transfer, residual = _fit_transfer(spectrum, observed, geometry, conditions)
-    geometry, agreement, errors = _refine(spectrum, patches, transfer, geometry)
+    geometry, agreement, errors = _refine(spectrum, patches, transfer, geometry, free_slope=True)
     if conditions is not None:
         _check_defocus_sign(spectrum, observed, geometry, conditions, residual)
     if abs(geometry.pixel_angstrom / image_pixel_angstrom - 1) > pixel_tolerance:
@@ -453,10 +454,10 @@ def _common_reflections(spectrum: _Spectrum, observed: _Pattern, geometry: _Geom
 
 
 def _refine(
-    spectrum: _Spectrum, patches: _Patches, transfer: _Transfer, start: _Geometry
+    spectrum: _Spectrum, patches: _Patches, transfer: _Transfer, start: _Geometry, *, free_slope: bool
 ) -> tuple[_Geometry, Double, tuple[float, float]]:
     """Maximise the mean shape correlation of the reflections over rotation and pixel."""
-    basis = _shape_basis(patches, transfer)
+    basis = _shape_basis(patches, transfer, free_slope=free_slope)
 
     def at(step: Double) -> _Geometry:
         return _Geometry(start.rotation_deg + step[0], start.pixel_angstrom * (1 + step[1] / 100), start.mirrored)
@@ -478,7 +479,7 @@ def _refine(
     return geometry, correlations(best), (errors[0], errors[1] / 100 * geometry.pixel_angstrom)
 
 
-def _shape_basis(patches: _Patches, transfer: _Transfer) -> Double:
+def _shape_basis(patches: _Patches, transfer: _Transfer, *, free_slope: bool) -> Double:
     """Orthonormal basis of each reflection's expected amplitude, shape (reflections, pixels, functions).
 
     The transfer's slope across a reflection is never known well. With several reflections it is left free:
@@ -488,7 +489,7 @@ def _shape_basis(patches: _Patches, transfer: _Transfer) -> Double:
     q = np.hypot(patches.qx, patches.qy)
     amplitude = np.sqrt(patches.intensity * transfer.power(q))
     functions = [amplitude]
-    if len(q) >= 6:
+    if free_slope and len(q) >= 6:
         centre = q.mean(axis=1)
         functions.append(amplitude * (q - centre[:, None]))
     return np.asarray(np.linalg.qr(np.stack(functions, axis=-1))[0])

@@ -118,8 +118,8 @@ def extend_schedule(image_limit_per_angstrom: float, q_max_per_angstrom: float) 
             image_weight=0.5,
             q_limits_per_angstrom=(low, low),
         ),
-        Stage("extend", 100, "er", sparse, image_weight=0.2, density_threshold=0.75, q_limits_per_angstrom=(low, high)),
-        Stage("settle", 30, "er", sparse, image_weight=0.2, density_threshold=0.75),
+        Stage("extend", 100, "er", sparse, image_weight=0.3, density_threshold=0.8, q_limits_per_angstrom=(low, high)),
+        Stage("settle", 30, "er", sparse, image_weight=0.3, density_threshold=0.8),
         Stage("complex", 40, "er", ("support",)),
     )
 

@@ -21,6 +21,7 @@ from napari_subangstrom_cdi.core.potential import (
     wiener_potential,
 )
 from napari_subangstrom_cdi.core.registration import ImageRegistration, register_image, resample_to_pattern
+from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_image, require
 from napari_subangstrom_cdi.plan import Plan
 
@@ -30,6 +31,8 @@ Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 _WIENER_FLOOR = 0.1
+_PIXEL_TOLERANCE = 0.05
+_ROTATION_TOLERANCE_DEG = 6.0
 _LOWEST_IMAGE_Q = 0.05
 
 
@@ -79,6 +82,7 @@ def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, c
             valid=pattern.valid,
             noise_std=np.sqrt(pattern.variance),
         )
+        _refuse_misfit(plan, found, nominal)
     conditions = replace(conditions, defocus_nm=found.defocus_nm)
     with clock.step("potential"), naming(plan.inputs.image):
         sharp = wiener_potential(
@@ -101,6 +105,20 @@ def _conditions(plan: Plan) -> ImagingConditions:
         plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
     )
     return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)
+
+
+def _refuse_misfit(plan: Plan, found: ImageRegistration, nominal_pixel: float) -> None:
+    """Far off in pixel *and* rotation, the best fit is none."""
+    rotation = plan.acquisition.image_to_pattern_rotation_deg
+    if rotation is None or abs(found.image_pixel_angstrom / nominal_pixel - 1) <= _PIXEL_TOLERANCE:
+        return
+    turn = (found.rotation_deg - rotation + 180) % 360 - 180
+    if abs(turn) > _ROTATION_TOLERANCE_DEG:
+        raise InputError(
+            f"image and pattern do not match: the best fit needs a pixel of {found.image_pixel_angstrom:.3f} Å "
+            f"(stated: {nominal_pixel:g}) and a rotation of {found.rotation_deg:.1f}° (stated: {rotation:g})",
+            mend="check image_pixel_nominal_A, the camera length and that both are of one particle",
+        )
 
 
 def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg: float) -> Callable[[Float], Float]:

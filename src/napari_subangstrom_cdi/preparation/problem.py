@@ -76,6 +76,7 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
     # What costs nothing to check goes first: a missing key or an empty image ends the job in a second.
     calibrated = reciprocal_pixel(plan)
     q_pixel = calibrated.q_pixel_per_angstrom
+    given = _given_support(plan)
     normalised = read_normalised(plan, clock) if plan.inputs.image is not None else None
     diameter = image_diameter(plan, normalised) if normalised is not None else None
     centred = prepare_record(plan, clock)
@@ -85,7 +86,7 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
         pattern = embed(centred.record, centred.centre_px, binning=binning, n=n)
     image = register(plan, normalised, pattern, grid, clock) if normalised is not None else None
     with clock.step("support"):
-        support = find_support(plan, image, grid)
+        support = find_support(plan, given, image, grid)
     if plan.pattern.remove_noise_between_spots and image is not None:
         radius = _AUTOCORRELATION_MARGIN * largest_extent_px(support.mask)
         if radius < _LARGEST_RADIUS * n:
@@ -130,23 +131,36 @@ def choose_sampling(
         raise InputError(
             f"the particle of {diameter_angstrom:.0f} Å does not fit twice into the pattern's field of view of "
             f"{1 / (q_pixel * binning):.0f} Å",
-            mend="check the image pixel and the camera length, or use a smaller binning",
+            where=plan.inputs.image,
+            mend="check the image pixel and the camera length" + (", or use a smaller binning" if binning > 1 else ""),
         )
     n = plan.pattern.array_size or -(-raw // binning)
     return binning, n + n % 2
 
 
-def find_support(plan: Plan, image: RegisteredImage | None, grid: Grid) -> Support:
-    """Object support: from the file given, else from the image's potential."""
-    if plan.inputs.support is not None:
-        mask = read_mask(plan.inputs.support)
+def _given_support(plan: Plan) -> Bool | None:
+    if plan.inputs.support is None:
+        return None
+    mask = read_mask(plan.inputs.support)
+    if not mask.any() or mask.all():
+        raise InputError(
+            f"the mask is {'empty' if not mask.any() else 'full'}",
+            where=plan.inputs.support,
+            mend="give a mask that is non-zero on the object and zero around it",
+        )
+    return mask
+
+
+def find_support(plan: Plan, given: Bool | None, image: RegisteredImage | None, grid: Grid) -> Support:
+    """Object support: the mask given, else from the image's potential."""
+    if given is not None:
         with naming(plan.inputs.support):
-            if max(mask.shape) > grid.n or mask.shape[0] != mask.shape[1]:
+            if max(given.shape) > grid.n or given.shape[0] != given.shape[1]:
                 raise InputError(
-                    f"the support has shape {mask.shape}, the pattern's array {grid.shape}",
-                    mend="give a centred mask on the pattern's array",
+                    f"the support has shape {given.shape}, the pattern's array {grid.shape}",
+                    mend="give a centred square mask, no larger than the pattern's array",
                 )
-            return support_from_mask(fourier.fit_to_size(mask, grid.n), grid)
+            return support_from_mask(fourier.fit_to_size(given, grid.n), grid)
     if image is None:
         raise InputError("no support without an image", mend="give --support")
     settings = plan.support
@@ -201,7 +215,8 @@ def _problem(
     plan: Plan, pattern: Pattern, grid: Grid, support: Support, image: RegisteredImage | None
 ) -> tuple[Problem, dict[str, Any]]:
     settings = plan.regions
-    noise_std = noise_level(pattern.intensity, pattern.variance, pattern.valid)
+    # Scatter between spots is noise; a pattern without an image may be speckle all over, and has none to measure.
+    noise_std = noise_level(pattern.intensity, pattern.variance, pattern.valid) if image else np.sqrt(pattern.variance)
     regions = find_regions(
         pattern.intensity,
         noise_std,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,11 @@ def prepare_record(plan: Plan, clock: Clock) -> CentredRecord:
         counts = read_image(inputs.pattern, frame=inputs.pattern_frame).data
         bad = read_mask(inputs.mask) if inputs.mask else None
         if bad is not None and bad.shape != counts.shape:
-            raise InputError(f"has shape {bad.shape}, the pattern {counts.shape}", where=str(inputs.mask))
+            raise InputError(
+                f"has shape {bad.shape}, the pattern {counts.shape}",
+                where=str(inputs.mask),
+                mend="give a mask of the raw pattern's pixels",
+            )
         record_b = None
         if inputs.background not in ("fit", "none"):
             record_b = read_image(inputs.background, frame=inputs.background_frame).data
@@ -66,7 +71,13 @@ def prepare_record(plan: Plan, clock: Clock) -> CentredRecord:
             record, seen = calibrate(counts, detector, bad_pixels=bad, subtracted=subtracted)
             background = None
         else:
-            (record, seen), (background, _) = calibrate_pair(counts, record_b, detector, bad_pixels=bad)
+            (record, seen), (background, _) = calibrate_pair(
+                counts,
+                record_b,
+                detector,
+                bad_pixels=bad,
+                names=(Path(inputs.pattern).name, Path(inputs.background).name),
+            )
     # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
     with clock.step("centre"), naming(inputs.pattern):
         centre, uncertainty = _beam_centre(plan, record)
