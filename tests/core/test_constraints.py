@@ -160,7 +160,12 @@ def test_agreement_is_one_for_the_image_itself_and_ignores_fine_detail():
     support = outline()
     inside = np.where(support, particle, 0)
     assert image.agreement(inside, support) == pytest.approx(1, abs=1e-5)
-    assert image.agreement(-inside, support) == pytest.approx(-1, abs=1e-5)
+    for phase in (0.3, 1.5, np.pi):  # the global phase is not observable
+        assert image.agreement((inside * np.exp(1j * phase)).astype(np.complex64), support) == pytest.approx(
+            1, abs=1e-5
+        )
+    noise = np.random.default_rng(3).standard_normal(inside.shape)
+    assert image.agreement(np.where(support, noise, 0).astype(np.complex64), support) < 0.5
     q = GRID.q_per_angstrom()
     fine = fourier.inverse(fourier.transform(np.random.default_rng(2).standard_normal(GRID.shape)) * (q > 0.6)).real
     assert image.agreement((inside + 3 * fine).astype(np.complex64), support) > 0.99

@@ -49,8 +49,14 @@ class LowBand:
         return smoothed
 
     def agreement(self, estimate: Complex, support: Bool) -> float:
-        """Correlation of the estimate's real part with the image in the band, inside the support."""
-        a, b = self.smooth(estimate.real)[support], self.target[support]
+        """Correlation of the estimate with the image in the band, inside the support.
+
+        The global phase is not observable and turns freely once the object is complex, so the estimate
+        is first turned to lie on the image; NaN if either is zero.
+        """
+        a, b = self.smooth(estimate)[support], self.target[support]
+        turn = np.exp(1j * np.angle(np.vdot(a, b)))
+        a = (a * turn).real
         norm = float(np.linalg.norm(a) * np.linalg.norm(b))
         return float(np.dot(a, b)) / norm if norm > 0 else float("nan")
 
