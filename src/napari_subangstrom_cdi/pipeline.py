@@ -282,7 +282,7 @@ def _numbers(
         "imaginary_over_real": metrics.imaginary_over_real(ensemble.mean, problem.support),
         "resolution_angstrom": resolution if unit == "angstrom" else None,
         "resolution_px": resolution if unit == "px" else None,
-        "resolution_criterion": "members reproduce phases (PRTF over G above 1/e); no proof that they are right",
+        "resolution_criterion": "PRTF over G above 1/e: reproducible phases, no proof that they are right",
         "frc_resolution_angstrom": halves if unit == "angstrom" else None,
         "frc_criterion": "split-half FRC of the members above 0.5",
         "complete": len(runs) == plan.ensemble.members,
@@ -301,7 +301,7 @@ def summary(numbers: dict[str, Any]) -> str:
     if numbers.get("image_agreement") is not None:
         parts.append(f"image agreement {numbers['image_agreement']:.2f}")
     if numbers.get("resolution_angstrom"):
-        parts.append(f"members reproduce to {numbers['resolution_angstrom']:.2f} Å (PRTF > 1/e)")
+        parts.append(f"members agree to {numbers['resolution_angstrom']:.2f} Å (PRTF > 1/e)")
     if numbers["members_kept"] == 1:
         parts.append("reproducibility unknown with one member")
     parts.append(f"{numbers['members_kept']} of {numbers['members']} members averaged")

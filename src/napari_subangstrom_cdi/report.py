@@ -400,10 +400,10 @@ def _header(page: _Page, title: str) -> None:
         page.text(6.67, 0.62, text, size=_PANEL_PT, color="white", weight="bold", ha="center", bbox=box)
     value = _resolution(result)
     right = _WIDTH_IN - 0.35
-    reached = f"{value:.2f} {page.look.unit}" if value else "no resolution"
-    criterion = f"resolution: {result.metrics.get('resolution_criterion') or 'criterion not given'}"
+    reached = f"members agree to {value:.2f} {page.look.unit}" if value else "members do not agree"
+    criterion = result.metrics.get("resolution_criterion") or "criterion not given"
     if kept < 2:  # what one member agrees with is only itself
-        criterion = "from one member: reproducibility not tested"
+        reached, criterion = "one member", "reproducibility not tested"
     page.text(right, 0.62, reached, size=_TITLE_PT, weight="bold", color=_ACCENT if kept > 1 else _GREY, ha="right")
     page.text(right, 0.86, criterion, size=_PANEL_PT, color=_GREY, ha="right")
 

@@ -14,13 +14,12 @@ from scipy.special import j1
 from napari_subangstrom_cdi.core.background import (
     BackgroundFit,
     background_scale,
-    fit_smooth_background,
     register_background,
     subtract_background,
-    subtract_smooth_background,
 )
 from napari_subangstrom_cdi.core.centring import find_beam_centre
 from napari_subangstrom_cdi.core.detector import Detector, Record, calibrate_pair
+from napari_subangstrom_cdi.core.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 N = 640

@@ -11,14 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core import calibration
-from napari_subangstrom_cdi.core.background import (
-    fit_smooth_background,
-    register_background,
-    subtract_background,
-    subtract_smooth_background,
-)
+from napari_subangstrom_cdi.core.background import register_background, subtract_background
 from napari_subangstrom_cdi.core.centring import find_beam_centre
 from napari_subangstrom_cdi.core.detector import Detector, Record, calibrate, calibrate_pair
+from napari_subangstrom_cdi.core.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 from napari_subangstrom_cdi.io import read_image, read_mask, require
 from napari_subangstrom_cdi.plan import Plan
