@@ -224,4 +224,4 @@ except InputError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert 'pip install "napari-subangstrom-cdi[all]"' in done.stdout
+    assert 'pip install "napari[all]"' in done.stdout

@@ -7,7 +7,7 @@ import sys
 
 from napari_subangstrom_cdi.errors import InputError
 
-_INSTALL = 'run: pip install "napari-subangstrom-cdi[all]"'
+_INSTALL = 'run: pip install "napari[all]"'
 
 
 def launch() -> int:
