@@ -93,6 +93,7 @@ def test_result_has_the_layout_promised(result) -> None:
         assert pixel == pytest.approx(0.390625e-10, rel=1e-3)
         assert float(image["y_pixel_size"][()]) == pixel
     assert {"r_factor", "free_r", "image_agreement", "imaginary_over_real", "seconds", "warnings"} <= numbers.keys()
+    assert numbers["interaction_constant_rad_per_volt_angstrom"] == pytest.approx(7.288e-4, rel=1e-3)
     assert {"read", "background", "phase retrieval", "report"} <= numbers["seconds"].keys()
     assert (folder / "out.png").stat().st_size > 50_000
     assert (folder / "out.pdf").read_bytes().startswith(b"%PDF")

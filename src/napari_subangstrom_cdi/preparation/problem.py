@@ -9,7 +9,7 @@ import numpy as np
 import scipy.spatial
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.core import fourier
+from napari_subangstrom_cdi.core import electron, fourier
 from napari_subangstrom_cdi.core.embedding import Pattern, embed, filter_autocorrelation
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
@@ -103,11 +103,22 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
         "calibration": calibrated.source,
         "reciprocal_pixel_per_angstrom": q_pixel if calibrated.known else None,
         "reciprocal_pixel_error_per_angstrom": calibrated.error_per_angstrom,
+        **_electrons(plan.acquisition.energy_ev),
         "field_of_view_angstrom": grid.field_of_view_angstrom if calibrated.known else None,
         "oversampling_ratio": support.oversampling_ratio,
         "support_threshold": support.threshold,
     }
     return Prepared(problem, choose_schedule(plan, image, problem), pattern, support, calibrated.known, report)
+
+
+def _electrons(energy_ev: float | None) -> dict[str, float]:
+    """What turns the object into volts: V = O / σ_e, in V Å."""
+    if energy_ev is None:
+        return {}
+    return {
+        "wavelength_angstrom": electron.wavelength_angstrom(energy_ev),
+        "interaction_constant_rad_per_volt_angstrom": electron.interaction_constant(energy_ev),
+    }
 
 
 def choose_sampling(
