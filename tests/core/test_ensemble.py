@@ -78,7 +78,12 @@ def test_snapshots_tell_the_member_and_the_finished_are_handed_over_at_once():
     settings = EnsembleSettings(members=3, seed=1)
     finished = []
     generator = iterate_ensemble(
-        PROBLEM, SCHEDULE, settings, estimate_every=25, workers=1, on_member=lambda k, run: finished.append((k, run))
+        PROBLEM,
+        SCHEDULE,
+        settings,
+        wants_estimate=lambda _, i: i == 25,
+        workers=1,
+        on_member=lambda k, run: finished.append((k, run)),
     )
     seen = []
     for member, snapshot in generator:

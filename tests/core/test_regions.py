@@ -1,11 +1,20 @@
 """Regions G, B and M, and the amplitude band made of them."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
+from napari_subangstrom_cdi.core.regions import (
+    AmplitudeBand,
+    Region,
+    amplitude_band,
+    find_regions,
+    noise_level,
+    with_friedel_mates,
+)
 from napari_subangstrom_cdi.errors import InputError
 
 SHAPE = (24, 24)
@@ -184,3 +193,42 @@ def test_alpha_and_reading_are_checked():
             amplitude_band(one, one, regions, alpha=alpha)
     with pytest.raises(InputError, match="reading"):
         amplitude_band(one, one, regions, reading="main text")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 9), st.integers(2, 9), SEEDS)
+def test_a_mask_gets_the_pixels_at_minus_q(ny, nx, seed):
+    mask = np.random.default_rng(seed).random((ny, nx)) < 0.2
+    expected = mask.copy()
+    for y, x in zip(*np.nonzero(mask), strict=True):
+        expected[(2 * (ny // 2) - y) % ny, (2 * (nx // 2) - x) % nx] = True
+    found = with_friedel_mates(mask)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(with_friedel_mates(found), found)
+
+
+def test_the_mates_are_those_of_the_transform():
+    n = 16
+    spectrum = np.fft.fftshift(np.fft.fft2(np.random.default_rng(3).normal(size=(n, n))))
+    for y, x in ((n // 2, n // 2), (3, 5), (0, 7), (0, 0), (11, 0)):
+        mask = np.zeros((n, n), bool)
+        mask[y, x] = True
+        pair = spectrum[with_friedel_mates(mask)]
+        assert len(pair) in (1, 2)
+        assert pair[0] == pytest.approx(np.conj(pair[-1]))
+
+
+def test_another_noise_multiple_keeps_up_with_a_slider():
+    rng = np.random.default_rng(0)
+    intensity = rng.normal(0, 1, (1024, 1024)).astype(np.float32)
+    intensity[::40, ::40] += 100
+    sigma, valid = np.ones_like(intensity), np.ones(intensity.shape, bool)
+    painted = np.zeros_like(valid)
+    painted[500:520, :512] = True
+    seconds = []
+    for multiple in (2.0, 3.0, 4.0, 5.0, 6.0):
+        began = time.process_time()
+        find_regions(intensity, sigma, valid, noise_multiple=multiple, min_pixels=1, user_mask=painted)
+        seconds.append(time.process_time() - began)
+    assert np.median(seconds) < 0.06

@@ -1,69 +1,29 @@
 """Registration of the image to the pattern from known transforms."""
 
-import json
 import math
 import warnings
-from pathlib import Path
 
-import mrcfile
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-import napari_subangstrom_cdi
+from lattice_image import CONDITIONS, GRID, IMAGE_SHAPE, atoms, draw, image_of, pattern_of, sample, sample_pattern
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.potential import (
     ImagingConditions,
     NormalisedImage,
-    ctf,
     normalise_to_vacuum,
     wiener_potential,
 )
-from napari_subangstrom_cdi.core.registration import ImageRegistration, register_image, resample_to_pattern
+from napari_subangstrom_cdi.core.registration import (
+    ImageRegistration,
+    register_image,
+    registration_at,
+    resample_to_pattern,
+)
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
-
-GRID = Grid(512, 200.0)
-CONDITIONS = ImagingConditions(200e3, 1.0, -61.0, 4.0, 0.55)
-IMAGE_SHAPE = (400, 416)
-
-
-def atoms(a=3.6, b=3.1, gamma_deg=80.0, radius=26.0):
-    """Positions (x, y) of an oblique lattice inside a shape without symmetry, centroid at the origin."""
-    m = np.arange(-25, 26)
-    i, j = (k.ravel() for k in np.meshgrid(m, m))
-    x = a * i + b * math.cos(math.radians(gamma_deg)) * j
-    y = b * math.sin(math.radians(gamma_deg)) * j
-    keep = (np.hypot(x, y) < radius) & (y < 0.7 * radius) & (x + 0.5 * y < 0.8 * radius)
-    r = np.stack([x[keep], y[keep]])
-    return r - r.mean(axis=1, keepdims=True)
-
-
-def draw(x, y, shape, pixel, width=0.45):
-    axes = [(np.arange(n) - n // 2) * pixel for n in shape]
-    gy, gx = (np.exp(-((axis - r[:, None]) ** 2) / (2 * width**2)) for axis, r in zip(axes, (y, x), strict=True))
-    return gy.T @ gx
-
-
-def pattern_of(r, seed=0):
-    intensity = 0.02 * np.abs(fourier.transform(draw(*r, GRID.shape, GRID.pixel_angstrom))) ** 2
-    return (
-        np.random.default_rng(seed).poisson(intensity) + np.random.default_rng(seed).normal(size=GRID.shape)
-    ).astype(np.float32)
-
-
-def image_of(r, rotation_deg, pixel, mirrored=False, centre_angstrom=(6.0, -9.0), seed=1):
-    """Linear image of the atoms seen in the image's own axes; no interpolation anywhere."""
-    angle = math.radians(rotation_deg)
-    x = math.cos(angle) * r[0] + math.sin(angle) * r[1]
-    y = -math.sin(angle) * r[0] + math.cos(angle) * r[1]
-    x = -x if mirrored else x
-    phase = 0.15 * draw(x + centre_angstrom[1], y + centre_angstrom[0], IMAGE_SHAPE, pixel)
-    f = [np.fft.fftfreq(n, pixel) for n in IMAGE_SHAPE]
-    transfer = ctf(np.hypot(f[0][:, None], f[1][None]), CONDITIONS)
-    contrast = np.fft.ifft2(np.fft.fft2(phase) * transfer).real
-    return np.random.default_rng(seed).poisson(400 * (1 - contrast)).astype(float)
 
 
 @given(
@@ -139,17 +99,6 @@ def test_resampling_lays_the_atoms_where_the_pattern_has_them(mirrored):
     expected = draw(*r, GRID.shape, GRID.pixel_angstrom)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < 0.01 * expected.max()
-
-
-def sample():
-    """The bundled record and the truth of an independent multislice simulation."""
-    folder = Path(napari_subangstrom_cdi.__file__).parent / "sample"
-    truth = Path(__file__).parents[1] / "data" / "platelet"
-    with mrcfile.open(folder / "image.mrc") as record:
-        image = np.asarray(record.data, dtype=np.float32)
-    acquisition = json.loads((folder / "acquisition.json").read_text())
-    answer = json.loads((truth / "answer.json").read_text())
-    return image, acquisition, answer, np.load(truth / "truth.npz")["object"]
 
 
 def test_bundled_sample_against_its_truth():
@@ -246,3 +195,54 @@ def test_normalised_image_reports_its_size():
     image = plain_image()
     assert isinstance(image, NormalisedImage)
     assert image.diameter_px * 0.36 == pytest.approx(48, abs=8)
+
+
+def test_a_found_geometry_set_by_hand_is_described_alike():
+    image, pattern, grid, conditions, acquisition = sample_pattern()
+    common = {"conditions": conditions, "valid": pattern.valid, "noise_std": np.sqrt(pattern.variance)}
+    found = register_image(
+        image,
+        pattern.intensity,
+        grid,
+        image_pixel_angstrom=acquisition["image_pixel_nominal_A"],
+        rotation_deg=acquisition["image_to_pattern_rotation_deg"],
+        **common,
+    )
+    at = registration_at(
+        image,
+        pattern.intensity,
+        grid,
+        rotation_deg=found.rotation_deg,
+        image_pixel_angstrom=found.image_pixel_angstrom,
+        mirrored=found.mirrored,
+        **common,
+    )
+    assert (at.rotation_deg, at.image_pixel_angstrom) == (found.rotation_deg, found.image_pixel_angstrom)
+    assert at.correlation == pytest.approx(found.correlation, abs=2e-3)
+    assert at.n_reflections == found.n_reflections
+    assert at.object_phase_deg == pytest.approx(found.object_phase_deg, abs=2.6)
+    assert at.defocus_nm == pytest.approx(found.defocus_nm, abs=0.6)
+    assert at.transfer_residual == pytest.approx(found.transfer_residual, abs=0.01)
+    assert math.isnan(at.rotation_error_deg)
+    assert math.isnan(at.image_pixel_error_angstrom)
+    assert at.candidates == ()
+
+
+def test_a_geometry_set_by_hand_stays_and_shows_that_it_is_wrong():
+    r = atoms()
+    image, pattern = normalise_to_vacuum(image_of(r, 33.0, 0.36, mirrored=True)), pattern_of(r)
+    right, off = (
+        registration_at(image, pattern, GRID, rotation_deg=turn, image_pixel_angstrom=0.36, mirrored=True)
+        for turn in (33.0, 35.0)
+    )
+    assert off.rotation_deg == 35.0
+    assert off.mirrored
+    assert right.correlation > 0.95
+    assert off.correlation < right.correlation - 0.05
+    assert math.isnan(right.defocus_nm)
+
+
+@pytest.mark.parametrize(("rotation", "pixel", "match"), [(math.nan, 0.36, "degrees"), (0.0, -1.0, "positive")])
+def test_an_impossible_geometry_is_refused(rotation, pixel, match):
+    with pytest.raises(InputError, match=match):
+        registration_at(plain_image(), pattern_of(atoms()), GRID, rotation_deg=rotation, image_pixel_angstrom=pixel)

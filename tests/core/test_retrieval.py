@@ -211,7 +211,7 @@ def test_the_fast_driver_does_what_the_formulas_say(update, constraints, beta):
     held_out = (np.random.default_rng(0).random(GRID.shape) < 0.03) & (problem.regions == Region.G)
     stage = Stage("s", 6, update, constraints, beta, q_limits_per_angstrom=(0.6, 1.0))
     start = disturbed(truth)
-    *_, last = iterate(problem, (stage,), start, held_out=held_out, estimate_every=6, workers=1)
+    *_, last = iterate(problem, (stage,), start, held_out=held_out, wants_estimate=lambda i: i == 6, workers=1)
     expected, expected_r = plain_iterate(problem, stage, start, held_out)
     assert last.r_factor == pytest.approx(expected_r, rel=1e-3)
     assert np.linalg.norm(last.estimate - expected[problem.box]) < 2e-3 * np.linalg.norm(expected)
@@ -249,7 +249,7 @@ def test_the_end_reports_what_the_estimate_is():
 def test_one_snapshot_an_iteration_and_the_estimate_when_it_is_due():
     problem = problem_of(random_particle())
     schedule = (Stage("first", 4, "raar"), Stage("none", 0), Stage("second", 3))
-    snapshots = list(iterate(problem, schedule, from_image(problem), estimate_every=3, workers=1))
+    snapshots = list(iterate(problem, schedule, from_image(problem), wants_estimate=lambda i: i % 3 == 0, workers=1))
     assert [s.iteration for s in snapshots] == list(range(1, 8))
     assert [(s.stage, s.stage_iteration) for s in snapshots] == [
         *(("first", i) for i in (1, 2, 3, 4)),
@@ -266,7 +266,7 @@ def test_a_receiver_may_do_with_its_estimate_what_it_likes():
     problem = problem_of(random_particle())
     schedule = (Stage("a", 5, "hio"), Stage("b", 5, "er", ("real", "support")))
     expected = retrieve(problem, schedule, from_image(problem), workers=1)
-    generator = iterate(problem, schedule, from_image(problem), estimate_every=1, workers=1)
+    generator = iterate(problem, schedule, from_image(problem), wants_estimate=lambda _: True, workers=1)
     kept = []
     while True:
         try:
@@ -285,7 +285,9 @@ def test_a_receiver_may_do_with_its_estimate_what_it_likes():
 def test_no_estimate_reaches_beyond_the_support(update):
     problem = problem_of(random_particle())
     outside = ~SUPPORT[problem.box]
-    for snapshot in iterate(problem, (Stage("s", 5, update),), from_image(problem), estimate_every=1, workers=1):
+    for snapshot in iterate(
+        problem, (Stage("s", 5, update),), from_image(problem), wants_estimate=lambda _: True, workers=1
+    ):
         assert not snapshot.estimate[outside].any()
 
 

@@ -1,13 +1,23 @@
 """The support of known shapes."""
 
+import time
+
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from skimage import filters
 
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.support import local_envelope, object_support, support_from_mask
+from napari_subangstrom_cdi.core.support import (
+    SupportFinder,
+    apply_edits,
+    edits,
+    local_envelope,
+    object_support,
+    support_from_mask,
+)
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 GRID = Grid(512, 200.0)
@@ -100,3 +110,103 @@ def test_unusable_input():
 def test_low_oversampling_is_noticed():
     with pytest.warns(QualityWarning, match="oversampling"):
         support_from_mask(ellipse(90, 90, 0), GRID)
+
+
+def plainly(estimate, *, smooth_angstrom, threshold, fill, keep_largest, grow_angstrom):
+    """The steps on the whole array, without a box or anything kept."""
+    envelope = local_envelope(estimate, smooth_angstrom / GRID.pixel_angstrom)
+    level = filters.threshold_li(envelope) if threshold == "li" else threshold * float(envelope.max())
+    labels, count = ndi.label(envelope > level)
+    mask = labels > 0
+    if keep_largest and count > 1:
+        mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    if fill:
+        mask = ndi.binary_fill_holes(mask)
+    radius = grow_angstrom / GRID.pixel_angstrom
+    if radius > 0:
+        mask = ndi.distance_transform_edt(~mask) <= radius
+    elif radius < 0:
+        mask = ndi.distance_transform_edt(mask) > -radius
+    return mask, count
+
+
+def cases():
+    middle = ellipse(35, 25, 0.6) & ~ellipse(8, 8, 0)
+    speck = (X + 70) ** 2 + (Y - 60) ** 2 < 6**2
+    return {
+        "middle": fringes(middle | speck, noise=0.05),
+        "at the edge": np.roll(fringes(middle | speck, noise=0.05), (GRID.n // 2 - 30, 200), axis=(0, 1)),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:the oversampling ratio")
+@pytest.mark.parametrize("case", ["middle", "at the edge"])
+def test_a_finder_asked_again_gives_what_the_whole_array_gives(case):
+    estimate = cases()[case]
+    finder = SupportFinder(estimate, GRID)
+    for smooth in (1.5, 3.0):
+        for threshold in ("li", 0.1, 0.6):
+            for fill, keep in ((True, True), (True, False), (False, True)):
+                for grow in (-3.0, 0.0, 0.3, 7.5):
+                    asked = {"smooth_angstrom": smooth, "threshold": threshold, "grow_angstrom": grow}
+                    asked |= {"fill": fill, "keep_largest": keep}
+                    mask, count = plainly(estimate, **asked)
+                    found = finder.find(**asked)
+                    np.testing.assert_array_equal(found.mask, mask)
+                    assert found.n_parts == count
+
+
+def test_a_finder_is_not_changed_by_what_is_painted_on_its_masks():
+    finder = SupportFinder(cases()["middle"], GRID)
+    first = finder.find(threshold=0.3)
+    kept = first.mask.copy()
+    first.mask[:] = True
+    np.testing.assert_array_equal(finder.find(threshold=0.3).mask, kept)
+
+
+def test_another_threshold_keeps_up_with_a_slider():
+    grid = Grid(1024, 400.0)
+    inside = np.zeros(grid.shape, np.float32)
+    inside[256:768, 256:768] = fringes(ellipse(35, 45, 0.3))
+    finder = SupportFinder(inside, grid)
+    finder.find()
+    seconds = []
+    for threshold in np.linspace(0.2, 0.6, 7):
+        began = time.process_time()
+        finder.find(threshold=float(threshold), grow_angstrom=2.0)
+        seconds.append(time.process_time() - began)
+    assert np.median(seconds) < 0.04
+
+
+def test_painting_survives_another_threshold():
+    finder = SupportFinder(cases()["middle"], GRID)
+    first = finder.find(threshold=0.5).mask
+    painted = first.copy()
+    painted[40:60, 40:60] = True
+    painted[250:256, 250:256] = False
+    added, removed = edits(first, painted)
+    np.testing.assert_array_equal(apply_edits(first, added, removed), painted)
+    other = finder.find(threshold=0.2).mask
+    again = apply_edits(other, added, removed)
+    assert again[40:60, 40:60].all()
+    assert not again[250:256, 250:256].any()
+    untouched = ~(added | removed)
+    np.testing.assert_array_equal(again[untouched], other[untouched])
+
+
+def test_edits_may_be_absent_and_leave_the_mask_alone():
+    mask = ellipse(30, 20, 0)
+    same = apply_edits(mask, None, None)
+    assert same is not mask
+    np.testing.assert_array_equal(same, mask)
+    assert not any(e.any() for e in edits(mask, same))
+
+
+def test_edits_of_another_shape_are_refused():
+    mask = ellipse(30, 20, 0)
+    with pytest.raises(InputError, match="added"):
+        apply_edits(mask, mask[1:], None)
+    with pytest.raises(InputError, match="removed"):
+        apply_edits(mask, None, mask[1:])
+    with pytest.raises(InputError, match="painted"):
+        edits(mask, mask[1:])

@@ -9,7 +9,6 @@ any away, so every estimate here lets the particle's record be higher than the b
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from napari_subangstrom_cdi.core.centring import (
     spot_contrast,
 )
 from napari_subangstrom_cdi.core.detector import Bool, Float, Record, block_all, block_sum, fill_invalid, grow
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 Float64 = NDArray[np.float64]
 
@@ -148,15 +147,13 @@ def register_background(
         pose, errors = _refine_pose(particle, background, film, centre, start, _rough_scale(particle, background))
     else:
         pose, errors = start, (_HALO_ERROR_PX, math.nan)
-        warnings.warn(_NO_FILM_SPOTS, QualityWarning, stacklevel=2)
+        doubt(_NO_FILM_SPOTS)
     _warn_at_bounds(pose, max_shift_px, max_rotation_deg)
     moved = _moved(background, centre, pose)
     factor, factor_error, residual = background_scale(particle, moved, centre)
     if not 1 / _LARGEST_FACTOR < factor < _LARGEST_FACTOR:
-        warnings.warn(
+        doubt(
             f"the background record has to be multiplied by {factor:.3g} to fit; are the two records exchanged?",
-            QualityWarning,
-            stacklevel=2,
         )
     before, after = _correlations(contrast_p, contrast_b, particle.valid & moved.valid, centre, pose)
     return BackgroundFit(
@@ -276,11 +273,9 @@ def _correlations(
     place = grow(aligned > _FEATURE_CONTRAST, _FILM_SPOT_PX) & valid
     before, after = (_correlation(contrast_p[place], contrast[place]) for contrast in (contrast_b, aligned))
     if after < _LEAST_CORRELATION and place.any():
-        warnings.warn(
+        doubt(
             f"particle and background record correlate by only {after:.2f} after alignment; check that they "
             "belong together",
-            QualityWarning,
-            stacklevel=3,
         )
     return before, after
 
@@ -447,11 +442,9 @@ def one_sided_weight(residual: Float64) -> Float64:
 
 def _warn_at_bounds(pose: _Pose, max_shift_px: float, max_rotation_deg: float) -> None:
     if math.hypot(pose.dy, pose.dx) > max_shift_px or abs(math.degrees(pose.angle)) > max_rotation_deg:
-        warnings.warn(
+        doubt(
             f"the background record lies {pose.dy:.1f}, {pose.dx:.1f} px and "
             f"{math.degrees(pose.angle):.2f}° off, at the bounds of the search",
-            QualityWarning,
-            stacklevel=3,
         )
 
 

@@ -9,14 +9,13 @@ a seventh of a pixel there, and below the accuracy of a camera length.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 
 @dataclass(frozen=True)
@@ -115,11 +114,9 @@ def _warn_of_outliers(radii: NDArray[np.float64], q: NDArray[np.float64]) -> Non
     spread = 1.4826 * float(np.median(np.abs(residual)))
     worst = int(np.argmax(np.abs(residual)))
     if residual.size > 2 and abs(residual[worst]) > max(6 * spread, 2.0):
-        warnings.warn(
+        doubt(
             f"the spot given d = {1 / q[worst]:.4g} Å lies {residual[worst]:+.1f} px from where the others put it; "
             "check its indices",
-            QualityWarning,
-            stacklevel=3,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_subangstrom_cdi.core.detector import Float, Record, fill_invalid, grow
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 Float64 = NDArray[np.float64]
 
 _SPOT_PX, _SURROUND_PX = 2.0, 6.0
 _DETECTION, _SPOT_WINDOW_PX, _MOST_SPOTS, _BEAM_PX = 8.0, 15, 300, 40.0
-_FEWEST_PAIRS, _N_ROUNDS, _LEAST_ERROR_PX = 3, 4, 0.02
+FEWEST_PAIRS, _N_ROUNDS, _LEAST_ERROR_PX = 3, 4, 0.02
 
 
 def rough_beam_centre(record: Record) -> tuple[float, float]:
@@ -140,26 +139,24 @@ def find_beam_centre(
     contrast = spot_contrast(record)
     start = np.asarray(start_px or rough_beam_centre(record))
     spots, strength = find_spots(contrast, record, start)
-    pairs, centre = _vote(spots, strength, start, search_px)
-    if len(pairs) < _FEWEST_PAIRS:
+    pairs, centre = vote_for_centre(spots, strength, start, search_px)
+    if len(pairs) < FEWEST_PAIRS:
         raise InputError(
             f"{len(spots)} diffraction spots are visible and {len(pairs)} pairs of them lie opposite each other about "
             f"y = {start[0]:.0f}, x = {start[1]:.0f}",
             mend="check that this is the record with the particle, or give the beam's rough position",
         )
-    coefficients = ndimage.spline_filter(_flattened(record), order=3).astype(np.float32)
+    coefficients = flattened_spline(record)
     first = spots[pairs[:, 0]]
-    half = _patch_half_width(spots)
+    half = patch_half_width(spots)
     for _ in range(_N_ROUNDS):
-        midpoints, errors = _correlate_pairs(coefficients, first, centre, half)
-        centre, deviation, kept = _robust_mean(midpoints, errors)
-    if kept.sum() < _FEWEST_PAIRS:
+        midpoints, errors = correlate_pairs(coefficients, first, centre, half)
+        centre, deviation, kept = robust_mean(midpoints, errors)
+    if kept.sum() < FEWEST_PAIRS:
         raise InputError(f"only {kept.sum()} pairs of spots agree on a centre", mend="give the beam's rough position")
     if max(deviation) > 0.2:
-        warnings.warn(
+        doubt(
             f"the beam's position is uncertain by {max(deviation):.2f} px: the spot pairs disagree",
-            QualityWarning,
-            stacklevel=2,
         )
     return BeamCentre(
         (float(centre[0]), float(centre[1])),
@@ -170,9 +167,11 @@ def find_beam_centre(
     )
 
 
-def _flattened(record: Record) -> Float:
+def flattened_spline(record: Record) -> Float:
+    """Cubic spline coefficients of the record with noise smoothed and halo taken away."""
     filled = fill_invalid(record.electrons, record.valid)
-    return np.asarray(ndimage.gaussian_filter(filled, 1.0) - ndimage.gaussian_filter(filled, 4 * _SURROUND_PX))
+    flat = np.asarray(ndimage.gaussian_filter(filled, 1.0) - ndimage.gaussian_filter(filled, 4 * _SURROUND_PX))
+    return np.asarray(ndimage.spline_filter(flat, order=3).astype(np.float32))
 
 
 def find_spots(contrast: Float, record: Record, beam_px: Float64) -> tuple[Float64, Float64]:
@@ -195,7 +194,9 @@ def find_spots(contrast: Float, record: Record, beam_px: Float64) -> tuple[Float
     return np.stack([y, x], axis=1)[order].astype(np.float64), contrast[y, x][order].astype(np.float64)
 
 
-def _vote(spots: Float64, strength: Float64, start: Float64, search_px: float) -> tuple[NDArray[np.intp], Float64]:
+def vote_for_centre(
+    spots: Float64, strength: Float64, start: Float64, search_px: float
+) -> tuple[NDArray[np.intp], Float64]:
     """Pairs whose midpoints gather at one place, and that place."""
     none = np.zeros((0, 2), dtype=np.intp)
     if len(spots) < 2:
@@ -215,14 +216,14 @@ def _vote(spots: Float64, strength: Float64, start: Float64, search_px: float) -
     return np.stack([i[member], j[member]], axis=1), centre
 
 
-def _patch_half_width(spots: Float64) -> int:
+def patch_half_width(spots: Float64) -> int:
     """Half the distance to the nearest other spot, typically, within 6 to 14 pixels."""
     separation = np.hypot(*(spots[:, None] - spots[None]).transpose(2, 0, 1))
     np.fill_diagonal(separation, np.inf)
     return int(np.clip(np.percentile(separation.min(axis=1), 25) / 2, 6, 14))
 
 
-def _correlate_pairs(coefficients: Float, first: Float64, centre: Float64, half: int) -> tuple[Float64, Float64]:
+def correlate_pairs(coefficients: Float, first: Float64, centre: Float64, half: int) -> tuple[Float64, Float64]:
     """Midpoint of each pair, and its error, from patches at the spot and opposite it."""
     steps = np.arange(-half - 1, half + 2, dtype=np.float64)
     window = np.cos(np.pi * steps[1:-1] / (2 * half + 2)) ** 2
@@ -262,7 +263,7 @@ def _patch_shift(here: Float64, there: Float64, window: Float64) -> tuple[Float6
     return np.clip(solution[:2], -2, 2), math.sqrt(max(float(np.trace(covariance)), 0))
 
 
-def _robust_mean(points: Float64, errors: Float64) -> tuple[Float64, Float64, NDArray[np.bool_]]:
+def robust_mean(points: Float64, errors: Float64) -> tuple[Float64, Float64, NDArray[np.bool_]]:
     """Weighted Tukey mean of the midpoints, its standard error, and which points count."""
     kept = np.isfinite(errors)
     if not kept.any():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -384,12 +383,10 @@ def _estimate_offset(values: Float, usable: Bool, detector: Detector) -> float:
     offset = _trimmed_mean(mean - poisson / gain)
     lowest = float(np.percentile(mean, 1))
     if not -0.05 * lowest <= offset <= lowest or np.median(variance) <= 0:
-        warnings.warn(
+        doubt(
             f"the noise of the record does not fit {gain:g} counts per electron and "
             f"{detector.dark_noise_electrons:g} electrons of dark noise, so its offset cannot be estimated "
             f"and {min(max(offset, 0.0), lowest):.3g} counts are assumed; give the offset",
-            QualityWarning,
-            stacklevel=3,
         )
     return min(max(offset, 0.0), lowest)
 

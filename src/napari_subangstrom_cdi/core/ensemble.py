@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from .alignment import Alignment, align, inversion_centre
 from .fourier import fit_to_size, shift
 from .grid import Grid
 from .regions import Region
-from .retrieval import Problem, Retrieval, Snapshot, iterate, support_box
+from .retrieval import Problem, Retrieval, Snapshot, Steered, iterate, support_box
 from .schedule import Schedule, vary
 
 Complex = NDArray[np.complex64]
@@ -146,28 +147,51 @@ def iterate_ensemble(
     schedule: Schedule,
     settings: EnsembleSettings,
     *,
-    estimate_every: int = 0,
+    wants_estimate: Callable[[int, int], bool] | None = None,
     workers: int | None = None,
     on_member: Callable[[int, Retrieval], None] | None = None,
+    steer: Callable[[int, int], Steered | None] | None = None,
 ) -> Generator[tuple[int, Snapshot], None, list[Retrieval]]:
     """Run the members one after another; yield ``(member, snapshot)`` every iteration.
 
-    ``on_member`` hears of each finished member, so that nothing finished is lost if the generator
-    is closed.
+    What is steered stays in force for the rest of the run: a member begins, its start and held-out pixels too,
+    with the problem and β that the one before ended with. The same answers at the same member and iteration
+    give the same bits.
+
+    Parameters
+    ----------
+    problem, schedule, settings
+        The data, the stages, and how the members differ.
+    wants_estimate : callable, optional
+        ``wants_estimate(member, iteration)``, asked after each iteration with its number from 1: whether the
+        snapshot shall carry the estimate. By default none does.
+    workers : int, optional
+        Threads; by default the processors at hand.
+    on_member : callable, optional
+        Hears of each finished member, so that nothing finished is lost if the generator is closed.
+    steer : callable, optional
+        ``steer(member, done)``, asked before each iteration with the number of iterations that the member has
+        done, with 0 before its start is made: what the run is steered to, or None to let it go on.
+
+    Raises
+    ------
+    InputError, ArithmeticError
+        As :func:`.iterate` does.
     """
+    force = _InForce(problem, steer)
     finished: list[Retrieval] = []
     for member in range(settings.members):
-        rng = member_generator(settings.seed, member)
-        start = start_estimate(problem, settings.noise, rng)
-        factors = np.exp(settings.spread * rng.standard_normal(2))
-        held_out = hold_out(problem.regions, settings.free_fraction, rng)
+        force.begin(member)
+        start, held_out, own_schedule = _member_inputs(force.problem, schedule, settings, member)
         run = iterate(
-            problem,
-            vary(schedule, float(factors[0]), float(factors[1])),
+            force.problem,
+            own_schedule,
             start,
             held_out=held_out,
-            estimate_every=estimate_every,
+            wants_estimate=partial(wants_estimate, member) if wants_estimate is not None else None,
             workers=workers,
+            steer=partial(force.later, member),
+            beta=force.beta,
         )
         while True:
             try:
@@ -180,28 +204,79 @@ def iterate_ensemble(
     return finished
 
 
-def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings) -> Ensemble:
+class _InForce:
+    """The problem and β that hold: those of the last answer, through all members."""
+
+    def __init__(self, problem: Problem, steer: Callable[[int, int], Steered | None] | None) -> None:
+        self._steer = steer
+        self._take(Steered(problem))
+
+    def begin(self, member: int) -> None:
+        """Ask before the member's start is made."""
+        steered = self._steer(member, 0) if self._steer is not None else None
+        if steered is not None:
+            steered.check_follows(self.problem)
+            self._take(steered)
+
+    def later(self, member: int, done: int) -> Steered | None:
+        """Ask between its iterations; before the first it has been asked."""
+        steered = self._steer(member, done) if self._steer is not None and done else None
+        if steered is not None:
+            self._take(steered)
+        return steered
+
+    def _take(self, steered: Steered) -> None:
+        self.problem, self.beta = steered.problem, steered.beta
+
+
+def _member_inputs(
+    problem: Problem, schedule: Schedule, settings: EnsembleSettings, member: int
+) -> tuple[Complex, Bool, Schedule]:
+    """Start, held-out pixels and schedule of one member, drawn in this order."""
+    rng = member_generator(settings.seed, member)
+    start = start_estimate(problem, settings.noise, rng)
+    factors = np.exp(settings.spread * rng.standard_normal(2))
+    held_out = hold_out(problem.regions, settings.free_fraction, rng)
+    return start, held_out, vary(schedule, float(factors[0]), float(factors[1]))
+
+
+def combine(
+    problem: Problem, runs: list[Retrieval], settings: EnsembleSettings, *, reach: Bool | None = None
+) -> Ensemble:
     """Align finished members and average those that agree.
+
+    Parameters
+    ----------
+    problem : Problem
+        The data; after a steered run, those in force at its end.
+    runs : list of Retrieval
+        The finished members.
+    settings : EnsembleSettings
+        Which members to reject.
+    reach : ndarray of bool, shape (n, n), optional
+        Where any member may be other than zero: the union of the supports that were in force, if these
+        changed. Members are compared in it and none is cropped to less. The problem's support is always in it.
 
     Raises
     ------
     InputError
-        If there is no member.
+        If there is no member, or ``reach`` has the wrong shape.
     """
     if not runs:
         raise InputError("no finished member to average", mend="let at least one member finish")
-    frame = _frame(problem)
+    reach = _reach(problem, reach)
+    frame = _frame(problem.grid, reach)
     fields = [fit_to_size(run.estimate, frame.n) for run in runs]
     twin = problem.image is None
     first = int(np.argmax([_fitness(run) for run in runs]))
     aligned, _ = _align_all(fields, fields[first], frame, twin)
-    correlations = _correlations(aligned, fit_to_size(problem.support, frame.n))
+    correlations = _correlations(aligned, fit_to_size(reach, frame.n))
     reference = first if twin else int(np.argmax(np.median(correlations, axis=1)))
     centre = inversion_centre(aligned[reference], frame)
     origin = (-centre[0], -centre[1])
     aligned, how = _align_all(fields, shift(aligned[reference], origin), frame, twin)
-    support = moved_mask(problem.support, origin)
-    correlations = _correlations(aligned, fit_to_size(support, frame.n))
+    reach = moved_mask(reach, origin)
+    correlations = _correlations(aligned, fit_to_size(reach, frame.n))
     # Without an image most members may be stuck; the one of lowest R judges them then, not their majority.
     agreement = correlations[reference] if twin else np.median(correlations, axis=1)
     kept = agreement >= settings.reject_below * agreement.max()
@@ -209,7 +284,7 @@ def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings)
     mean = stack.mean(axis=0, dtype=np.complex64)
     deviation = np.sqrt(np.mean(np.abs(stack - mean) ** 2, axis=0, dtype=np.float32))
     n = problem.grid.n
-    box = _padded(support_box(support), n, margin=8)
+    box = _padded(support_box(reach), n, margin=8)
     return Ensemble(
         fit_to_size(mean, n),
         fit_to_size(deviation.astype(np.float32), n),
@@ -223,13 +298,21 @@ def combine(problem: Problem, runs: list[Retrieval], settings: EnsembleSettings)
     )
 
 
-def _frame(problem: Problem) -> Grid:
-    """The centred square that holds the support with room to move: members are zero outside it."""
-    n, middle = problem.grid.n, problem.grid.n // 2
-    reach = max(max(middle - part.start, part.stop - middle) for part in problem.box)
-    size = scipy.fft.next_fast_len(2 * (reach + 24))
+def _reach(problem: Problem, reach: Bool | None) -> Bool:
+    if reach is None:
+        return problem.support
+    if reach.shape != problem.grid.shape:
+        raise InputError(f"the reach has shape {reach.shape}, the grid {problem.grid.shape}")
+    return reach | problem.support
+
+
+def _frame(grid: Grid, reach: Bool) -> Grid:
+    """The centred square that holds all members with room to move: they are zero outside it."""
+    n, middle = grid.n, grid.n // 2
+    edge = max(max(middle - part.start, part.stop - middle) for part in support_box(reach))
+    size = scipy.fft.next_fast_len(2 * (edge + 24))
     size = min(n, size + size % 2)
-    return Grid(size, size * problem.grid.pixel_angstrom)
+    return Grid(size, size * grid.pixel_angstrom)
 
 
 def moved_mask(mask: Bool, shift_px: tuple[float, float]) -> Bool:

@@ -9,7 +9,6 @@ dark atoms: ``(1 - I)/2 ≈ O``.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ import scipy.ndimage as ndi
 from numpy.typing import ArrayLike, NDArray
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 Float = NDArray[np.float32]
 Double = NDArray[np.float64]
@@ -189,21 +188,17 @@ def normalise_to_vacuum(
 
 def _check_border(particle: Mask, margin: int) -> None:
     if np.count_nonzero(particle[margin:-margin, margin:-margin]) < np.count_nonzero(particle):
-        warnings.warn(
+        doubt(
             "the particle reaches the border of the image; what lies outside is missing",
-            QualityWarning,
-            stacklevel=3,
         )
 
 
 def _check_offset(counts: Float) -> None:
     lowest = float(counts.min())
     if lowest < 0:
-        warnings.warn(
+        doubt(
             f"the image holds negative counts, down to {lowest:.3g}: was an offset subtracted? Its contrast, and with "
             "it the scale of the potential, cannot be trusted",
-            QualityWarning,
-            stacklevel=3,
         )
 
 
@@ -435,9 +430,7 @@ def _check_sign(estimate: Float, particle: Mask) -> None:
     values -= values.mean()
     skewness = float(np.mean(values**3) / (np.mean(values**2) ** 1.5 + 1e-30))
     if skewness < _DOWNWARD_SKEWNESS:
-        warnings.warn(
+        doubt(
             f"the potential estimate has its peaks downwards (skewness {skewness:.2f}): a thick crystal can do that, "
             "and so does a wrong sign of the defocus (underfocus is negative)",
-            QualityWarning,
-            stacklevel=3,
         )

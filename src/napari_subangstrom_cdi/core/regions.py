@@ -126,6 +126,24 @@ def find_regions(
     return regions
 
 
+def with_friedel_mates(mask: Bool, /) -> Bool:
+    """Add the pixel at -q for every pixel at q of a centred mask.
+
+    The origin is element n // 2. Along an even side element 0 has no other at -q: it is its own mate.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (ny, nx)
+        For example what a user has painted over a beam stop.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+    """
+    turned = np.roll(mask[::-1, ::-1], [1 - size % 2 for size in mask.shape], axis=(0, 1))
+    return np.asarray(mask | turned, dtype=bool)
+
+
 def noise_level(intensity: Float, variance: Float, valid: Bool, *, block_px: int = 32) -> Float:
     """Standard deviation of the background intensity, from the data where they tell it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from skimage import filters
 
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -92,19 +91,113 @@ def object_support(
     ----------
     Otsu, doi:10.1109/TSMC.1979.4310076; Li and Lee, doi:10.1016/0031-3203(93)90115-D.
     """
-    if estimate.shape != grid.shape:
-        raise InputError(f"the estimate has shape {estimate.shape}, the grid {grid.shape}")
-    if not np.isfinite(estimate).all():
-        raise InputError("the potential estimate holds NaN or infinity")
-    envelope = local_envelope(estimate, smooth_angstrom / grid.pixel_angstrom)
-    level, relative = _level(envelope, threshold)
-    labels, count = ndi.label(envelope > level)
-    mask = labels > 0
-    if keep_largest and count > 1:
-        mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    if fill:
-        mask = ndi.binary_fill_holes(mask)
-    return support_from_mask(_grown(mask, grow_angstrom / grid.pixel_angstrom), grid, relative, count)
+    return SupportFinder(estimate, grid).find(
+        smooth_angstrom=smooth_angstrom,
+        threshold=threshold,
+        fill=fill,
+        keep_largest=keep_largest,
+        grow_angstrom=grow_angstrom,
+    )
+
+
+class SupportFinder:
+    """Find supports of one estimate again and again, as its threshold is moved.
+
+    The envelope and its levels are kept as long as the smoothing stays the same, and masks are worked on only where
+    the envelope is above the level.
+
+    Parameters
+    ----------
+    estimate : ndarray, shape (n, n)
+        Potential estimate, about 0 in the vacuum.
+    grid : Grid
+        Its sampling.
+
+    Raises
+    ------
+    InputError
+        If the shape is not the grid's or the estimate not finite.
+    """
+
+    def __init__(self, estimate: Float, grid: Grid, /) -> None:
+        if estimate.shape != grid.shape:
+            raise InputError(f"the estimate has shape {estimate.shape}, the grid {grid.shape}")
+        if not np.isfinite(estimate).all():
+            raise InputError("the potential estimate holds NaN or infinity")
+        self._estimate, self._grid = estimate, grid
+        self._kept: tuple[float, _Envelope] | None = None
+
+    def envelope(self, smooth_angstrom: float = 2.0) -> Float:
+        """What is thresholded: root of the smoothed square of the estimate, shape (n, n); do not write to it."""
+        return self._envelope(smooth_angstrom).values
+
+    def find(
+        self,
+        *,
+        smooth_angstrom: float = 2.0,
+        threshold: ThresholdRule | float = "li",
+        fill: bool = True,
+        keep_largest: bool = True,
+        grow_angstrom: float = 0.0,
+    ) -> Support:
+        """Give the support; parameters and errors are those of :func:`object_support`."""
+        envelope = self._envelope(smooth_angstrom)
+        level, relative = envelope.level(threshold)
+        radius_px = grow_angstrom / self._grid.pixel_angstrom
+        part, where, count = _part_above(envelope.values > level, keep_largest=keep_largest)
+        if fill:
+            part = ndi.binary_fill_holes(part)
+        mask = np.zeros(self._grid.shape, dtype=bool)
+        mask[where] = part
+        if part.any() and radius_px != 0:
+            near = _box(mask, margin=1 + max(0, math.ceil(radius_px)))
+            mask[near] = _grown(mask[near], radius_px)
+        return support_from_mask(mask, self._grid, relative, count)
+
+    def _envelope(self, smooth_angstrom: float) -> _Envelope:
+        if self._kept is None or self._kept[0] != smooth_angstrom:
+            values = local_envelope(self._estimate, smooth_angstrom / self._grid.pixel_angstrom)
+            self._kept = (smooth_angstrom, _Envelope(values))
+        return self._kept[1]
+
+
+def apply_edits(mask: Mask, added: Mask | None, removed: Mask | None, /) -> Mask:
+    """Support with what was painted: ``added`` joined, then ``removed`` taken away.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (n, n)
+        The support found automatically.
+    added, removed : ndarray of bool, shape (n, n), optional
+        What :func:`edits` gives.
+
+    Raises
+    ------
+    InputError
+        If a shape differs from the mask's.
+    """
+    edited = np.array(mask, dtype=bool)
+    for name, painted in (("added", added), ("removed", removed)):
+        if painted is not None and painted.shape != mask.shape:
+            raise InputError(f"the mask of {name} pixels has shape {painted.shape}, the support {mask.shape}")
+    if added is not None:
+        edited |= added
+    if removed is not None:
+        edited &= ~removed
+    return edited
+
+
+def edits(automatic: Mask, edited: Mask, /) -> tuple[Mask, Mask]:
+    """What painting has added to an automatic support and what it has removed, each shape (n, n).
+
+    Raises
+    ------
+    InputError
+        If the shapes differ.
+    """
+    if automatic.shape != edited.shape:
+        raise InputError(f"the painted support has shape {edited.shape}, the automatic one {automatic.shape}")
+    return edited & ~automatic, automatic & ~edited
 
 
 def support_from_mask(mask: Mask, grid: Grid, threshold: float = math.nan, n_parts: int = 1, /) -> Support:
@@ -122,11 +215,7 @@ def support_from_mask(mask: Mask, grid: Grid, threshold: float = math.nan, n_par
         raise InputError(f"the support covers {pixels} of {mask.size} pixels", mend="choose another threshold")
     ratio = mask.size / pixels
     if ratio < 2:
-        warnings.warn(
-            f"the oversampling ratio is {ratio:.2f}; below 2 the pattern does not determine the phases",
-            QualityWarning,
-            stacklevel=2,
-        )
+        doubt(f"the oversampling ratio is {ratio:.2f}; below 2 the pattern does not determine the phases")
     return Support(np.asarray(mask, dtype=bool), threshold, ratio, pixels * grid.pixel_angstrom**2, n_parts)
 
 
@@ -137,24 +226,59 @@ def local_envelope(estimate: Float, smooth_px: float, /) -> Float:
     return np.asarray(np.sqrt(np.clip(mean, 0, None)), dtype=np.float32)
 
 
-def _level(envelope: Float, threshold: ThresholdRule | float) -> tuple[float, float]:
-    """Level that bounds the particle, absolute and as a fraction of the envelope's plateau."""
-    top = float(envelope.max())
-    base = float(np.median(envelope))
-    spread = 1.4826 * float(np.median(np.abs(envelope - base)))
-    if top <= 0 or top < base + 6 * spread or top < 1.5 * base:
-        raise InputError(
-            "no particle stands out in the potential estimate", mend="check the image and its normalisation"
-        )
-    if isinstance(threshold, str):
-        if threshold not in _RULES:
-            raise InputError(f"unknown rule {threshold!r}", where="threshold", mend=f"use one of {', '.join(_RULES)}")
-        level = float(_RULES[threshold](envelope))
-    else:
-        if not 0 < threshold < 1:
-            raise InputError(f"{threshold:g}", where="threshold", mend="give a fraction between 0 and 1")
-        level = threshold * top
-    return level, level / top
+class _Envelope:
+    """An envelope and the levels that bound the particle in it, each worked out once."""
+
+    def __init__(self, values: Float) -> None:
+        self.values = values
+        self.top = float(values.max())
+        base = float(np.median(values))
+        spread = 1.4826 * float(np.median(np.abs(values - base)))
+        self.stands_out = self.top > 0 and self.top >= base + 6 * spread and self.top >= 1.5 * base
+        self._by_rule: dict[str, float] = {}
+
+    def level(self, threshold: ThresholdRule | float) -> tuple[float, float]:
+        """Level that bounds the particle, absolute and as a fraction of the envelope's plateau."""
+        if not self.stands_out:
+            raise InputError(
+                "no particle stands out in the potential estimate", mend="check the image and its normalisation"
+            )
+        if isinstance(threshold, str):
+            if threshold not in _RULES:
+                raise InputError(
+                    f"unknown rule {threshold!r}", where="threshold", mend=f"use one of {', '.join(_RULES)}"
+                )
+            if threshold not in self._by_rule:
+                self._by_rule[threshold] = float(_RULES[threshold](self.values))
+            level = self._by_rule[threshold]
+        else:
+            if not 0 < threshold < 1:
+                raise InputError(f"{threshold:g}", where="threshold", mend="give a fraction between 0 and 1")
+            level = threshold * self.top
+        return level, level / self.top
+
+
+def _part_above(above: Mask, *, keep_largest: bool) -> tuple[Mask, tuple[slice, slice], int]:
+    """The largest connected part or all of them, on the box that holds it, and how many there are."""
+    outer = _box(above)
+    labels, count = ndi.label(above[outer])
+    if not keep_largest or count < 2:
+        return labels > 0, outer, count
+    largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    inner = ndi.find_objects(labels, max_label=largest)[largest - 1]
+    where = tuple(slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+    return labels[inner] == largest, (where[0], where[1]), count
+
+
+def _box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+    """Smallest box that holds the mask, with a margin as far as the array goes; all of it if the mask is empty."""
+    slices = []
+    for axis, size in enumerate(mask.shape):
+        occupied = np.flatnonzero(mask.any(axis=1 - axis))
+        if occupied.size == 0:
+            return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+        slices.append(slice(max(0, int(occupied[0]) - margin), min(size, int(occupied[-1]) + 1 + margin)))
+    return slices[0], slices[1]
 
 
 def _grown(mask: Mask, radius_px: float) -> Mask:
