@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 
 class InputError(ValueError):
     """Something in the user's data or settings is wrong, and the user can mend it.
@@ -31,3 +36,30 @@ class InputError(ValueError):
 
 class QualityWarning(UserWarning):
     """The run goes on, but a careful colleague would look at this before trusting the result."""
+
+
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+
+
+def doubt(message: str) -> None:
+    """Warn of something that a careful colleague would look at.
+
+    Inside :func:`collected_doubts` it is kept there; elsewhere it is a :class:`QualityWarning`. Python's own
+    capture of warnings belongs to the whole process, and a window computes in a thread.
+    """
+    collected = _collected.get()
+    if collected is None:
+        warnings.warn(message, QualityWarning, stacklevel=3)
+    elif message not in collected:
+        collected.append(message)
+
+
+@contextmanager
+def collected_doubts() -> Iterator[list[str]]:
+    """Collect what is doubted inside, each once, in this thread."""
+    messages: list[str] = []
+    token = _collected.set(messages)
+    try:
+        yield messages
+    finally:
+        _collected.reset(token)

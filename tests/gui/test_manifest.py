@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import h5py
+import mrcfile
 import numpy as np
 import pytest
+
+from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 PLUGIN = "napari-subangstrom-cdi"
 
@@ -72,6 +75,78 @@ def test_result_opens_calibrated_and_is_drawn(viewer, qtbot, tmp_path):
         corner = picture[picture.shape[0] // 2 - 200, picture.shape[1] // 2 - 200]
         assert centre.max() > 60, name
         assert np.abs(centre.astype(int) - corner).max() > 40, name
+
+
+def test_mrc_opens_without_naming_the_plugin_and_is_saved_again(viewer, tmp_path):
+    data = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
+    with mrcfile.new(tmp_path / "image.mrc") as file:
+        file.set_data(data)
+        file.voxel_size = 0.36
+    [layer] = viewer.open(tmp_path / "image.mrc", plugin=None)
+    assert layer.name == "image" and layer.source.reader_plugin == PLUGIN
+    assert layer.metadata["path"] == str(tmp_path / "image.mrc")
+    np.testing.assert_array_equal(layer.data, data)
+    np.testing.assert_allclose(layer.scale, 0.36)
+    assert {str(unit) for unit in viewer.layers.units} == {"angstrom"}
+    assert layer.save(str(tmp_path / "again.mrc")) == [str(tmp_path / "again.mrc")]
+    with mrcfile.open(tmp_path / "again.mrc") as file:
+        np.testing.assert_array_equal(file.data, data)
+        assert file.voxel_size.x == pytest.approx(0.36)
+
+
+def test_stack_stands_beside_an_image_with_its_units(viewer, tmp_path):
+    with mrcfile.new(tmp_path / "stack.mrcs") as file:
+        file.set_data(np.zeros((3, 30, 40), np.float32))
+        file.voxel_size = 0.36
+    viewer.open_sample(PLUGIN, "platelet_image")
+    [layer] = viewer.open(tmp_path / "stack.mrcs", plugin=PLUGIN)
+    assert layer.ndim == 3
+    assert [str(unit) for unit in viewer.layers.units] == ["pixel", "angstrom", "angstrom"]
+
+
+@pytest.mark.parametrize("options", [{}, {"plugin": PLUGIN}])
+def test_layers_saved_as_cxi_come_back_where_they_were(viewer, tmp_path, options):
+    data = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
+    place = {"scale": (0.5, 0.5), "translate": (-7.5, -10.0)}
+    viewer.add_image(data, name="real part", units=("nm", "nm"), **place)
+    viewer.add_labels((data > 0).astype(np.uint8) * 2, name="support", units=("nm", "nm"), **place)
+    path = str(tmp_path / "layers.cxi")
+    assert viewer.layers.save(path, **options) == [path]
+    world = viewer.layers.extent.world
+    viewer.layers.clear()
+    viewer.open(path, plugin=PLUGIN)
+    image, support = viewer.layers
+    assert (image.name, support.name) == ("real part", "support")
+    np.testing.assert_array_equal(image.data, data)
+    np.testing.assert_array_equal(support.data, (data > 0) * 2)
+    assert {str(unit) for unit in viewer.layers.units} == {"angstrom"}
+    np.testing.assert_allclose(viewer.layers.extent.world, world * 10)
+
+
+def test_one_layer_in_reciprocal_space_is_saved_as_cxi(viewer, tmp_path):
+    layer = viewer.add_image(np.eye(16), name="pattern", scale=(0.01, 0.01), units=("1/angstrom", "1/angstrom"))
+    path = str(tmp_path / "pattern.cxi")
+    assert layer.save(path) == [path]
+    [again] = viewer.open(path, plugin=PLUGIN)
+    np.testing.assert_array_equal(again.data, np.eye(16))
+    np.testing.assert_allclose(again.scale, 0.01)
+    assert again.units == layer.units
+    assert {str(unit) for unit in viewer.layers.units} == {"1 / angstrom"}
+
+
+def test_a_turned_layer_is_saved_with_a_warning(viewer, tmp_path):
+    layer = viewer.add_image(np.eye(16), rotate=30)
+    with pytest.warns(QualityWarning, match="turned"):
+        layer.save(str(tmp_path / "turned.cxi"))
+    assert (tmp_path / "turned.cxi").exists()
+
+
+@pytest.mark.parametrize("name", ["text.mrc", "text.cxi", "empty.mrc", "empty.cxi", "empty.edf"])
+def test_a_file_that_is_none_ends_in_a_sentence(viewer, tmp_path, name):
+    (tmp_path / name).write_text("nothing but text here\n" * 50 if name.startswith("text") else "")
+    with pytest.raises(InputError, match=name):
+        viewer.open(tmp_path / name, plugin=PLUGIN)
+    assert not viewer.layers
 
 
 def test_launch_opens_the_sample_and_returns_zero():

@@ -139,6 +139,11 @@ def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return math.prod(map(int, shape)) * dtype.itemsize
 
 
+def is_absurd(claimed: int, stored: int) -> bool:
+    """True if no compression could make the bytes that are stored from those that are claimed."""
+    return claimed > max(stored * _LARGEST_COMPRESSION, _HARMLESS_BYTES)
+
+
 def two_sizes(one: int, other: int) -> tuple[str, str]:
     """Both sizes for a message, in single bytes where rounding would make them look alike."""
     if abs(one - other) < 0.05 * max(one, other):
@@ -209,7 +214,7 @@ def _check_claims(stored: Stored, shape: tuple[int, ...], where: str, max_bytes:
         )
     if stored.stored_bytes is None:
         return
-    if whole > max(stored.stored_bytes * _LARGEST_COMPRESSION, _HARMLESS_BYTES):
+    if is_absurd(whole, stored.stored_bytes):
         raise InputError(
             f"the header claims {shape_text(shape)} pixels, {bytes_text(whole)}, but the file stores only "
             f"{bytes_text(stored.stored_bytes)} for them",

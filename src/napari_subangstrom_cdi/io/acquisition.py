@@ -8,14 +8,13 @@ import math
 import numbers
 import os
 import tomllib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io._common import bytes_text, read_bytes
 
 _LARGEST_FILE = 2**20
@@ -416,4 +415,4 @@ def _warn_of_contradiction(acquisition: Acquisition, where: str | None) -> None:
 
 def _warn(message: str) -> None:
     # The level of from_mapping's caller, through the two functions in between.
-    warnings.warn(message, QualityWarning, stacklevel=4)
+    doubt(message)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.metrics import RadialCurve
 from napari_subangstrom_cdi.errors import InputError
 
+from ._common import bytes_text, is_absurd, nbytes
 from .atomic import atomic_hdf5
 
 Complex = NDArray[np.complex64]
@@ -123,40 +125,72 @@ def write_cxi(path: str | Path, result: Reconstruction) -> None:
         If the folder is not writable or the disk is full; an older file is then left as it was.
     """
     with atomic_hdf5(path) as file:
-        file["cxi_version"] = CXI_VERSION
-        entry = file.create_group("entry_1")
-        entry["program_name"] = "napari-subangstrom-cdi"
-        _write_image(entry.create_group("image_1"), result)
-        if result.potential is not None:
-            potential = entry.create_group("image_2")
-            potential["title"] = "projected potential from the TEM image, sigma_e V in radians"
-            potential.create_dataset("data", data=result.potential, **_PACKED)
-            _write_pixel(potential, result)
-        pattern = entry.create_group("data_1")
-        pattern.create_dataset("data", data=result.pattern, **_PACKED)
-        pattern.create_dataset("regions", data=result.regions, **_PACKED)
-        pattern["regions"].attrs["codes"] = "0 = M (not recorded), 1 = B (background), 2 = G (signal)"
-        if result.calibrated:
-            pattern["reciprocal_pixel_per_angstrom"] = result.grid.q_pixel_per_angstrom
-        _write_members(entry.create_group("members"), result)
-        _write_process(entry.create_group("process_1"), result)
-        _write_inputs(entry.create_group("inputs", track_order=True), result.inputs)
+        write_result(new_entry(file), result)
+
+
+def new_entry(file: h5py.File) -> h5py.Group:
+    """The first entry of a new CXI file."""
+    file["cxi_version"] = CXI_VERSION
+    entry = file.create_group("entry_1")
+    entry["program_name"] = "napari-subangstrom-cdi"
+    return entry
+
+
+def write_result(entry: h5py.Group, result: Reconstruction) -> None:
+    """Write a result into an empty entry."""
+    _write_image(entry.create_group("image_1"), result)
+    if result.potential is not None:
+        potential = entry.create_group("image_2")
+        potential["title"] = "projected potential from the TEM image, sigma_e V in radians"
+        potential.create_dataset("data", data=result.potential, **_PACKED)
+        _write_pixel(potential, result)
+    pattern = entry.create_group("data_1")
+    pattern.create_dataset("data", data=result.pattern, **_PACKED)
+    pattern.create_dataset("regions", data=result.regions, **_PACKED)
+    pattern["regions"].attrs["codes"] = "0 = M (not recorded), 1 = B (background), 2 = G (signal)"
+    if result.calibrated:
+        pattern["reciprocal_pixel_per_angstrom"] = result.grid.q_pixel_per_angstrom
+    _write_members(entry.create_group("members"), result)
+    process = entry.create_group("process_1")
+    write_origin(process, result.recipe, result.version)
+    _write_process(process, result)
+    write_inputs(entry, result.inputs)
 
 
 def read_cxi(path: str | Path) -> Reconstruction:
-    """Read what :func:`write_cxi` wrote.
+    """Read what :func:`write_cxi` wrote, or the result in a project.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or no result of this program.
+        If the file is missing, damaged, no result of this program, or a project without a result.
     """
+    with open_entry(path) as entry:
+        result = read_result(entry) if has_result(entry) else None
+    if result is None:
+        raise InputError(
+            "is a project with no result in it yet",
+            where=str(path),
+            mend="run it (reconstruct --recipe takes it as it is), or give the .cxi file of a run",
+        )
+    return result
+
+
+def has_result(entry: h5py.Group) -> bool:
+    """False for a project that was saved before its first run ended."""
+    return "view" not in entry or "image_1" in entry
+
+
+@contextmanager
+def open_entry(path: str | Path) -> Iterator[h5py.Group]:
+    """The entry of a result or project, for reading; whatever is wrong with the file becomes an `InputError`."""
     where = str(path)
     if not Path(path).is_file():
         raise InputError("there is no such file", where=where, mend="check the path")
     try:
         with h5py.File(path, "r") as file:
-            return _read(file["entry_1"])
+            _check_claims(file)
+            yield file["entry_1"]
     except KeyError as error:
         raise InputError(
             f"is no result of this program ({error.args[0]})", where=where, mend="give the .cxi file of a run"
@@ -167,10 +201,27 @@ def read_cxi(path: str | Path) -> Reconstruction:
         ) from error
 
 
+def _check_claims(file: h5py.File) -> None:
+    """Refuse arrays that claim far more than the file stores for them, before memory is taken."""
+
+    def check(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            claimed, stored = nbytes(item.shape, item.dtype), int(item.id.get_storage_size())
+            if is_absurd(claimed, stored):
+                raise ValueError(f"{item.name} claims {bytes_text(claimed)} and stores {bytes_text(stored)}")
+
+    file.visititems(check)
+
+
 def extract_inputs(result: Reconstruction, folder: Path) -> dict[str, Path]:
     """Write the raw files of a result into a folder; their paths by role."""
+    return extract_files(result.inputs, folder)
+
+
+def extract_files(inputs: tuple[InputFile, ...], folder: Path) -> dict[str, Path]:
+    """Write raw files into a folder; their paths by role."""
     paths = {}
-    for item in result.inputs:
+    for item in inputs:
         target = folder / f"{item.role}_{Path(item.name).name}"
         target.write_bytes(item.content)
         paths[item.role] = target
@@ -201,11 +252,15 @@ def _write_members(group: h5py.Group, result: Reconstruction) -> None:
     group["r_factor"], group["free_r_factor"] = result.r_history, result.free_r_history
 
 
-def _write_process(group: h5py.Group, result: Reconstruction) -> None:
+def write_origin(group: h5py.Group, recipe: str, version: str) -> None:
+    """What repeats the run: command, versions, recipe."""
     group["command"] = "napari-subangstrom-cdi reconstruct"
-    group["version"], group["recipe"] = result.version, result.recipe
+    group["version"], group["recipe"] = version, recipe
     libraries = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
     group["libraries"] = json.dumps(libraries)
+
+
+def _write_process(group: h5py.Group, result: Reconstruction) -> None:
     group["field_of_view"] = result.grid.field_of_view_angstrom
     group["field_of_view"].attrs["unit"] = "angstrom" if result.calibrated else "pixel"
     group["metrics"] = json.dumps(dict(result.metrics))
@@ -215,18 +270,22 @@ def _write_process(group: h5py.Group, result: Reconstruction) -> None:
         group[f"curves/{name}/value"] = curve.value
 
 
-def _write_inputs(group: h5py.Group, inputs: tuple[InputFile, ...]) -> None:
+def write_inputs(parent: h5py.Group, inputs: tuple[InputFile, ...]) -> None:
+    """Write raw files, byte for byte, into a new group ``inputs``."""
+    group = parent.create_group("inputs", track_order=True)
     for item in inputs:
         dataset = group.create_dataset(item.role, data=np.frombuffer(item.content, np.uint8))
         dataset.attrs["name"], dataset.attrs["sha256"] = item.name, item.sha256
 
 
-def _text(dataset: h5py.Dataset) -> str:
+def text_of(dataset: h5py.Dataset) -> str:
+    """Text of a string dataset."""
     value = dataset[()]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _read(entry: h5py.Group) -> Reconstruction:
+def read_result(entry: h5py.Group) -> Reconstruction:
+    """The result of an entry that `open_entry` gave."""
     image, pattern, members, process = (entry[k] for k in ("image_1", "data_1", "members", "process_1"))
     obj = image["data"][()]
     curves = {
@@ -246,15 +305,20 @@ def _read(entry: h5py.Group) -> Reconstruction:
         kept=tuple(bool(k) for k in members["kept"][()]),
         r_history=members["r_factor"][()],
         free_r_history=members["free_r_factor"][()],
-        stage_ends=tuple((str(name), int(end)) for name, end in json.loads(_text(process["stages"]))),
+        stage_ends=tuple((str(name), int(end)) for name, end in json.loads(text_of(process["stages"]))),
         potential=entry["image_2/data"][()] if "image_2" in entry else None,
         curves=curves,
-        metrics=json.loads(_text(process["metrics"])),
-        recipe=_text(process["recipe"]),
-        version=_text(process["version"]),
-        inputs=tuple(_read_input(entry["inputs"], role) for role in entry["inputs"]),
+        metrics=json.loads(text_of(process["metrics"])),
+        recipe=text_of(process["recipe"]),
+        version=text_of(process["version"]),
+        inputs=read_inputs(entry),
         complete=bool(image["complete"][()]),
     )
+
+
+def read_inputs(parent: h5py.Group) -> tuple[InputFile, ...]:
+    """The raw files that `write_inputs` wrote, in their order."""
+    return tuple(_read_input(parent["inputs"], role) for role in parent["inputs"])
 
 
 def _read_input(group: h5py.Group, role: str) -> InputFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import edf, hdf5, mrc, npy, tiff
 from napari_subangstrom_cdi.io._common import (
     HEAD_BYTES,
@@ -114,7 +113,7 @@ def read_image(
         shape = image_shape(stored, path, max_bytes)
         data = _select(stored, shape, frame, path)
     for caution in stored.cautions:
-        warnings.warn(f"{path}: {caution}", QualityWarning, stacklevel=2)
+        doubt(f"{path}: {caution}")
     return ImageFile(data, stored.pixel_angstrom, path, found.name, stored.metadata)
 
 
@@ -151,10 +150,8 @@ def read_mask(
         raise InputError("the mask holds NaN or infinity", where=str(path), mend="save it with 0 and 1 only")
     marked: NDArray[np.bool_] = image.data != 0
     if marked.any() and np.ptp(image.data[marked].astype(np.float64)) > 0:
-        warnings.warn(
+        doubt(
             f"{path}: the mask holds more than two values; all but 0 count as marked",
-            QualityWarning,
-            stacklevel=2,
         )
     return marked
 
