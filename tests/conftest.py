@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import mrcfile
+import numpy as np
 import pytest
+import tifffile
+from numpy.typing import NDArray
 
+SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "sample"
+_BINNING, _IMAGE_BINNING, _SIZE = 3, 2, 384
 _GUI = Path(__file__).parent / "gui"
 
 
@@ -27,3 +35,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gui)
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def small_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with particle.tif, background.tif, image.mrc and acquisition.json: the sample, binned and cropped.
+
+    Patterns of 384² pixels, 266 Å across; every step up to the masks takes 3 s, a member of ``short_run`` 0.2 s.
+    """
+    folder = tmp_path_factory.mktemp("small-case")
+    for name in ("particle.tif", "background.tif"):
+        record = _cropped(_binned(tifffile.imread(SAMPLE / name), _BINNING), _SIZE)
+        tifffile.imwrite(folder / name, record.astype(np.uint32))
+    known = json.loads((SAMPLE / "acquisition.json").read_text(encoding="utf-8"))
+    known["detector_pixel_um"] *= _BINNING
+    known["dark_noise_electrons"] *= _BINNING
+    known["saturation_counts"] = 65535
+    known["image_pixel_nominal_A"] *= _IMAGE_BINNING
+    (folder / "acquisition.json").write_text(json.dumps(known), encoding="utf-8")
+    with mrcfile.open(SAMPLE / "image.mrc") as record, mrcfile.new(folder / "image.mrc") as small:
+        small.set_data(_binned(record.data, _IMAGE_BINNING).astype(np.float32))
+        small.voxel_size = known["image_pixel_nominal_A"]
+    return folder
+
+
+def _binned(record: NDArray[Any], factor: int) -> NDArray[np.float64]:
+    height, width = (size // factor for size in record.shape)
+    blocks = record[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    return blocks.sum((1, 3), dtype=np.float64)
+
+
+def _cropped(record: NDArray[Any], size: int) -> NDArray[Any]:
+    y, x = (length // 2 - size // 2 for length in record.shape)
+    return record[y : y + size, x : x + size]

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
@@ -20,10 +19,10 @@ from tqdm import tqdm
 from . import __version__
 from .core.ensemble import EnsembleSettings
 from .core.retrieval import Snapshot
-from .errors import InputError, QualityWarning
+from .errors import InputError, collected_doubts
 from .io import Acquisition, atomic_path, check_writable, read_acquisition
 from .io.cxi import read_cxi, write_cxi
-from .pipeline import Outcome, load_plan, run, scratch_folder, summary, to_json, with_timing
+from .pipeline import Outcome, Silent, load_plan, run, scratch_folder, summary, to_json, with_timing
 from .plan import PRESETS, Frame, Inputs, Plan, preset_plan
 
 _INTERRUPTED = 130
@@ -191,11 +190,10 @@ def _spacing(text: str) -> tuple[float, float]:
 def _reconstruct(arguments: argparse.Namespace) -> int:
     output = _checked_output(arguments.output)
     with scratch_folder() as scratch:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", QualityWarning)
+        with collected_doubts() as doubts:
             plan = _plan(arguments, Path(scratch))
         _refuse_to_overwrite_inputs(output, plan, arguments)
-        return _run_and_write(plan, output, arguments, tuple(str(warning.message) for warning in caught))
+        return _run_and_write(plan, output, arguments, tuple(doubts))
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -337,7 +335,7 @@ class _Interruptible:
         raise KeyboardInterrupt
 
 
-class _Bar:
+class _Bar(Silent):
     """Progress on the terminal: step, member, stage, R-factor, time left."""
 
     def __init__(self, interruptible: _Interruptible, *, quiet: bool) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import __version__
 from .core import metrics
@@ -19,10 +19,12 @@ from .core.ensemble import Ensemble, combine, iterate_ensemble, moved_mask
 from .core.fourier import shift, transform
 from .core.regions import Region
 from .core.retrieval import Problem, Retrieval, Snapshot
-from .errors import InputError, QualityWarning
-from .io.cxi import InputFile, Reconstruction, extract_inputs, read_cxi
-from .plan import Plan, plan_from_toml, read_recipe
+from .errors import InputError, collected_doubts, doubt
+from .io.cxi import InputFile, Reconstruction, extract_files
+from .io.project import read_recipe_and_inputs
+from .plan import Change, Plan, plan_from_toml, read_recipe, with_paths
 from .preparation import Clock, Prepared, prepare
+from .steering import Steering
 
 _EMBED_AT_MOST_BYTES = 512 * 1024**2
 _PRTF_LIMIT = 1 / math.e
@@ -31,7 +33,7 @@ _LEAST_AGREEMENT = 0.7
 
 
 class Listener(Protocol):
-    """What a run tells while it goes on."""
+    """What a run tells while it goes on; any of it may raise :class:`Stop`."""
 
     def step(self, name: str) -> None:
         """A step of the job begins."""
@@ -39,8 +41,14 @@ class Listener(Protocol):
     def started(self, members: int, iterations: int) -> None:
         """Phase retrieval begins: so many members of so many iterations."""
 
+    def wants_estimate(self, member: int, iteration: int) -> bool:
+        """Whether the snapshot of this iteration shall carry the estimate."""
+
     def iteration(self, member: int, snapshot: Snapshot) -> None:
         """One iteration is done."""
+
+    def finished(self, member: int, result: Retrieval) -> None:
+        """One member is done."""
 
 
 class Silent:
@@ -52,8 +60,19 @@ class Silent:
     def started(self, members: int, iterations: int) -> None:
         """Nothing."""
 
+    def wants_estimate(self, member: int, iteration: int) -> bool:
+        """No."""
+        return False
+
     def iteration(self, member: int, snapshot: Snapshot) -> None:
         """Nothing."""
+
+    def finished(self, member: int, result: Retrieval) -> None:
+        """Nothing."""
+
+
+class Stop(Exception):
+    """Raised by a listener: end the phase retrieval and keep the members that are finished."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +108,17 @@ def run(plan: Plan, listener: Listener | None = None, *, workers: int | None = N
     """
     listener = listener or Silent()
     clock = Clock(listener.step)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", QualityWarning)
+    with collected_doubts() as doubts:
         try:
             inputs = embedded_inputs(plan)
             prepared = prepare(plan, clock)
-            runs, complete = _retrieve(plan, prepared, listener, clock, workers)
-            with clock.step("average"):
-                ensemble = combine(prepared.problem, runs, plan.ensemble)
-            with clock.step("metrics"):
-                result = _reconstruction(plan, prepared, ensemble, inputs, complete)
-                _warn_of_doubt(result.metrics)
+            members = retrieve_members(plan, prepared, Steering(plan, prepared), listener, clock, workers=workers)
+            result = finish(plan, prepared, members, inputs, clock)
         except InputError as error:
-            for said in _said(caught):
+            for said in doubts:
                 error.add_note(said)
             raise
-    return Outcome(result, dict(clock.seconds), _said(caught))
-
-
-def _said(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """The quality warnings, each once."""
-    return tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, QualityWarning)))
+    return Outcome(result, dict(clock.seconds), tuple(doubts))
 
 
 def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
@@ -122,11 +131,9 @@ def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
 def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
     agreement = numbers["image_agreement"]
     if agreement is not None and agreement < _LEAST_AGREEMENT:
-        warnings.warn(
+        doubt(
             f"the result agrees with the image by only {agreement:.2f} (1 is full): check rotation, mirror, image "
             "pixel, support and background before you trust it",
-            QualityWarning,
-            stacklevel=2,
         )
 
 
@@ -142,10 +149,8 @@ def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
     }
     found = {role: Path(path) for role, path in paths.items() if path is not None and Path(path).is_file()}
     if sum(path.stat().st_size for path in found.values()) > _EMBED_AT_MOST_BYTES:
-        warnings.warn(
+        doubt(
             "the raw files are too large to be kept in the result; repeating the run will need them",
-            QualityWarning,
-            stacklevel=2,
         )
         return ()
     try:
@@ -157,7 +162,7 @@ def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
 
 
 def load_plan(source: Path, scratch: Path) -> Plan:
-    """A plan from a TOML recipe, or from a result file, whose raw files are unpacked into ``scratch``.
+    """A plan from a TOML recipe, or from a result or project, whose raw files are unpacked into ``scratch``.
 
     Raises
     ------
@@ -166,10 +171,9 @@ def load_plan(source: Path, scratch: Path) -> Plan:
     """
     if source.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
         return read_recipe(source)
-    result = read_cxi(source)
-    plan = plan_from_toml(result.recipe, where=str(source))
-    paths = {role: str(path) for role, path in extract_inputs(result, scratch).items()}
-    return replace(plan, inputs=replace(plan.inputs, **paths))  # type: ignore[arg-type]
+    recipe, files = read_recipe_and_inputs(source)
+    plan = plan_from_toml(recipe, where=str(source))
+    return replace(plan, inputs=with_paths(plan.inputs, extract_files(files, scratch)))
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:
@@ -177,41 +181,97 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="subangstrom-")
 
 
-def _retrieve(
-    plan: Plan, prepared: Prepared, listener: Listener, clock: Clock, workers: int | None
-) -> tuple[list[Retrieval], bool]:
-    finished: list[Retrieval] = []
+@dataclass(frozen=True)
+class Members:
+    """What the phase retrieval leaves.
+
+    Parameters
+    ----------
+    runs : list of Retrieval
+        Finished members.
+    problem : Problem
+        In force when the last of them was finished.
+    reach : ndarray of bool
+        Every pixel of a support that was in force until then.
+    steering : tuple of Change
+        What was changed on the way to it.
+    """
+
+    runs: list[Retrieval]
+    problem: Problem
+    reach: NDArray[np.bool_]
+    steering: tuple[Change, ...]
+
+
+def retrieve_members(
+    plan: Plan,
+    prepared: Prepared,
+    steering: Steering,
+    listener: Listener,
+    clock: Clock,
+    *,
+    workers: int | None = None,
+) -> Members:
+    """Retrieve the phases, member by member.
+
+    Raises
+    ------
+    Stop, KeyboardInterrupt
+        If stopped before the first member was finished.
+    """
+    runs: list[Retrieval] = []
+    left = Members(runs, prepared.problem, prepared.problem.support, ())
 
     def keep(member: int, result: Retrieval) -> None:
-        finished.append(result)
+        nonlocal left
+        runs.append(result)
+        left = Members(runs, steering.problem, steering.reach.copy(), steering.applied)
+        listener.finished(member, result)
 
-    steps = iterate_ensemble(prepared.problem, prepared.schedule, plan.ensemble, workers=workers, on_member=keep)
+    steps = iterate_ensemble(
+        prepared.problem,
+        prepared.schedule,
+        plan.ensemble,
+        workers=workers,
+        on_member=keep,
+        wants_estimate=listener.wants_estimate,
+        steer=steering.at,
+    )
     listener.started(plan.ensemble.members, sum(stage.iterations for stage in prepared.schedule))
     with clock.step("phase retrieval"):
         try:
             for member, snapshot in steps:
                 listener.iteration(member, snapshot)
-        except KeyboardInterrupt:
-            if not finished:
+        except (KeyboardInterrupt, Stop):
+            if not runs:
                 raise
         finally:
             steps.close()
-    complete = len(finished) == plan.ensemble.members
-    if not complete:
-        warnings.warn(
-            f"stopped after {len(finished)} of {plan.ensemble.members} members; the average is of these",
-            QualityWarning,
-            stacklevel=2,
-        )
-    return finished, complete
+    if len(runs) < plan.ensemble.members:
+        doubt(f"stopped after {len(runs)} of {plan.ensemble.members} members; the average is of these")
+    return left
+
+
+def finish(
+    plan: Plan, prepared: Prepared, members: Members, inputs: tuple[InputFile, ...], clock: Clock
+) -> Reconstruction:
+    """Average the members and judge the result."""
+    with clock.step("average"):
+        ensemble = combine(members.problem, members.runs, plan.ensemble, reach=members.reach)
+    with clock.step("metrics"):
+        result = _reconstruction(plan, prepared, members, ensemble, inputs)
+        _warn_of_doubt(result.metrics)
+    return result
 
 
 def _reconstruction(
-    plan: Plan, prepared: Prepared, ensemble: Ensemble, inputs: tuple[InputFile, ...], complete: bool
+    plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, inputs: tuple[InputFile, ...]
 ) -> Reconstruction:
-    problem = moved(prepared.problem, ensemble.origin_shift_px)
+    problem = moved(members.problem, ensemble.origin_shift_px)
     curves = _curves(problem, ensemble)
-    replay = replace(plan, retrieval=replace(plan.retrieval, schedule=prepared.schedule))
+    schedule = replace(plan.retrieval, schedule=prepared.schedule)
+    done = replace(plan.ensemble, members=len(members.runs))
+    replay = replace(plan, retrieval=schedule, ensemble=done, steering=members.steering)
     reference = ensemble.runs[ensemble.reference]
     return Reconstruction(
         grid=problem.grid,
@@ -233,7 +293,7 @@ def _reconstruction(
         recipe=replay.to_toml(),
         version=__version__,
         inputs=inputs,
-        complete=complete,
+        complete=len(members.runs) == plan.ensemble.members,
     )
 
 

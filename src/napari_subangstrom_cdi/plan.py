@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,12 +70,18 @@ class PatternSettings:
     known_spacings : tuple of (float, float)
         Radius in raw pixels and lattice spacing in Å of known reflections or rings; if given, they
         calibrate the reciprocal pixel by least squares and the camera length is not used.
+    beam_centre_px : (float, float), optional
+        The beam as set by hand, (y, x) in raw pixels relative to the array's centre; None finds it.
+    background_scale : float, optional
+        Factor on the background record, set by hand; None fits it.
     """
 
     binning: int | None = None
     array_size: int | None = None
     remove_noise_between_spots: bool = True
     known_spacings: tuple[tuple[float, float], ...] = ()
+    beam_centre_px: tuple[float, float] | None = None
+    background_scale: float | None = None
 
     def __post_init__(self) -> None:
         if self.binning is not None and not 1 <= self.binning <= 16:
@@ -82,6 +89,12 @@ class PatternSettings:
         if self.array_size is not None and (self.array_size % 2 or not 32 <= self.array_size <= 8192):
             raise InputError(
                 f"an array of {self.array_size} pixels", where="pattern.array_size", mend="give an even 32 to 8192"
+            )
+        if self.background_scale is not None and not 0 <= self.background_scale < 100:
+            raise InputError(
+                f"a background scale of {self.background_scale:g}",
+                where="pattern.background_scale",
+                mend="give a factor near 1",
             )
 
 
@@ -96,31 +109,74 @@ class ImageSettings:
         Inversion of the contrast transfer, or the paper's (1 − I)/2.
     mirrored : bool, optional
         Whether image and pattern are mirror images; None tries both.
+    rotation_deg, pixel_angstrom : float, optional
+        Rotation onto the pattern and pixel of the image as set by hand, both or neither; None finds them.
     """
 
     potential: Literal["wiener", "weak-phase"] = "wiener"
     mirrored: Annotated[bool | None, BeforeValidator(lambda value: None if value == _UNKNOWN else value)] = False
+    rotation_deg: float | None = None
+    pixel_angstrom: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rotation_deg is None) != (self.pixel_angstrom is None):
+            raise InputError(
+                "rotation and pixel of the image are set by hand together",
+                where="image",
+                mend="give both rotation_deg and pixel_angstrom, or neither",
+            )
+        if self.pixel_angstrom is not None and not 0 < self.pixel_angstrom < 100:
+            raise InputError(
+                f"an image pixel of {self.pixel_angstrom:g} Å", where="image.pixel_angstrom", mend="give ångströms"
+            )
 
 
 @with_config(extra="forbid")
 @dataclass(frozen=True)
 class SupportSettings:
-    """Object support from the potential: smooth, threshold, fill, keep the largest, grow."""
+    """Object support from the potential: smooth, threshold, fill, keep the largest, grow, then what was painted.
+
+    Parameters
+    ----------
+    threshold : {'otsu', 'li', 'triangle'} or float
+        Rule that splits the envelope, or a fraction of its highest value.
+    smooth_angstrom, grow_angstrom : float
+        Standard deviation of the smoothing; dilation at the end (negative erodes).
+    added, removed : str, optional
+        Masks painted by hand, on the pattern's array, as :func:`.io.mask_text.pack_mask` writes them.
+    """
 
     threshold: Literal["otsu", "li", "triangle"] | float = "li"
     smooth_angstrom: float = 2.0
     grow_angstrom: float = 1.0
+    added: str | None = None
+    removed: str | None = None
 
 
 @with_config(extra="forbid")
 @dataclass(frozen=True)
 class RegionSettings:
-    """The reciprocal mask and what is demanded in it; see :mod:`.core.regions`."""
+    """The reciprocal mask and what is demanded in it; see :mod:`.core.regions`.
+
+    Parameters
+    ----------
+    noise_multiple : float
+        G is where the intensity exceeds this many σ of the background: the paper's 3.
+    alpha : float
+        The paper's α: the share of an amplitude in B that is kept.
+    reading : {'methods', 'upper-limit'}
+        Whether B fixes amplitudes or limits them.
+    beam_radius_per_angstrom : float
+        Radius of the direct beam, which goes to M.
+    excluded : str, optional
+        Pixels sent to M by hand, on the pattern's array, as :func:`.io.mask_text.pack_mask` writes them.
+    """
 
     noise_multiple: float = 3.0
     alpha: float = 0.3
     reading: Literal["methods", "upper-limit"] = "methods"
     beam_radius_per_angstrom: float = 0.012
+    excluded: str | None = None
 
 
 @with_config(extra="forbid")
@@ -140,6 +196,46 @@ class RetrievalSettings:
 
 @with_config(extra="forbid")
 @dataclass(frozen=True)
+class Change:
+    """What was changed while a run went on; None is as before.
+
+    Parameters
+    ----------
+    member, iteration : int
+        The change is in force from the iteration of this member that follows so many, and ever after.
+    alpha, noise_multiple, beta : float, optional
+        As in :class:`RegionSettings` and :class:`~.core.schedule.Stage`.
+    support : str, optional
+        The whole support, packed.
+    excluded : str, optional
+        Pixels sent to M by hand, packed; empty for none.
+    """
+
+    member: int
+    iteration: int
+    alpha: float | None = None
+    noise_multiple: float | None = None
+    beta: float | None = None
+    support: str | None = None
+    excluded: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.member < 0 or self.iteration < 0:
+            raise InputError(
+                f"a change at member {self.member}, iteration {self.iteration}", where="steering", mend="count from 0"
+            )
+        if self.alpha is not None and not 0 <= self.alpha <= 1:
+            raise InputError(f"α = {self.alpha:g}", where="steering", mend="give a fraction from 0 to 1")
+        if self.noise_multiple is not None and not self.noise_multiple > 0:
+            raise InputError(
+                f"a noise multiple of {self.noise_multiple:g}", where="steering", mend="give a positive number"
+            )
+        if self.beta is not None and not 0 < self.beta <= 1:
+            raise InputError(f"β = {self.beta:g}", where="steering", mend="give a value above 0 and at most 1")
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
 class Plan:
     """A whole job. Everything that changes its result is in here."""
 
@@ -151,6 +247,7 @@ class Plan:
     regions: RegionSettings = field(default_factory=RegionSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
+    steering: tuple[Change, ...] = ()
 
     def to_toml(self) -> str:
         """The plan as a recipe."""
@@ -185,6 +282,32 @@ def preset_plan(preset: str, inputs: Inputs, acquisition: Acquisition, ensemble:
             ),
         )  # fmt: skip
     raise InputError(f"unknown preset {preset!r}", where="--preset", mend=f"use one of {', '.join(PRESETS)}")
+
+
+def with_preset(plan: Plan, preset: str) -> Plan:
+    """A plan with a preset's settings, and everything that was set by hand as it was.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+    """
+    ensemble = EnsembleSettings(plan.ensemble.members, plan.ensemble.seed, free_fraction=plan.ensemble.free_fraction)
+    fresh = preset_plan(preset, plan.inputs, plan.acquisition, ensemble)
+    keep = fresh.pattern.remove_noise_between_spots
+    return replace(
+        plan,
+        pattern=replace(plan.pattern, remove_noise_between_spots=keep),
+        image=replace(plan.image, potential=fresh.image.potential),
+        retrieval=fresh.retrieval,
+        ensemble=fresh.ensemble,
+    )
+
+
+def with_paths(inputs: Inputs, paths: Mapping[str, Path]) -> Inputs:
+    """The same inputs with the files of some roles at other places."""
+    moved: dict[str, Any] = {role: str(path) for role, path in paths.items()}
+    return replace(inputs, **moved)
 
 
 def read_recipe(path: Path) -> Plan:

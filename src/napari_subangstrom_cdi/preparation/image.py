@@ -20,7 +20,12 @@ from napari_subangstrom_cdi.core.potential import (
     weak_phase_potential,
     wiener_potential,
 )
-from napari_subangstrom_cdi.core.registration import ImageRegistration, register_image, resample_to_pattern
+from napari_subangstrom_cdi.core.registration import (
+    ImageRegistration,
+    register_image,
+    registration_at,
+    resample_to_pattern,
+)
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_image, require
 from napari_subangstrom_cdi.plan import Plan
@@ -54,7 +59,7 @@ class RegisteredImage:
 
 def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
     """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
-    _conditions(plan)
+    imaging_conditions(plan)
     with clock.step("read"):
         data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
     with clock.step("potential"), naming(plan.inputs.image):
@@ -69,20 +74,9 @@ def image_diameter(plan: Plan, image: NormalisedImage) -> float:
 
 def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
     """Lay the image onto the pattern and invert its contrast transfer."""
-    nominal, conditions = image_diameter(plan, image) / image.diameter_px, _conditions(plan)
+    nominal, conditions = image_diameter(plan, image) / image.diameter_px, imaging_conditions(plan)
     with clock.step("register image"), naming(plan.inputs.image):
-        found = register_image(
-            image,
-            pattern.intensity,
-            grid,
-            image_pixel_angstrom=nominal,
-            conditions=conditions,
-            rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
-            mirrored=plan.image.mirrored,
-            valid=pattern.valid,
-            noise_std=np.sqrt(pattern.variance),
-        )
-        _refuse_misfit(plan, found, nominal)
+        found = _registration(plan, image, pattern, grid, nominal, conditions)
     conditions = replace(conditions, defocus_nm=found.defocus_nm)
     with clock.step("potential"), naming(plan.inputs.image):
         sharp = wiener_potential(
@@ -100,7 +94,51 @@ def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, c
     return RegisteredImage(potential, outline, transfer, limit, found, _registration_report(found))
 
 
-def _conditions(plan: Plan) -> ImagingConditions:
+def _registration(
+    plan: Plan,
+    image: NormalisedImage,
+    pattern: Pattern,
+    grid: Grid,
+    nominal_pixel: float,
+    conditions: ImagingConditions,
+) -> ImageRegistration:
+    """As set by hand, or found."""
+    by_hand, noise_std = plan.image, np.sqrt(pattern.variance)
+    if by_hand.rotation_deg is not None and by_hand.pixel_angstrom is not None:
+        return registration_at(
+            image,
+            pattern.intensity,
+            grid,
+            rotation_deg=by_hand.rotation_deg,
+            image_pixel_angstrom=by_hand.pixel_angstrom,
+            mirrored=bool(by_hand.mirrored),
+            conditions=conditions,
+            valid=pattern.valid,
+            noise_std=noise_std,
+        )
+    found = register_image(
+        image,
+        pattern.intensity,
+        grid,
+        image_pixel_angstrom=nominal_pixel,
+        conditions=conditions,
+        rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
+        mirrored=plan.image.mirrored,
+        valid=pattern.valid,
+        noise_std=noise_std,
+    )
+    _refuse_misfit(plan, found, nominal_pixel)
+    return found
+
+
+def imaging_conditions(plan: Plan) -> ImagingConditions:
+    """The aberrations as the acquisition states them.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
     energy, cs, defocus, limit = require(
         plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core import electron, fourier
 from napari_subangstrom_cdi.core.embedding import Pattern, embed, filter_autocorrelation
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.potential import NormalisedImage
 from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
 from napari_subangstrom_cdi.core.retrieval import Problem
 from napari_subangstrom_cdi.core.schedule import Schedule, extend_schedule, paper_schedule, support_only_schedule
-from napari_subangstrom_cdi.core.support import Support, object_support, support_from_mask
+from napari_subangstrom_cdi.core.support import Support, apply_edits, object_support, support_from_mask
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_mask
-from napari_subangstrom_cdi.plan import Plan, RegionSettings
+from napari_subangstrom_cdi.io.mask_text import unpack_mask
+from napari_subangstrom_cdi.plan import Plan, RegionSettings, SupportSettings
 
 from .clock import Clock, naming
 from .image import RegisteredImage, image_diameter, read_normalised, register
-from .record import CentredRecord, prepare_record, reciprocal_pixel
+from .record import Calibration, CentredRecord, Records, centre_record, load_records, reciprocal_pixel
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -31,6 +33,73 @@ _OVERSAMPLING = 3.5
 _LARGEST_ARRAY = 1024
 _AUTOCORRELATION_MARGIN = 1.1
 _LARGEST_RADIUS = 0.4  # of the array: beyond, there is no noise to remove
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The first step: every file read, the image normalised, the calibration known."""
+
+    records: Records
+    calibration: Calibration
+    normalised: NormalisedImage | None
+    diameter_angstrom: float | None
+    given_support: Bool | None
+
+
+@dataclass(frozen=True)
+class Centred:
+    """The second step: the pattern without background, beam at element n // 2, on its grid."""
+
+    record: CentredRecord
+    binning: int
+    grid: Grid
+    pattern: Pattern
+
+
+@dataclass(frozen=True)
+class Amplitudes:
+    """What the measured amplitudes follow from, whatever is then set for the regions.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Prepared pattern, electrons.
+    noise_std : ndarray of float32, shape (n, n)
+        σ of the background intensity, electrons.
+    scale : float
+        From √electrons to the units of the object's transform.
+    beam_radius_px : float
+        Of the direct beam.
+    """
+
+    pattern: Pattern
+    noise_std: Float
+    scale: float
+    beam_radius_px: float
+
+    def regions(self, settings: RegionSettings, excluded: Bool | None = None) -> NDArray[np.uint8]:
+        """Divide the pattern into M, B and G by these settings."""
+        return find_regions(
+            self.pattern.intensity,
+            self.noise_std,
+            self.pattern.valid,
+            noise_multiple=settings.noise_multiple,
+            beam_radius_px=self.beam_radius_px,
+            user_mask=excluded,
+        )
+
+    def band(self, regions: NDArray[np.uint8], settings: RegionSettings) -> AmplitudeBand:
+        """Limits of the amplitudes in the units of the object's transform."""
+        band = amplitude_band(
+            self.pattern.intensity,
+            self.noise_std,
+            regions,
+            alpha=settings.alpha,
+            noise_multiple=settings.noise_multiple,
+            reading=settings.reading,
+        )
+        scale = np.float32(self.scale)
+        return AmplitudeBand(band.lower * scale, band.upper * scale)
 
 
 @dataclass(frozen=True)
@@ -43,10 +112,12 @@ class Prepared:
         In the object's units: σ_e V in radians if there is an image, √electrons without one.
     schedule : tuple of Stage
         The preset's, filled in for these data, or the plan's own.
-    pattern : Pattern
-        Prepared pattern, electrons.
+    amplitudes : Amplitudes
+        What the problem's band follows from.
     support : Support
         Object support and its oversampling ratio.
+    automatic_support : ndarray of bool
+        The support before anything was painted.
     calibrated : bool
         False if the reciprocal pixel is unknown and the grid counts pixels.
     report : dict
@@ -55,10 +126,16 @@ class Prepared:
 
     problem: Problem
     schedule: Schedule
-    pattern: Pattern
+    amplitudes: Amplitudes
     support: Support
+    automatic_support: Bool
     calibrated: bool
     report: dict[str, Any]
+
+    @property
+    def pattern(self) -> Pattern:
+        """Prepared pattern, electrons."""
+        return self.amplitudes.pattern
 
 
 def prepare(plan: Plan, clock: Clock) -> Prepared:
@@ -69,46 +146,72 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
     InputError
         If a file cannot be used, a value is missing, or a step finds nothing to work with.
     """
+    loaded = load(plan, clock)
+    centred = centre(plan, loaded, clock)
+    image = align(plan, loaded, centred, clock)
+    return mask(plan, loaded, centred, image, clock)
+
+
+def load(plan: Plan, clock: Clock) -> Loaded:
+    """Read every file and turn counts into electrons. What costs nothing to check goes first."""
     if plan.inputs.image is None and plan.inputs.support is None:
         raise InputError(
             "neither an image nor a support is given", mend="give --image, or --support with a mask of the object"
         )
-    # What costs nothing to check goes first: a missing key or an empty image ends the job in a second.
     calibrated = reciprocal_pixel(plan)
-    q_pixel = calibrated.q_pixel_per_angstrom
     given = _given_support(plan)
     normalised = read_normalised(plan, clock) if plan.inputs.image is not None else None
     diameter = image_diameter(plan, normalised) if normalised is not None else None
-    centred = prepare_record(plan, clock)
-    binning, n = choose_sampling(plan, centred, q_pixel, diameter)
-    grid = Grid(n, 1 / (q_pixel * binning))
+    return Loaded(load_records(plan, clock), calibrated, normalised, diameter, given)
+
+
+def centre(plan: Plan, loaded: Loaded, clock: Clock) -> Centred:
+    """Find the beam, take the background away, and embed the pattern in its array."""
+    record = centre_record(plan, loaded.records, clock)
+    q_pixel = loaded.calibration.q_pixel_per_angstrom
+    binning, n = choose_sampling(plan, record, q_pixel, loaded.diameter_angstrom)
     with clock.step("embed"):
-        pattern = embed(centred.record, centred.centre_px, binning=binning, n=n)
-    image = register(plan, normalised, pattern, grid, clock) if normalised is not None else None
+        pattern = embed(record.record, record.centre_px, binning=binning, n=n)
+    return Centred(record, binning, Grid(n, 1 / (q_pixel * binning)), pattern)
+
+
+def align(plan: Plan, loaded: Loaded, centred: Centred, clock: Clock) -> RegisteredImage | None:
+    """Lay the image onto the pattern; None without an image."""
+    if loaded.normalised is None:
+        return None
+    return register(plan, loaded.normalised, centred.pattern, centred.grid, clock)
+
+
+def mask(plan: Plan, loaded: Loaded, centred: Centred, image: RegisteredImage | None, clock: Clock) -> Prepared:
+    """Find the support and the regions, and with them the problem."""
+    grid, pattern = centred.grid, centred.pattern
     with clock.step("support"):
-        support = find_support(plan, given, image, grid)
+        automatic = find_support(plan, loaded.given_support, image, grid)
+        support = painted_support(plan.support, automatic, grid)
     if plan.pattern.remove_noise_between_spots and image is not None:
         radius = _AUTOCORRELATION_MARGIN * largest_extent_px(support.mask)
-        if radius < _LARGEST_RADIUS * n:
+        if radius < _LARGEST_RADIUS * grid.n:
             with clock.step("noise filter"):
-                pattern = filter_autocorrelation(pattern, radius, binning=binning)
+                pattern = filter_autocorrelation(pattern, radius, binning=centred.binning)
     with clock.step("regions"):
-        problem, regions_report = _problem(plan, pattern, grid, support, image)
+        problem, amplitudes, regions_report = _problem(plan, pattern, grid, support, image)
+    calibration = loaded.calibration
     report = {
-        **centred.report,
+        **centred.record.report,
         **(image.report if image else {}),
         **regions_report,
-        "binning": binning,
-        "array_size": n,
-        "calibration": calibrated.source,
-        "reciprocal_pixel_per_angstrom": q_pixel if calibrated.known else None,
-        "reciprocal_pixel_error_per_angstrom": calibrated.error_per_angstrom,
+        "binning": centred.binning,
+        "array_size": grid.n,
+        "calibration": calibration.source,
+        "reciprocal_pixel_per_angstrom": calibration.q_pixel_per_angstrom if calibration.known else None,
+        "reciprocal_pixel_error_per_angstrom": calibration.error_per_angstrom,
         **_electrons(plan.acquisition.energy_ev),
-        "field_of_view_angstrom": grid.field_of_view_angstrom if calibrated.known else None,
+        "field_of_view_angstrom": grid.field_of_view_angstrom if calibration.known else None,
         "oversampling_ratio": support.oversampling_ratio,
         "support_threshold": support.threshold,
     }
-    return Prepared(problem, choose_schedule(plan, image, problem), pattern, support, calibrated.known, report)
+    schedule = choose_schedule(plan, image, problem)
+    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report)
 
 
 def _electrons(energy_ev: float | None) -> dict[str, float]:
@@ -184,6 +287,34 @@ def find_support(plan: Plan, given: Bool | None, image: RegisteredImage | None, 
     )
 
 
+def painted_support(settings: SupportSettings, automatic: Support, grid: Grid) -> Support:
+    """The support with what was painted onto it and erased from it."""
+    added = unpack_on(grid, settings.added, where="support.added")
+    removed = unpack_on(grid, settings.removed, where="support.removed")
+    if added is None and removed is None:
+        return automatic
+    painted = apply_edits(automatic.mask, added, removed)
+    return support_from_mask(painted, grid, automatic.threshold, automatic.n_parts)
+
+
+def unpack_on(grid: Grid, text: str | None, *, where: str) -> Bool | None:
+    """A mask that was painted on this grid; None if nothing was.
+
+    Raises
+    ------
+    InputError
+        If the text is damaged or the mask was painted on another array.
+    """
+    mask = unpack_mask(text, where=where) if text else None
+    if mask is not None and mask.shape != grid.shape:
+        raise InputError(
+            f"was painted on an array of {mask.shape[0]} pixels, the pattern's has {grid.n}",
+            where=where,
+            mend="set binning and array size as they were, or clear what was painted",
+        )
+    return mask
+
+
 def choose_schedule(plan: Plan, image: RegisteredImage | None, problem: Problem) -> Schedule:
     """The plan's own schedule, or its preset's for these data."""
     if plan.retrieval.schedule:
@@ -224,42 +355,31 @@ def largest_extent_px(mask: Bool) -> float:
 
 def _problem(
     plan: Plan, pattern: Pattern, grid: Grid, support: Support, image: RegisteredImage | None
-) -> tuple[Problem, dict[str, Any]]:
+) -> tuple[Problem, Amplitudes, dict[str, Any]]:
     settings = plan.regions
     # Scatter between spots is noise; a pattern without an image may be speckle all over, and has none to measure.
     noise_std = noise_level(pattern.intensity, pattern.variance, pattern.valid) if image else np.sqrt(pattern.variance)
-    regions = find_regions(
-        pattern.intensity,
-        noise_std,
-        pattern.valid,
-        noise_multiple=settings.noise_multiple,
-        beam_radius_px=_beam_radius_px(settings, grid, image),
-    )
-    band = amplitude_band(
-        pattern.intensity,
-        noise_std,
-        regions,
-        alpha=settings.alpha,
-        noise_multiple=settings.noise_multiple,
-        reading=settings.reading,
-    )
-    scale = np.float32(amplitude_scale(pattern.intensity, regions, image, grid) if image else 1.0)
+    beam_radius = settings.beam_radius_per_angstrom / grid.q_pixel_per_angstrom if image else 0.0
+    amplitudes = Amplitudes(pattern, noise_std, 1.0, beam_radius)
+    regions = amplitudes.regions(settings, unpack_on(grid, settings.excluded, where="regions.excluded"))
+    if image is not None:
+        amplitudes = replace(amplitudes, scale=amplitude_scale(pattern.intensity, regions, image, grid))
     problem = Problem(
         grid,
-        np.sqrt(np.maximum(pattern.intensity, 0)) * scale,
-        AmplitudeBand(band.lower * scale, band.upper * scale),
+        np.sqrt(np.maximum(pattern.intensity, 0)) * np.float32(amplitudes.scale),
+        amplitudes.band(regions, settings),
         regions,
         support.mask,
         image.potential if image else None,
         image.transfer if image else None,
     )
     shares = np.bincount(regions.ravel(), minlength=3) / regions.size
-    return problem, {
-        "regions": {"G": float(shares[Region.G]), "B": float(shares[Region.B]), "M": float(shares[Region.M])},
-        "amplitude_scale": float(scale),
-        "median_noise_electrons": float(np.median(noise_std[regions != Region.M])),
-    }
-
-
-def _beam_radius_px(settings: RegionSettings, grid: Grid, image: RegisteredImage | None) -> float:
-    return settings.beam_radius_per_angstrom / grid.q_pixel_per_angstrom if image else 0.0
+    return (
+        problem,
+        amplitudes,
+        {
+            "regions": {"G": float(shares[Region.G]), "B": float(shares[Region.B]), "M": float(shares[Region.M])},
+            "amplitude_scale": float(np.float32(amplitudes.scale)),
+            "median_noise_electrons": float(np.median(noise_std[regions != Region.M])),
+        },
+    )

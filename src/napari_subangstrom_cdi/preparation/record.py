@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from napari_subangstrom_cdi.core.background import register_background, subtract
 from napari_subangstrom_cdi.core.centring import find_beam_centre
 from napari_subangstrom_cdi.core.detector import Detector, Record, calibrate, calibrate_pair
 from napari_subangstrom_cdi.core.smooth_background import fit_smooth_background, subtract_smooth_background
-from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import read_image, read_mask, require
 from napari_subangstrom_cdi.plan import Plan
 
@@ -26,17 +25,30 @@ Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class CentredRecord:
-    """The particle's record in electrons, without its background, and where the beam is."""
+class Records:
+    """The particle's record in electrons, that of the background if there is one, and the detector's state."""
 
-    record: Record
-    centre_px: tuple[float, float]
+    particle: Record
+    background: Record | None
     report: dict[str, Any]
 
 
-def prepare_record(plan: Plan, clock: Clock) -> CentredRecord:
-    """Read the pattern, take its background away and find the beam."""
-    inputs, acquisition = plan.inputs, plan.acquisition
+@dataclass(frozen=True)
+class CentredRecord:
+    """The particle's record in electrons, without its background, and where the beam is.
+
+    ``spots_px`` are those whose pairs told the centre, (y, x) in raw pixels; empty if it was told.
+    """
+
+    record: Record
+    centre_px: tuple[float, float]
+    spots_px: NDArray[np.float64]
+    report: dict[str, Any]
+
+
+def load_records(plan: Plan, clock: Clock) -> Records:
+    """Read the pattern and its background and turn counts into electrons."""
+    inputs = plan.inputs
     with clock.step("read"):
         counts = read_image(inputs.pattern, frame=inputs.pattern_frame).data
         bad = read_mask(inputs.mask) if inputs.mask else None
@@ -46,53 +58,64 @@ def prepare_record(plan: Plan, clock: Clock) -> CentredRecord:
                 where=str(inputs.mask),
                 mend="give a mask of the raw pattern's pixels",
             )
-        record_b = None
+        beside = None
         if inputs.background not in ("fit", "none"):
-            record_b = read_image(inputs.background, frame=inputs.background_frame).data
-            if record_b.shape != counts.shape:
+            beside = read_image(inputs.background, frame=inputs.background_frame).data
+            if beside.shape != counts.shape:
                 raise InputError(
-                    f"has shape {record_b.shape}, the pattern {counts.shape}",
+                    f"has shape {beside.shape}, the pattern {counts.shape}",
                     where=inputs.background,
                     mend="give two records of the same detector and binning",
                 )
     with clock.step("calibrate"), naming(inputs.pattern):
-        detector = Detector(
-            counts_per_electron=acquisition.counts_per_electron or 1.0,
-            offset_counts=acquisition.offset_counts,
-            dark_noise_electrons=acquisition.dark_noise_electrons or 0.0,
-            saturation_counts=acquisition.saturation_counts,
-        )
-        if record_b is None:
+        if beside is None:
             subtracted = inputs.background == "none"
-            record, seen = calibrate(counts, detector, bad_pixels=bad, subtracted=subtracted)
+            record, seen = calibrate(counts, _detector(plan), bad_pixels=bad, subtracted=subtracted)
             background = None
         else:
             (record, seen), (background, _) = calibrate_pair(
                 counts,
-                record_b,
-                detector,
+                beside,
+                _detector(plan),
                 bad_pixels=bad,
                 names=(Path(inputs.pattern).name, Path(inputs.background).name),
             )
-    # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
-    with clock.step("centre"), naming(inputs.pattern):
-        centre, uncertainty = _beam_centre(plan, record)
-    with clock.step("background"):
-        record, subtraction = _subtract(plan, record, background, centre)
-    report: dict[str, Any] = {
-        "detector": {
-            "offset_counts": seen.offset_counts,
-            "offset_estimated": seen.offset_estimated,
-            "saturated_pixels": seen.n_saturated,
-            "hot_pixels": seen.n_hot,
-            "dead_pixels": seen.n_dead,
-        },
-        "background": subtraction,
+    detector = {
+        "offset_counts": seen.offset_counts,
+        "offset_estimated": seen.offset_estimated,
+        "saturated_pixels": seen.n_saturated,
+        "hot_pixels": seen.n_hot,
+        "dead_pixels": seen.n_dead,
     }
+    return Records(record, background, {"detector": detector})
+
+
+def _detector(plan: Plan) -> Detector:
+    acquisition = plan.acquisition
+    return Detector(
+        counts_per_electron=acquisition.counts_per_electron or 1.0,
+        offset_counts=acquisition.offset_counts,
+        dark_noise_electrons=acquisition.dark_noise_electrons or 0.0,
+        saturation_counts=acquisition.saturation_counts,
+    )
+
+
+def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
+    """Find the beam and take the background away."""
+    record = records.particle
+    # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
+    with clock.step("centre"), naming(plan.inputs.pattern):
+        centre, uncertainty, spots = _beam_centre(plan, record)
+    with clock.step("background"):
+        record, subtraction = _subtract(plan, record, records.background, centre)
     middle = [size // 2 for size in record.shape]
-    report["beam_centre_px"] = [centre[0] - middle[0], centre[1] - middle[1]]
-    report["beam_centre_error_px"] = uncertainty
-    return CentredRecord(record, centre, report)
+    report: dict[str, Any] = {
+        **records.report,
+        "background": subtraction,
+        "beam_centre_px": [centre[0] - middle[0], centre[1] - middle[1]],
+        "beam_centre_error_px": uncertainty,
+    }
+    return CentredRecord(record, centre, spots, report)
 
 
 @dataclass(frozen=True)
@@ -142,32 +165,29 @@ def _subtract(
     if plan.inputs.background == "none":
         return record, {"kind": "none"}
     if background is None:
-        warnings.warn(
-            "no background record: a smooth background is fitted to the pattern; spots of the substrate stay in it",
-            QualityWarning,
-            stacklevel=2,
-        )
+        doubt("no background record: a smooth background is fitted to the pattern; spots of the substrate stay in it")
         fitted = fit_smooth_background(record, centre_px)
         return subtract_smooth_background(record, fitted), {"kind": "fit", "ellipticity": fitted.ellipticity}
     with naming(plan.inputs.background):
         fit = register_background(record, background, beam_centre_px=centre_px)
+        if plan.pattern.background_scale is not None:
+            fit = replace(fit, scale=plan.pattern.background_scale)
         numbers = {key: value for key, value in asdict(fit).items() if key != "beam_centre_px"}
         return subtract_background(record, background, fit), {"kind": "record", **numbers}
 
 
-def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[float] | None]:
-    """Beam in the raw record: by ±g spots, or as told where a pattern has no image and no spots."""
-    hint = plan.acquisition.beam_centre_px
+def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[float] | None, NDArray[np.float64]]:
+    """Beam in the raw record, its error and the spots that told it; or as told, by hand or for want of spots."""
+    told, hint = plan.pattern.beam_centre_px, plan.acquisition.beam_centre_px
     middle = (record.shape[0] // 2, record.shape[1] // 2)
-    if plan.inputs.image is None:
+    if told is None and plan.inputs.image is None:
         if hint is None:
-            warnings.warn(
-                "the beam is taken to be at the pattern's centre; beam_centre_px in the acquisition can say otherwise",
-                QualityWarning,
-                stacklevel=2,
+            doubt(
+                "the beam is taken to be at the pattern's centre; beam_centre_px in the acquisition can say otherwise"
             )
-        offset = hint or (0.0, 0.0)
-        return (middle[0] + offset[0], middle[1] + offset[1]), None
+        told = hint or (0.0, 0.0)
+    if told is not None:
+        return (middle[0] + told[0], middle[1] + told[1]), None, np.empty((0, 2))
     start = None if hint is None else (middle[0] + hint[0], middle[1] + hint[1])
     found = find_beam_centre(record, start_px=start)
-    return found.centre_px, list(found.standard_error_px)
+    return found.centre_px, list(found.standard_error_px), found.spots_px

@@ -1,0 +1,764 @@
+"""One job as a window shows it: what the user wants, what is done, what is stale, and a thread that does the next step.
+
+No Qt: a watcher calls :meth:`Session.poll` now and then. Everything that changes a result is in the session's plan
+(:mod:`.plan`), so that what was done by hand here is repeated by the command line from the recipe that is saved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import tempfile
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.comparison import LiveComparison
+from .core.friedel import FriedelCheck
+from .core.image_geometry import ImageRegistration
+from .core.retrieval import Retrieval
+from .core.schedule import Schedule
+from .core.support import SupportFinder
+from .errors import InputError, collected_doubts
+from .io.cxi import InputFile, Reconstruction
+from .io.project import Project, extract_files, read_project, write_project
+from .live import Control, Live
+from .pipeline import Members, Outcome, Stop, embedded_inputs, finish, retrieve_members, with_timing
+from .plan import PRESETS, Change, Inputs, Plan, RetrievalSettings, plan_from_toml, with_paths, with_preset
+from .preparation import Clock
+from .preparation.image import RegisteredImage
+from .preparation.problem import Centred, Loaded, Prepared, align, centre, choose_schedule, load, mask
+from .recovery import Found, Recovery
+from .steering import Steering, described
+from .tools import friedel_check, live_comparison
+
+
+class Step(StrEnum):
+    """The steps of a job, in order."""
+
+    DATA = "data"
+    BACKGROUND = "background"
+    ALIGN = "align"
+    MASKS = "masks"
+    PHASE = "phase"
+    RESULTS = "results"
+
+
+class State(StrEnum):
+    """How a step stands."""
+
+    TODO = "to do"
+    """Something before it is missing."""
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    STALE = "stale"
+    """Done once, but something before it, or its own settings, changed."""
+    FAILED = "failed"
+
+
+class Happening(StrEnum):
+    """What :meth:`Session.poll` tells of."""
+
+    CHANGED = "changed"
+    """The plan: by the user, by undo or by a project."""
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    IDLE = "idle"
+    """The thread has ended."""
+    WARNED = "warned"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, to which step, and a sentence."""
+
+    happening: Happening
+    step: Step | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class _Output:
+    key: tuple[Any, ...]
+    value: Any
+
+
+_COMPUTED = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, Step.PHASE)
+_UNDO_STEPS = 200
+_STEERED = ("alpha", "noise_multiple")
+
+
+class Session:
+    """A job in the making.
+
+    Parameters
+    ----------
+    recovery_folder : Path, optional
+        Where finished members are kept until they are saved; None keeps them in memory only.
+    workers : int, optional
+        Threads of the retrieval.
+
+    Attributes
+    ----------
+    warnings : dict
+        Of each step when it last ran.
+    errors : dict
+        Why a step failed.
+    live : Live or None
+        The run that goes on, or the last one.
+    """
+
+    def __init__(self, *, recovery_folder: Path | None = None, workers: int | None = None) -> None:
+        self.warnings: dict[Step, tuple[str, ...]] = {}
+        self.errors: dict[Step, str] = {}
+        self.live: Live | None = None
+        self.traceback = ""
+        self.activity = ""
+        self._plan = Plan(Inputs(""))
+        self._undo: list[Plan] = []
+        self._redo: list[Plan] = []
+        self._last_change: tuple[str, ...] = ()
+        self._outputs: dict[Step, _Output] = {}
+        self._tools: dict[str, _Output] = {}
+        self._failed: dict[Step, tuple[Any, ...]] = {}
+        self._saved = True
+        self._running: Step | None = None
+        self._thread: threading.Thread | None = None
+        self._control = Control()
+        self._doubts: list[str] = []
+        self._steering: Steering | None = None
+        self._preset_schedule: tuple[str, int, Schedule] | None = None
+        self._restored: Found | None = None
+        self._followed: Plan | None = None
+        self._running_plan: Plan | None = None
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._seconds: dict[Step, dict[str, float]] = {}
+        self._recovery_folder = recovery_folder
+        self._recovery: Recovery | None = None
+        self._workers = workers
+        self._scratch = tempfile.TemporaryDirectory(prefix="subangstrom-")
+
+    # What the user wants
+
+    @property
+    def plan(self) -> Plan:
+        """The settings as they stand."""
+        return self._plan
+
+    def change(self, section: str, **values: Any) -> None:
+        """Change settings of one section of the plan, such as ``change("regions", alpha=0.4)``.
+
+        While a run goes on, α and the noise multiple steer it as well.
+
+        Raises
+        ------
+        InputError
+            If a value is impossible; nothing is changed then.
+        """
+        part = replace(getattr(self._plan, section), **values)
+        plan = replace(self._plan, **{section: part})
+        if plan == self._plan:
+            return
+        steered = {name: value for name, value in values.items() if section == "regions" and name in _STEERED}
+        if steered and self._steering is not None:
+            self.steer(**steered)
+        self._adopt(plan, (section, *sorted(values)))
+
+    def set_plan(self, plan: Plan) -> None:
+        """Take over a whole plan, as one change that can be undone."""
+        self._adopt(plan, ("plan", str(len(self._undo))))
+
+    def use_preset(self, preset: str) -> None:
+        """Take over a preset's settings and leave what was set by hand: centre, alignment, masks, members, seed."""
+        self._adopt(with_preset(self._plan, preset), ("preset", preset))
+
+    def settle(self) -> None:
+        """Let the next change be undone by itself, even if it is to the same setting as the last one."""
+        self._last_change = ()
+
+    def undo(self) -> bool:
+        """Take back the last change of settings; False if there is none."""
+        return self._step_back(self._undo, self._redo)
+
+    def redo(self) -> bool:
+        """Make the change again that was last taken back."""
+        return self._step_back(self._redo, self._undo)
+
+    def set_input(self, role: str, source: str | Path | NDArray[Any] | None, *, name: str = "layer") -> str | None:
+        """Give a file or an array as pattern, background, image, support or mask.
+
+        An array is first written to a file that lives as long as the session and goes into the project as
+        it is. Returns the path; None and, for the background, ``fit`` and ``none`` are passed on.
+        """
+        if isinstance(source, np.ndarray):
+            stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:40] or "layer"
+            path = Path(self._scratch.name) / f"{role}_{stem}_{len(list(Path(self._scratch.name).iterdir()))}.npy"
+            np.save(path, source, allow_pickle=False)
+            source = path
+        value = None if source is None else str(source)
+        default: dict[str, Any] = {"pattern": "", "background": "fit"}
+        self.change("inputs", **{role: default.get(role) if value is None else value})
+        return value
+
+    @property
+    def temporary_inputs(self) -> tuple[str, ...]:
+        """Roles of the inputs whose files go away with the session: layers, and the raw files of a project."""
+        folder = Path(self._scratch.name)
+        roles = ("pattern", "background", "image", "support", "mask")
+        return tuple(r for r in roles if folder in Path(getattr(self._plan.inputs, r) or ".").parents)
+
+    # What is done
+
+    def output(self, step: Step) -> Any:
+        """What a step left when it was last done, stale or not; None if it never was."""
+        found = self._outputs.get(step)
+        return None if found is None else found.value
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The raw records."""
+        return self.output(Step.DATA)
+
+    @property
+    def centred(self) -> Centred | None:
+        """The centred pattern."""
+        return self.output(Step.BACKGROUND)
+
+    @property
+    def image(self) -> RegisteredImage | None:
+        """The image on the pattern's grid."""
+        return self.output(Step.ALIGN)
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """The problem."""
+        return self.output(Step.MASKS)
+
+    @property
+    def result(self) -> Reconstruction | None:
+        """The reconstruction."""
+        return self.output(Step.PHASE)
+
+    @property
+    def friedel(self) -> FriedelCheck | None:
+        """Tells how well a beam centre fits the record; there once Background was tried, well or not."""
+        found: FriedelCheck | None = self._tool("friedel", Step.DATA)
+        return found
+
+    @property
+    def comparison(self) -> LiveComparison | None:
+        """Compares image and pattern at any geometry; there once Align was tried, well or not."""
+        found: LiveComparison | None = self._tool("comparison", Step.BACKGROUND)
+        return found
+
+    @property
+    def automatic_registration(self) -> ImageRegistration | None:
+        """The registration that was last found for these records, whatever was then set by hand."""
+        found: ImageRegistration | None = self._tool("registration", Step.BACKGROUND)
+        return found
+
+    @property
+    def support_finder(self) -> SupportFinder | None:
+        """Finds supports of the image as it is aligned now; for one thread at a time."""
+        found: SupportFinder | None = self._tool("support_finder", Step.ALIGN)
+        return found
+
+    def _tool(self, name: str, since: Step) -> Any:
+        """A tool, unless what it was made from is stale."""
+        made = self._tools.get(name)
+        return made.value if made is not None and made.key == self._key(self._plan, since) else None
+
+    @property
+    def schedule(self) -> Schedule:
+        """The plan's own schedule, or the preset's for these data; empty while that is not known."""
+        return self._plan.retrieval.schedule or self.preset_schedule
+
+    @property
+    def preset_schedule(self) -> Schedule:
+        """The preset's schedule for these data; empty while that is not known."""
+        preset, prepared = self._plan.retrieval.preset, self.prepared
+        if preset not in PRESETS or prepared is None or self.state(Step.MASKS) is not State.DONE:
+            return ()
+        if self._preset_schedule is None or self._preset_schedule[:2] != (preset, id(prepared)):
+            plan = replace(self._plan, retrieval=RetrievalSettings(preset))
+            self._preset_schedule = (preset, id(prepared), choose_schedule(plan, self.image, prepared.problem))
+        return self._preset_schedule[2]
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is a result that is not in a project yet."""
+        return self.result is not None and not self._saved
+
+    def state(self, step: Step) -> State:
+        """How a step stands."""
+        if self._running is step:
+            return State.RUNNING
+        if step is Step.RESULTS:
+            return self._state_of_results()
+        found, key = self._outputs.get(step), self._key(self._plan, step)
+        if found is not None and found.key == key:
+            return State.DONE
+        if self._failed.get(step) == key:
+            return State.FAILED
+        if found is not None:
+            return State.STALE
+        before = _COMPUTED[: _COMPUTED.index(step)]
+        ready = bool(self._plan.inputs.pattern) and all(self.state(s) is State.DONE for s in before)
+        return State.READY if ready else State.TODO
+
+    def _state_of_results(self) -> State:
+        phase = self.state(Step.PHASE)
+        if self.result is None:
+            return State.TODO
+        if phase is not State.DONE:
+            return State.STALE
+        return State.DONE if self._saved else State.READY
+
+    def needed(self, step: Step) -> tuple[Step, ...]:
+        """The steps to be done for this one: those before it that are not done, and itself."""
+        before = _COMPUTED[: _COMPUTED.index(step)]
+        return (*(s for s in before if self.state(s) is not State.DONE), step)
+
+    # Doing
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is being done."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run waits, or will after this iteration."""
+        return self.busy and self._control.paused
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the step was told to end and has not yet."""
+        return self.busy and self._control.stopping
+
+    @property
+    def steerable(self) -> bool:
+        """Whether a phase retrieval goes on that :meth:`steer` can change."""
+        return self._steering is not None
+
+    def start(self, step: Step, *, paused: bool = False) -> None:
+        """Do a step, and before it those that it needs, in a thread.
+
+        Parameters
+        ----------
+        step : Step
+            Any but RESULTS, which follow from PHASE.
+        paused : bool
+            Wait before the first iteration of a phase retrieval is shown: for single steps.
+
+        Raises
+        ------
+        InputError
+            If something is being done already, or no pattern is chosen.
+        """
+        if self.busy:
+            raise InputError(f"{self.activity or 'a step'} is still going on", mend="wait for it, or stop it")
+        if not self._plan.inputs.pattern:
+            raise InputError("no pattern is chosen", mend="choose the record with the particle in the Data step")
+        if self._thread is not None:
+            self._thread.join()
+        steps, self._control, self._followed = self.needed(step), Control(), None
+        if paused:
+            self._control.step_once()
+        self._thread = threading.Thread(
+            target=self._work, args=(steps, self._plan), name="subangstrom-cdi", daemon=True
+        )
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the thread to end; False if it has not in this time (seconds)."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return not self.busy
+
+    def pause(self) -> None:
+        """Wait after the iteration that is under way."""
+        self._control.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._control.resume()
+
+    def step_once(self) -> None:
+        """Do one iteration and wait."""
+        self._control.step_once()
+
+    def stop(self) -> None:
+        """End what goes on; finished members are kept and averaged."""
+        self._control.stop()
+
+    def steer(self, **values: Any) -> None:
+        """Change α, the noise multiple, β or a mask of the run that goes on, from its next iteration.
+
+        Raises
+        ------
+        InputError
+            If nothing runs or a value is impossible.
+        """
+        if self._steering is None or self._followed is None:
+            raise InputError("no phase retrieval is going on", mend="start it first")
+        self._steering.push(Change(0, 0, **values))
+        steered = {name: value for name, value in values.items() if name in _STEERED}
+        self._followed = replace(self._followed, regions=replace(self._followed.regions, **steered))
+
+    def steer_masks(self, *, support: str | None = None, excluded: str | None = None, **painted: Any) -> None:
+        """Change a mask of the run that goes on, packed, and the settings that will give it next time.
+
+        ``painted`` are those settings: ``added`` and ``removed`` of the support.
+        """
+        if self._steering is None or self._followed is None:
+            raise InputError("no phase retrieval is going on", mend="start it first")
+        self._steering.push(Change(0, 0, support=support, excluded=excluded))
+        self._followed = _with_masks(self._followed, excluded, painted)
+        self._adopt(_with_masks(self._plan, excluded, painted), ("masks",))
+
+    def poll(self) -> list[Event]:
+        """What happened since the last time."""
+        events = []
+        while True:
+            try:
+                events.append(self._events.get_nowait())
+            except queue.Empty:
+                return events
+
+    def close(self, *, keep_recovery: bool = False) -> None:
+        """End the thread and remove the session's own files.
+
+        What was not saved is dropped, or kept for the next start to find.
+        """
+        self.stop()
+        self.wait()
+        if keep_recovery and self._recovery is not None:
+            self._recovery.leave()
+            self._recovery = None
+        if keep_recovery:
+            self._restored = None
+        self._drop_recovery()
+        self._scratch.cleanup()
+
+    # Keeping
+
+    def save(self, path: str | Path, *, view: Mapping[str, Any] | None = None) -> None:
+        """Write the project: raw files, settings, result and the window's state.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written; an older one is then left as it was.
+        """
+        result = self.result
+        recipe = self._plan.to_toml() if result is None else result.recipe
+        files = self._input_files()
+        state = {**(view or {}), "result_is_current": self.state(Step.PHASE) is State.DONE}
+        write_project(path, Project(recipe, files, result, state, self._plan.to_toml()))
+        if result is not None:
+            self._saved = True
+            if not self.busy:
+                self._drop_recovery()
+        self._tell(Happening.CHANGED)
+
+    def load(self, path: str | Path) -> Mapping[str, Any]:
+        """Take over a project and return the window's state in it; :meth:`start` MASKS brings the steps back.
+
+        Raises
+        ------
+        InputError
+            If the file is none, or something is being done.
+        """
+        if self.busy:
+            raise InputError("a step is still going on", mend="wait for it, or stop it")
+        project = read_project(path)
+        paths = self._unpack(project.inputs)
+        plan = plan_from_toml(project.settings or project.recipe, where=str(path))
+        plan = replace(plan, inputs=with_paths(plan.inputs, paths), steering=())
+        self._forget()
+        if project.result is not None:
+            current = project.view.get("result_is_current", True)
+            self._outputs[Step.PHASE] = _Output(self._key(plan, Step.PHASE) if current else (), project.result)
+        self._adopt(plan, ("project", str(path)))
+        return project.view
+
+    def recover(self, found: Found) -> None:
+        """Average the members that an earlier session left behind; the result is unsaved.
+
+        Raises
+        ------
+        InputError
+            If they cannot be read, or something is being done.
+        """
+        if self.busy:
+            raise InputError("a step is still going on", mend="wait for it, or stop it")
+        recipe, files, runs = found.load()
+        plan = plan_from_toml(recipe, where="recovered run")
+        paths = self._unpack(files)
+        plan = replace(plan, inputs=with_paths(plan.inputs, paths))
+        self._forget()
+        self._restored = found
+        self._adopt(replace(plan, steering=()), ("recovery",))
+        self._control, self._followed = Control(), None
+        self._thread = threading.Thread(
+            target=self._work, args=(self.needed(Step.PHASE), plan, runs), name="subangstrom-cdi", daemon=True
+        )
+        self._thread.start()
+
+    # The thread
+
+    def _work(self, steps: tuple[Step, ...], plan: Plan, recovered: list[Retrieval] | None = None) -> None:
+        for step in steps:
+            if not self._do(step, plan, recovered):
+                break
+        self._running = None
+        self.activity = ""
+        self._tell(Happening.IDLE)
+
+    def _do(self, step: Step, plan: Plan, recovered: list[Retrieval] | None) -> bool:
+        """Do one step and say how it went; True if the next one may follow."""
+        key = self._key(plan, step)
+        self._running = step
+        self._tell(Happening.STARTED, step)
+        with collected_doubts() as doubts:
+            self._doubts = doubts
+            try:
+                value = self._compute(step, plan, recovered)
+            except Stop:
+                self._running = None
+                self._tell(Happening.STOPPED, step, "stopped; nothing was finished")
+                return False
+            except InputError as error:
+                self._fail(step, key, str(error))
+                return False
+            except BaseException as error:  # whatever it is, the user hears of it and the window lives on
+                self.traceback = traceback.format_exc()
+                self._fail(step, key, f"unexpected {type(error).__name__}: {error}")
+                return False
+            finally:
+                self.warnings[step] = tuple(doubts)
+        if step is Step.PHASE:
+            key = self._key(self._followed or plan, step)
+            self._saved = False
+        self._outputs[step] = _Output(key, value)
+        self.errors.pop(step, None)
+        self._failed.pop(step, None)
+        self._running = None
+        self._tell(Happening.DONE, step)
+        return True
+
+    def _fail(self, step: Step, key: tuple[Any, ...], message: str) -> None:
+        self.errors[step] = message
+        self._failed[step] = key
+        self._running = None
+        self._tell(Happening.FAILED, step, message)
+
+    def _compute(self, step: Step, plan: Plan, recovered: list[Retrieval] | None) -> Any:
+        clock = Clock(self._at_substep)
+        try:
+            if step is Step.DATA:
+                return load(plan, clock)
+            if step is Step.BACKGROUND:
+                self._make_friedel(plan)
+                return centre(plan, self._outputs[Step.DATA].value, clock)
+            if step is Step.ALIGN:
+                return self._align(plan, clock)
+            if step is Step.MASKS:
+                loaded, centred, image = (self._outputs[s].value for s in _COMPUTED[:3])
+                return mask(plan, loaded, centred, image, clock)
+            if recovered is not None:
+                return self._average_again(plan, recovered, clock)
+            return self._phase(plan, clock)
+        finally:
+            self._seconds[step] = clock.seconds
+
+    def _make_friedel(self, plan: Plan) -> None:
+        """Before the centre is looked for: where that fails, the hand needs it."""
+        key = self._key(plan, Step.DATA)
+        if not self._has_tool("friedel", key):
+            self._at_substep("find spots")
+            self._tools["friedel"] = _Output(key, friedel_check(plan, self._outputs[Step.DATA].value))
+
+    def _align(self, plan: Plan, clock: Clock) -> RegisteredImage | None:
+        """Align, and leave behind what aligning by hand needs, all the more if it fails."""
+        loaded, centred = self._outputs[Step.DATA].value, self._outputs[Step.BACKGROUND].value
+        key, image = self._key(plan, Step.BACKGROUND), None
+        by_hand = plan.image.rotation_deg is not None
+        try:
+            image = align(plan, loaded, centred, clock)
+        except InputError:
+            if not self._has_tool("comparison", key):
+                self._tools["comparison"] = _Output(key, live_comparison(plan, loaded, centred, None))
+            raise
+        if image is None:
+            return None
+        if not by_hand:
+            self._tools["registration"] = _Output(key, image.registration)
+        if not (by_hand and self._has_tool("comparison", key)):
+            self._at_substep("compare")
+            found = None if by_hand else image.registration
+            self._tools["comparison"] = _Output(key, live_comparison(plan, loaded, centred, found))
+        self._tools["support_finder"] = _Output(self._key(plan, Step.ALIGN), SupportFinder(image.outline, centred.grid))
+        return image
+
+    def _has_tool(self, name: str, key: tuple[Any, ...]) -> bool:
+        made = self._tools.get(name)
+        return made is not None and made.key == key and made.value is not None
+
+    def _at_substep(self, name: str) -> None:
+        self.activity = name
+        if self._control.stopping and name not in ("average", "metrics"):  # what is finished is averaged
+            raise Stop
+        self._tell(Happening.CHANGED, self._running, name)
+
+    def _phase(self, plan: Plan, clock: Clock) -> Reconstruction:
+        prepared: Prepared = self._outputs[Step.MASKS].value
+        schedule = choose_schedule(plan, self._outputs[Step.ALIGN].value, prepared.problem)
+        prepared = replace(prepared, schedule=schedule)  # it may have been edited since the masks were made
+        files = embedded_inputs(plan)
+        steering = Steering(plan, prepared, on_applied=self._mark, on_refused=self._refused)
+        self.live = Live(lambda: steering.problem, prepared.schedule, self._control, self._keep_member)
+        self._start_recovery(replace(plan, retrieval=replace(plan.retrieval, schedule=prepared.schedule)), files)
+        self._steering, self._followed = steering, plan
+        try:
+            members = retrieve_members(plan, prepared, steering, self.live, clock, workers=self._workers)
+        finally:
+            self._steering = None
+        return self._finish(plan, prepared, members, files, clock)
+
+    def _average_again(self, plan: Plan, runs: list[Retrieval], clock: Clock) -> Reconstruction:
+        prepared: Prepared = self._outputs[Step.MASKS].value
+        steering = Steering(plan, prepared)
+        for change in plan.steering:
+            steering.at(change.member, change.iteration)
+        left = Members(runs, steering.problem, steering.reach, steering.applied)
+        return self._finish(plan, prepared, left, embedded_inputs(plan), clock)
+
+    def _finish(
+        self, plan: Plan, prepared: Prepared, members: Members, files: tuple[InputFile, ...], clock: Clock
+    ) -> Reconstruction:
+        result = finish(plan, prepared, members, files, clock)
+        seconds = Counter[str]()
+        for of_step in (*(self._seconds.get(step, {}) for step in _COMPUTED[:-1]), clock.seconds):
+            seconds.update(of_step)
+        said = tuple(message for step in _COMPUTED[:-1] for message in self.warnings.get(step, ()))
+        return with_timing(Outcome(result, dict(seconds), (*said, *self._doubts)), dict(seconds))
+
+    def _keep_member(self, member: int, result: Retrieval) -> None:
+        self._keeping(lambda recovery: recovery.add(member, result))
+        self._tell(Happening.MEMBER, Step.PHASE)
+
+    def _keeping(self, task: Callable[[Recovery], None]) -> None:
+        """Write to the recovery files; if that fails it is said once and the run goes on without them."""
+        if self._recovery is None:
+            return
+        try:
+            task(self._recovery)
+        except InputError as error:
+            self._recovery.leave()
+            self._recovery = None
+            self._tell(Happening.WARNED, Step.PHASE, f"finished members are no longer kept on disk: {error}")
+
+    def _drop_recovery(self) -> None:
+        self._keeping(Recovery.done)
+        self._recovery = None
+        if self._restored is not None:
+            with contextlib.suppress(InputError):  # it is then offered again, which loses nothing
+                self._restored.discard()
+            self._restored = None
+
+    def _start_recovery(self, plan: Plan, files: tuple[InputFile, ...]) -> None:
+        self._drop_recovery()
+        self._running_plan = plan
+        if self._recovery_folder is None:
+            return
+        try:
+            self._recovery = Recovery.begin(self._recovery_folder, plan.to_toml(), files)
+        except InputError as error:
+            self._tell(Happening.WARNED, Step.PHASE, f"finished members cannot be kept on disk: {error}")
+
+    def _mark(self, change: Change) -> None:
+        if self.live is not None:
+            self.live.marks.append((change.member, change.iteration, described(change)))
+        if self._recovery is not None and self._running_plan is not None and self._steering is not None:
+            steered = replace(self._running_plan, steering=self._steering.applied)
+            self._keeping(lambda recovery: recovery.record(steered.to_toml()))
+
+    def _refused(self, error: InputError) -> None:
+        self._tell(Happening.WARNED, Step.PHASE, f"the change was not followed: {error}")
+
+    # Small things
+
+    def _adopt(self, plan: Plan, what: tuple[str, ...]) -> None:
+        if plan == self._plan:
+            return
+        if what != self._last_change:
+            self._undo.append(self._plan)
+            del self._undo[:-_UNDO_STEPS]
+        self._redo.clear()
+        self._last_change = what
+        self._plan = plan
+        self._tell(Happening.CHANGED)
+
+    def _step_back(self, source: list[Plan], target: list[Plan]) -> bool:
+        if not source:
+            return False
+        target.append(self._plan)
+        self._plan = source.pop()
+        self._last_change = ()
+        self._tell(Happening.CHANGED)
+        return True
+
+    def _key(self, plan: Plan, step: Step) -> tuple[Any, ...]:
+        """The settings that a step and all before it depend on."""
+        retrieval = plan.retrieval
+        parts = {
+            Step.DATA: (plan.inputs, plan.acquisition, plan.pattern.known_spacings),
+            Step.BACKGROUND: replace(plan.pattern, known_spacings=(), remove_noise_between_spots=False),
+            Step.ALIGN: plan.image,
+            Step.MASKS: (plan.support, plan.regions, plan.pattern.remove_noise_between_spots),
+            Step.PHASE: (retrieval.schedule or retrieval.preset, plan.ensemble),
+        }
+        return tuple(parts[s] for s in _COMPUTED[: _COMPUTED.index(step) + 1])
+
+    def _forget(self) -> None:
+        self._outputs.clear()
+        self._tools.clear()
+        self._failed.clear()
+        self.errors.clear()
+        self.warnings.clear()
+        self.live = None
+        self._saved = True
+
+    def _input_files(self) -> tuple[InputFile, ...]:
+        """The raw files in use; those of the result where they are gone."""
+        if not self._plan.inputs.pattern:
+            return ()
+        with collected_doubts():
+            files = embedded_inputs(self._plan)
+        return files or (self.result.inputs if self.result is not None else ())
+
+    def _unpack(self, files: tuple[InputFile, ...]) -> dict[str, Path]:
+        folder = Path(tempfile.mkdtemp(dir=self._scratch.name))
+        return extract_files(files, folder)
+
+    def _tell(self, happening: Happening, step: Step | None = None, message: str = "") -> None:
+        self._events.put(Event(happening, step, message))
+
+
+def _with_masks(plan: Plan, excluded: str | None, painted: Mapping[str, Any]) -> Plan:
+    regions = plan.regions if excluded is None else replace(plan.regions, excluded=excluded or None)
+    return replace(plan, regions=regions, support=replace(plan.support, **painted))
