@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_analyse(commands)
     _add_bench(commands)
-    gui = commands.add_parser("gui", help="open napari with the bundled sample")
+    gui = commands.add_parser("gui", help="open napari with the workflow", description="Open napari with the workflow.")
+    gui.add_argument("project", metavar="PROJECT.cxi", nargs="?", help="project or result to open; else the sample")
     gui.set_defaults(command=_gui)
     return parser
 
@@ -158,6 +159,14 @@ def _add_bench(commands: argparse._SubParsersAction[_Parser]) -> None:
         description="Time one iteration as a ratio to the fastest forward and inverse FFT available, side by side.",
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048], metavar="N")
+    parser.add_argument(
+        "--window",
+        action="store_true",
+        help="instead, open a window and measure how it answers while the sample's reconstruction streams into it",
+    )
+    parser.add_argument(
+        "--frames-per-second", type=float, default=10.0, metavar="N", help="with --window; 0 for the automatic rate"
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(command=_bench)
 
@@ -294,6 +303,11 @@ def _analyse(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.window:
+        from .gui.launch import run_window_bench
+
+        print(run_window_bench(arguments.frames_per_second, json=arguments.json))
+        return 0
     from .bench import format_bench, run_bench
 
     result = run_bench(tuple(arguments.sizes))
@@ -304,7 +318,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _gui(arguments: argparse.Namespace) -> int:
     from .gui.launch import launch
 
-    return launch()
+    return launch(arguments.project)
 
 
 class _Interruptible:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .core.alignment import align
 from .core.constraints import LowBand
+from .core.fourier import fit_to_size
 from .core.grid import Grid
 from .core.retrieval import Problem, Retrieval, Snapshot, image_on
 from .core.schedule import Schedule
@@ -125,16 +126,20 @@ class RunningAverage:
         self._mean: NDArray[np.complex128] | None = None
         self._squares: NDArray[np.float64] | None = None
         self._box: Box = problem.box
+        self._n = problem.grid.n
         self.count = 0
 
     def add(self, estimate: Complex) -> Average:
-        """Take in a member, shape (n, n)."""
+        """Take in a member, centred, of any size that holds its support."""
         if self._first is None:
             self._first = estimate
         elif self._free:
-            estimate, _ = align(estimate, self._first, self._pixel_angstrom, allow_twin=True)
+            same = fit_to_size(estimate, len(self._first))  # a few pixels more than the support: enough to align
+            estimate, _ = align(same, self._first, self._pixel_angstrom, allow_twin=True)
+        estimate = fit_to_size(estimate, self._n)
+        first = fit_to_size(self._first, self._n)
         part = estimate[self._box].astype(np.complex128)
-        turn = np.vdot(part, self._first[self._box])
+        turn = np.vdot(part, first[self._box])
         part *= turn / abs(turn) if abs(turn) > 0 else 1
         if self._mean is None or self._squares is None:
             self._mean, self._squares = np.zeros_like(part), np.zeros(part.shape)
@@ -184,6 +189,17 @@ class Live(Silent):
         Asked after each iteration.
     on_member : callable
         Told of each finished member, in the run's thread.
+
+    Attributes
+    ----------
+    history : list of MemberHistory
+        Of each member so far.
+    marks : list of (int, int, str)
+        What was changed: member, iterations it had done, and what, in words.
+    average : Average or None
+        Of the finished members.
+    beta : float or None
+        As it was steered; None while each stage has its own.
     """
 
     def __init__(
@@ -199,6 +215,7 @@ class Live(Silent):
         self.history: list[MemberHistory] = []
         self.marks: list[tuple[int, int, str]] = []
         self.average: Average | None = None
+        self.beta: float | None = None
         self._problem = problem
         self._control = control
         self._on_member = on_member

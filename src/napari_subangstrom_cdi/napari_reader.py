@@ -6,6 +6,7 @@ napari draws no complex image, so one is opened as amplitude, phase and real par
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from pathlib import Path as FilePath
@@ -60,14 +61,36 @@ def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
         Of each result amplitude, phase and real part, and the object support; world coordinates with the origin
         at the array's centre, element ``n // 2``. Of a file with layers saved from napari these layers, where
         they were. Of an MRC or EDF file its image, or its frames as one stack. Units are Å, or pixels where the
-        file gives no pixel size. ``metadata["path"]`` is the file.
+        file gives no pixel size. ``metadata["path"]`` is the file. A single project or result opens in the
+        plugin's docks instead where napari has a window.
 
     Raises
     ------
     InputError
         If a file cannot be read or holds no such image.
     """
-    return [layer for one in _as_list(path) for layer in _read_file(one)]
+    paths = _as_list(path)
+    if len(paths) == 1 and _is_project(paths[0]) and _opened_in_window(paths[0]):
+        return [(None,)]  # type: ignore[list-item]  # npe2's word for: read, and nothing to add
+    return [layer for one in paths for layer in _read_file(one)]
+
+
+def _is_project(path: str) -> bool:
+    """Whether a file can be gone on with in the window: a project or a result, not just images."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "entry_1/process_1/recipe" in file
+    except OSError:
+        return False
+
+
+def _opened_in_window(path: str) -> bool:
+    """Open a project in the plugin's docks if napari has a window; whoever has none gets layers."""
+    if "napari" not in sys.modules:
+        return False
+    from napari_subangstrom_cdi.gui.opening import open_project
+
+    return open_project(path)
 
 
 def _as_list(path: Path | Sequence[Path]) -> list[str]:

@@ -196,8 +196,15 @@ class Session:
         """Make the change again that was last taken back."""
         return self._step_back(self._redo, self._undo)
 
-    def set_input(self, role: str, source: str | Path | NDArray[Any] | None, *, name: str = "layer") -> str | None:
-        """Give a file or an array as pattern, background, image, support or mask.
+    def set_input(
+        self,
+        role: str,
+        source: str | Path | NDArray[Any] | None,
+        *,
+        name: str = "layer",
+        frame: int | str | None = None,
+    ) -> str | None:
+        """Give a file or an array as pattern, background, image, support or mask, and which frame of a stack.
 
         An array is first written to a file that lives as long as the session and goes into the project as
         it is. Returns the path; None and, for the background, ``fit`` and ``none`` are passed on.
@@ -209,7 +216,10 @@ class Session:
             source = path
         value = None if source is None else str(source)
         default: dict[str, Any] = {"pattern": "", "background": "fit"}
-        self.change("inputs", **{role: default.get(role) if value is None else value})
+        values = {role: default.get(role) if value is None else value}
+        if role in ("pattern", "background", "image"):
+            values[f"{role}_frame"] = frame
+        self.change("inputs", **values)
         return value
 
     @property
@@ -361,7 +371,7 @@ class Session:
         step : Step
             Any but RESULTS, which follow from PHASE.
         paused : bool
-            Wait before the first iteration of a phase retrieval is shown: for single steps.
+            Wait after the first iteration of a phase retrieval: for single steps.
 
         Raises
         ------
@@ -375,8 +385,8 @@ class Session:
         if self._thread is not None:
             self._thread.join()
         steps, self._control, self._followed = self.needed(step), Control(), None
-        if paused:
-            self._control.step_once()
+        if paused:  # which it does after the first iteration
+            self._control.pause()
         self._thread = threading.Thread(
             target=self._work, args=(steps, self._plan), name="subangstrom-cdi", daemon=True
         )
@@ -463,12 +473,12 @@ class Session:
         InputError
             If the file cannot be written; an older one is then left as it was.
         """
-        result = self.result
+        result = self.result  # a run may replace it meanwhile
         recipe = self._plan.to_toml() if result is None else result.recipe
         files = self._input_files()
         state = {**(view or {}), "result_is_current": self.state(Step.PHASE) is State.DONE}
         write_project(path, Project(recipe, files, result, state, self._plan.to_toml()))
-        if result is not None:
+        if result is not None and result is self.result:
             self._saved = True
             if not self.busy:
                 self._drop_recovery()
@@ -692,6 +702,7 @@ class Session:
 
     def _mark(self, change: Change) -> None:
         if self.live is not None:
+            self.live.beta = self.live.beta if change.beta is None else change.beta
             self.live.marks.append((change.member, change.iteration, described(change)))
         if self._recovery is not None and self._running_plan is not None and self._steering is not None:
             steered = replace(self._running_plan, steering=self._steering.applied)

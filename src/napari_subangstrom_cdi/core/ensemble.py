@@ -156,7 +156,7 @@ def iterate_ensemble(
 
     What is steered stays in force for the rest of the run: a member begins, its start and held-out pixels too,
     with the problem and β that the one before ended with. The same answers at the same member and iteration
-    give the same bits.
+    give the same bits. Finished members are cut to the centred square that holds their support.
 
     Parameters
     ----------
@@ -197,11 +197,18 @@ def iterate_ensemble(
             try:
                 yield member, next(run)
             except StopIteration as stop:
-                finished.append(stop.value)
+                finished.append(_compact(stop.value, force.problem.support))
                 break
         if on_member is not None:
             on_member(member, finished[-1])
     return finished
+
+
+def _compact(result: Retrieval, support: Bool) -> Retrieval:
+    """Without the zeros around the support: at 1,024² they are 8 MB a member."""
+    middle = support.shape[0] // 2
+    reach = max(max(middle - part.start, part.stop - middle) for part in support_box(support))
+    return replace(result, estimate=fit_to_size(result.estimate, min(support.shape[0], 2 * reach)))
 
 
 class _InForce:

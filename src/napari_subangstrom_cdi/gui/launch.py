@@ -1,17 +1,23 @@
-"""Open napari with the bundled sample."""
+"""Open napari with the plugin, from the command line."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from napari_subangstrom_cdi.errors import InputError
 
 _INSTALL = 'run: pip install "napari[all]"'
 
 
-def launch() -> int:
-    """Open napari with the sample's three raw records and return when its window is closed.
+def launch(project: str | None = None) -> int:
+    """Open napari with the workflow docked and return when its window is closed.
+
+    Parameters
+    ----------
+    project : str, optional
+        A project or result to open; without one the sample's raw records are shown.
 
     Returns
     -------
@@ -23,16 +29,43 @@ def launch() -> int:
     InputError
         If napari or Qt is not installed, or there is no display.
     """
+    napari = _napari()
+    from .opening import open_workflow
+
+    viewer = napari.Viewer(title="Sub-Å CDI")
+    controller = open_workflow(viewer)
+    if project is not None:
+        controller.load(project)
+    else:
+        viewer.open_sample("napari-subangstrom-cdi", "platelet_records")
+    napari.run()
+    return 0
+
+
+def run_window_bench(frames_per_second: float, *, json: bool) -> str:
+    """The benchmark of the window as text; see :mod:`.bench_window`.
+
+    Raises
+    ------
+    InputError
+        If napari or Qt is not installed, or there is no display.
+    """
+    _napari()
+    from .bench_window import format_window_bench, run_window_bench
+
+    result = run_window_bench(frames_per_second=frames_per_second)
+    return result.to_json() if json else format_window_bench(result)
+
+
+def _napari() -> Any:
+    """The module, if it, a Qt and a display are there."""
     try:
         import napari
         import qtpy.QtWidgets  # noqa: F401  (napari alone does not tell that every Qt is missing)
     except ImportError as error:
         raise InputError(f"the window needs napari and Qt ({error})", mend=_INSTALL) from error
     _check_display()
-    viewer = napari.Viewer(title="Sub-Å CDI")
-    viewer.open_sample("napari-subangstrom-cdi", "platelet_records")
-    napari.run()
-    return 0
+    return napari
 
 
 def _check_display() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,41 @@ from .image import ImageFile, _identify
 
 MAX_BYTES = 2**30
 """Largest stack that is read unless the caller says otherwise."""
+
+
+@dataclass(frozen=True)
+class StackInfo:
+    """What the header of an image file says.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (y, x), or (frame, y, x) of a stack.
+    pixel_angstrom : float or None
+        Pixel of real space, Å, where the format states it.
+    """
+
+    shape: tuple[int, ...]
+    pixel_angstrom: float | None
+
+    @property
+    def frames(self) -> int:
+        """How many frames it holds."""
+        return self.shape[0] if len(self.shape) == 3 else 1
+
+
+def describe(path: str | os.PathLike[str], *, max_bytes: int = 2 * MAX_BYTES) -> StackInfo:
+    """What a file holds, by its header; no pixel is read.
+
+    Raises
+    ------
+    InputError
+        As `read_stack`.
+    """
+    path, found = _identify(path)
+    with library_errors(path, found.name), found.open(path, None) as stored:
+        shape = image_shape(stored, path, max_bytes)
+        return StackInfo(shape if len(shape) == 2 or shape[0] > 1 else shape[1:], stored.pixel_angstrom)
 
 
 def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> ImageFile:

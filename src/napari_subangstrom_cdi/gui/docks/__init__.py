@@ -1,0 +1,1 @@
+"""One dock a step, and the curve of the R-factor."""

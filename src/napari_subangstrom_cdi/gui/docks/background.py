@@ -1,0 +1,150 @@
+"""The Background step: the beam, the background taken away, and the array that the pattern is laid into."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.preparation.problem import Centred
+from napari_subangstrom_cdi.session import State, Step
+
+from ..dock import StepDock
+from ..fields import Field, FieldForm
+from ..style import StatusLine
+from ._centre_tool import CentreTool
+
+_BINNING = Field(
+    "binning",
+    "Binning",
+    "int",
+    "px",
+    "Raw pixels a side that are added up to one. The coarsest that still oversamples the particle well is the fastest.",
+    1,
+    16,
+    optional=True,
+)
+_ARRAY_SIZE = Field(
+    "array_size",
+    "Array size",
+    "int",
+    "px",
+    "Side n of the array that the pattern is laid into, binned pixels, even. Less cuts the pattern's rim off.",
+    32,
+    8192,
+    2,
+    optional=True,
+)
+_SCALE = Field(
+    "background_scale",
+    "Background scale",
+    "float",
+    "",
+    "Factor on the background record before it is subtracted; differs from 1 if the exposures differ.",
+    0,
+    99,
+    0.01,
+    decimals=4,
+    optional=True,
+)
+
+
+class BackgroundDock(StepDock):
+    """Take the background away and centre the pattern."""
+
+    step = Step.BACKGROUND
+    title = "Background & centre"
+    action = "Centre and subtract"
+    help = "Find the beam, align the background record with the pattern, take it away, and centre the pattern"
+
+    def build(self) -> None:
+        """Parameters, the centre, and what was found."""
+        self.form = FieldForm([_BINNING, _ARRAY_SIZE, _SCALE])
+        self.form.changed.connect(self._on_value)
+        self.centre = CentreTool(self.controller)
+        self.centre.said.connect(self.say)
+        self.body.addWidget(self.form)
+        self.body.addWidget(self.centre)
+        self.found = StatusLine()
+        self.found.setObjectName("background-found")
+        self.foot.setDirection(self.foot.Direction.TopToBottom)
+        self.foot.addWidget(self.found)
+        self._shown: dict[str, Any] = {}
+        self._described: Centred | None = None
+
+    def do(self) -> None:
+        """Back from centring by hand first: the prepared pattern is to be seen."""
+        self.centre.by_hand.setChecked(False)
+        super().do()
+
+    def refresh(self) -> None:
+        """Bring everything in line with the session."""
+        pattern = self.session.plan.pattern
+        values = {name: getattr(pattern, name) for name in ("binning", "array_size", "background_scale")}
+        self.form.set_values({n: v for n, v in values.items() if n not in self._shown or self._shown[n] != v})
+        self._shown = values
+        self.form.set_enabled("background_scale", self.session.plan.inputs.background not in ("fit", "none"))
+        self.centre.refresh()
+        self._refresh_found()
+
+    def _on_value(self, name: str, value: Any) -> None:
+        try:
+            replace(self.session.plan.pattern, **{name: value})
+        except InputError as error:
+            self.form.set_error(name, f"{error.problem}; {error.mend}")
+            return
+        self.controller.change("pattern", **{name: value})
+
+    def _refresh_found(self) -> None:
+        centred = self.session.centred if self.session.state(Step.BACKGROUND) is State.DONE else None
+        if centred is None:
+            self.found.clear_message()
+        elif centred is not self._described:
+            self.found.show_message(described(centred))
+            self._show_automatic(centred)
+        self._described = centred
+
+    def _show_automatic(self, centred: Centred) -> None:
+        pattern = self.session.plan.pattern
+        used = {
+            "binning": centred.binning,
+            "array_size": centred.grid.n,
+            "background_scale": centred.record.report["background"].get("scale"),
+        }
+        for name, value in used.items():
+            if getattr(pattern, name) is None:
+                self.form.set_automatic(name, value)
+
+
+def described(centred: Centred) -> str:
+    """What was found, in a few lines."""
+    found, grid = centred.record.report["background"], centred.grid
+    lines = [
+        *_background(found),
+        f"Array {grid.n}² px, binned {centred.binning} × {centred.binning}; Δq = {grid.q_pixel_per_angstrom:.6f} Å⁻¹, "
+        f"to {grid.n / 2 * grid.q_pixel_per_angstrom:.2f} Å⁻¹",
+    ]
+    return "\n".join(lines)
+
+
+def _background(found: Mapping[str, Any]) -> list[str]:
+    if found["kind"] == "none":
+        return ["No background was taken away"]
+    if found["kind"] == "fit":
+        return [f"Smooth background, fitted; ellipticity {found['ellipticity']:.3f}"]
+    y, x = (_signed(value, 2) for value in found["shift_px"])
+    turn = f"{_signed(found['rotation_deg'], 3)}"
+    if math.isfinite(found["rotation_error_deg"]):
+        turn += f" ± {found['rotation_error_deg']:.3f}"
+    return [
+        f"Background moved by y {y}, x {x} ± {found['shift_error_px']:.2f} px and turned by {turn}°, "
+        f"times {found['scale']:.4f} ± {found['scale_error']:.4f}",
+        f"Match of both records {found['correlation_before']:.2f} → {found['correlation_after']:.2f}; "
+        f"what is left is {found['residual_sigmas']:.2f} times the noise",
+    ]
+
+
+def _signed(value: float, places: int) -> str:
+    return f"{value:+.{places}f}".replace("-", "−")

@@ -1,0 +1,253 @@
+"""The Data step: which records, and how they were taken."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from qtpy.QtGui import QShowEvent
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.stack import describe
+from napari_subangstrom_cdi.preparation.problem import Loaded
+from napari_subangstrom_cdi.session import State, Step
+
+from ..acquisition_form import AcquisitionForm, in_words, missing, with_values
+from ..dock import StepDock
+from ..fold import Fold
+from ..input_row import Choice, InputRow
+from ..inputs import ROLES, Role, frame_shape, frames_of
+from ..style import StatusLine
+
+_LABELS: dict[Role, tuple[str, str]] = {
+    "pattern": ("Pattern", "Diffraction record with the particle, as the detector gave it"),
+    "background": (
+        "Background",
+        "Record of the same place without the particle; without one, a smooth background can be fitted",
+    ),
+    "image": ("Image", "Low-resolution TEM image of the same particle; it gives the outline and the first phases"),
+    "support": ("Support", "Mask of the particle's outline, centred, on the pattern's array; replaces the image's"),
+    "mask": ("Bad pixels", "Mask of pixels of the raw pattern that are not to be trusted, such as a beam stop"),
+}
+_WORDS: dict[Role, tuple[tuple[str, str | None], ...]] = {
+    "pattern": (("choose…", None),),
+    "background": (("fit a smooth one", "fit"), ("already subtracted", "none")),
+    "image": (("none", None),),
+    "support": (("from the image", None),),
+    "mask": (("none", None),),
+}
+
+
+class DataDock(StepDock):
+    """Choose the records and say how they were taken."""
+
+    step = Step.DATA
+    title = "Data"
+    action = "Load"
+    help = "Read the records, turn counts into electrons and find the particle in the image"
+
+    def build(self) -> None:
+        """Rows of inputs, the acquisition, and what is still needed."""
+        self.rows = {role: InputRow(role, *_LABELS[role]) for role in ROLES}
+        for role, row in self.rows.items():
+            self.body.addWidget(row)
+            row.picked.connect(partial(self._pick, role))
+            row.frame_picked.connect(partial(self._pick_frame, role))
+        self.acquisition = AcquisitionForm()
+        self.acquisition.changed.connect(self._on_value)
+        self.acquisition.loaded.connect(self._on_loaded)
+        self.fold = Fold("Acquisition", self.acquisition)
+        self.fold.button.setObjectName("acquisition-fold")
+        self.fold.button.clicked.connect(self._on_fold_clicked)
+        self._user_folds = False
+        self.body.addWidget(self.fold)
+        self.needed = StatusLine()
+        self.needed.setObjectName("data-needed")
+        self.body.addWidget(self.needed)
+        self.found = StatusLine()
+        self.found.setObjectName("data-found")
+        self.foot.setDirection(self.foot.Direction.TopToBottom)
+        self.foot.addWidget(self.found)
+        self._described: Any = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self.controller.inputs.choices_changed.connect(self._on_choices)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Layers that were there before the dock are looked at when it opens."""
+        super().showEvent(event)
+        width = max(row.label.sizeHint().width() for row in self.rows.values())
+        for row in self.rows.values():
+            row.label.setMinimumWidth(width)
+        self._on_choices()
+
+    def do(self) -> None:
+        """Load, with the pixels that the layers have now."""
+        try:
+            self.controller.inputs.retake_edited()
+        except InputError as error:
+            self.say(str(error), "error")
+            return
+        super().do()
+
+    # What the user does
+
+    def _pick(self, role: Role, source: Layer | str | None) -> None:
+        row = self.rows[role]
+        self.controller.inputs.touch(role)
+        try:
+            self.controller.inputs.take(role, source)
+        except InputError as error:
+            self._refresh_rows()
+            row.say(str(error), "error")
+            return
+        row.say("")
+        if isinstance(source, Layer):
+            self._tell(self.controller.inputs.learn_from(role, source))
+        elif role == "image" and source is not None:
+            self._learn_pixel(str(source))
+        self.controller.poll()
+
+    def _pick_frame(self, role: Role, frame: int | str) -> None:
+        self.controller.inputs.touch(role)
+        self.controller.change("inputs", **{f"{role}_frame": frame})
+
+    def _learn_pixel(self, path: str) -> None:
+        pixel = describe(path).pixel_angstrom
+        if pixel is not None and self.session.plan.acquisition.image_pixel_angstrom is None:
+            self.controller.change("acquisition", image_pixel_angstrom=pixel)
+
+    def _on_value(self, section: str, values: dict[str, Any]) -> None:
+        self.controller.change(section, **values)
+
+    def _on_loaded(self, acquisition: Acquisition, said: str) -> None:
+        if self.controller.change("acquisition", **with_values(acquisition)):
+            self.say(said)
+
+    def _on_choices(self) -> None:
+        if not self.controller.is_open:
+            return
+        said = self.controller.inputs.choose_automatically()
+        self.controller.poll()
+        self._refresh_rows()
+        self._tell(said)
+
+    def _on_fold_clicked(self) -> None:
+        self._user_folds = True
+
+    def _tell(self, doubts: tuple[str, ...]) -> None:
+        if doubts:
+            self.say("\n".join(doubts), "warning")
+
+    # What is shown
+
+    def refresh(self) -> None:
+        """Bring rows, form and summary in line with the session."""
+        plan = self.session.plan
+        self._refresh_rows()
+        self.acquisition.show_plan(plan)
+        lacking = missing(plan)
+        fields = [name for item in lacking for name in item.fields]
+        self.acquisition.show_needed(fields)
+        self.needed.show_message(in_words(lacking), "warning" if plan.inputs.pattern else "info")
+        self.button.setEnabled(not self.session.busy and not lacking)
+        if not self._user_folds:
+            self.fold.button.setChecked(bool(fields))
+        self._refresh_found()
+
+    def _refresh_rows(self) -> None:
+        for role, row in self.rows.items():
+            self._refresh_row(role, row)
+        self._compare_shapes()
+
+    def _refresh_row(self, role: Role, row: InputRow) -> None:
+        inputs = self.controller.inputs
+        value = getattr(self.session.plan.inputs, role) or None
+        chosen = inputs.chosen(role)
+        choices = [Choice(text, word) for text, word in _WORDS[role]]
+        choices += [Choice(layer.name, layer, _size_text(layer)) for layer in inputs.choices(role)]
+        sources = [choice.source for choice in choices]
+        wanted = value if chosen is None else chosen
+        if not any(source is wanted or (isinstance(source, str) and source == wanted) for source in sources):
+            text = chosen.name if chosen is not None else inputs.name_of(str(value))
+            choices.append(Choice(text, wanted, str(value)))
+            sources.append(wanted)
+        matches = (source is wanted or (isinstance(source, str) and source == wanted) for source in sources)
+        row.show_choices(choices, next(index for index, match in enumerate(matches) if match))
+        row.show_frames(self._frames(value), getattr(self.session.plan.inputs, f"{role}_frame", None))
+
+    def _frames(self, value: str | None) -> int:
+        shape = self._shape(value)
+        return shape[0] if len(shape) == 3 else 1
+
+    def _shape(self, value: str | None) -> tuple[int, ...]:
+        """Shape of an input's file by its header; empty if it has none."""
+        if value is None or value in ("fit", "none"):
+            return ()
+        if value not in self._shapes:
+            try:
+                self._shapes[value] = describe(value).shape
+            except InputError:
+                self._shapes[value] = ()
+        return self._shapes[value]
+
+    def _compare_shapes(self) -> None:
+        """Say at once that a background or a mask does not fit."""
+        inputs = self.session.plan.inputs
+        pattern = self._shape(inputs.pattern or None)[-2:]
+        for role in ("background", "mask"):
+            row, other = self.rows[role], self._shape(getattr(inputs, role))[-2:]
+            if pattern and other and pattern != other:
+                row.say(f"{_by(other)} pixels, but the pattern has {_by(pattern)}: choose one of its size", "error")
+            elif row.note.text().endswith("choose one of its size"):
+                row.say("")
+
+    def _refresh_found(self) -> None:
+        loaded, state = self.session.loaded, self.session.state(Step.DATA)
+        if loaded is None or state is not State.DONE:
+            self.found.clear_message()
+            self._described = None
+        elif self._described is not loaded:
+            self._described = loaded
+            self.found.show_message(described(loaded))
+            self.acquisition.show_found(loaded.records.report["detector"]["offset_counts"])
+
+
+def described(loaded: Loaded) -> str:
+    """What was loaded, in a few lines."""
+    particle, background = loaded.records.particle, loaded.records.background
+    seen, calibration = loaded.records.report["detector"], loaded.calibration
+    lines = [f"Pattern {_by(particle.shape)} px, {_electrons(particle.electrons)}"]
+    if background is not None:
+        lines.append(f"Background {_by(background.shape)} px, {_electrons(background.electrons)}")
+    lines.append(
+        f"Pixels: {seen['saturated_pixels']} saturated, {seen['dead_pixels']} dead, {seen['hot_pixels']} hot; "
+        f"offset {seen['offset_counts']:.2f} counts{' (estimated)' if seen['offset_estimated'] else ''}"
+    )
+    if calibration.known:
+        q = calibration.q_pixel_per_angstrom
+        lines.append(f"Δq = {q:.6f} Å⁻¹ by {calibration.source}; field of view {1 / q:.0f} Å")
+    else:
+        lines.append("Not calibrated: lengths are in pixels")
+    if loaded.normalised is not None and loaded.diameter_angstrom is not None:
+        shape = loaded.normalised.intensity.shape
+        lines.append(f"Image {_by(shape)} px; particle of {loaded.diameter_angstrom:.0f} Å across")
+    return "\n".join(lines)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " × ".join(str(size) for size in shape)
+
+
+def _electrons(values: Any) -> str:
+    total = float(np.sum(values, dtype=np.float64))
+    mantissa, exponent = f"{total:.2e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa} × 10{raised} e⁻"
+
+
+def _size_text(layer: Layer) -> str:
+    frames = frames_of(layer)
+    return f"{layer.name}: {_by(frame_shape(layer))} pixels" + (f", {frames} frames" if frames > 1 else "")

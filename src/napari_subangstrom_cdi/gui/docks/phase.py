@@ -1,0 +1,249 @@
+"""The Phase step: how the phases are retrieved, the run itself, and steering while it goes on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from qtpy.QtWidgets import QProgressBar, QPushButton
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.live import Progress
+from napari_subangstrom_cdi.pipeline import summary
+from napari_subangstrom_cdi.plan import PRESETS
+from napari_subangstrom_cdi.session import Event, Happening, State, Step
+
+from ..dock import StepDock
+from ..fields import Field, FieldForm
+from ..run_numbers import RunNumbers
+from ..schedule_table import ScheduleTable
+from ..steering_panel import SteeringPanel
+from ..style import QuietLabel, section_title
+from .r_factor import show_progress, show_result_numbers
+
+OWN = "own"
+_BAR_EVERY_S = 0.2
+_PRESET = Field(
+    "preset",
+    "Preset",
+    "choice",
+    choices=("extend", "paper", OWN),
+    tooltip="Schedule and settings that belong together: extend goes outward from the image's band, paper follows the "
+    "Methods, own is the schedule below as edited. What was set by hand elsewhere stays.",
+)
+_ENSEMBLE = (
+    Field("members", "Members", "int", minimum=1, maximum=500, tooltip="Independent runs that are averaged."),
+    Field("seed", "Seed", "int", minimum=0, maximum=2**31 - 1, tooltip="The same seed gives the same members."),
+    Field(
+        "noise",
+        "N",
+        "float",
+        minimum=0,
+        maximum=10,
+        step=0.05,
+        unit="σ",
+        tooltip="Noise added to the image each member starts from, in standard deviations of the image itself.",
+    ),
+)
+_ADVANCED = (
+    Field(
+        "spread",
+        "Spread",
+        "float",
+        minimum=0,
+        maximum=2,
+        step=0.05,
+        tooltip="Members differ in density threshold and image weight by factors of this scatter; the paper's is 0.",
+    ),
+    Field(
+        "free_fraction",
+        "Free fraction",
+        "float",
+        minimum=0,
+        maximum=0.49,
+        step=0.01,
+        tooltip="Share of the pixels of G that each member is not shown and is judged by: free R.",
+    ),
+    Field(
+        "reject_below",
+        "Reject below",
+        "float",
+        minimum=0,
+        maximum=1,
+        step=0.05,
+        tooltip="Members that correlate with the others less than this share of the best one are not averaged.",
+    ),
+)
+_FRAMES = Field(
+    "frames_per_second",
+    "Frames",
+    "float",
+    unit="/s",
+    minimum=0.2,
+    maximum=30,
+    step=1,
+    decimals=1,
+    optional=True,
+    tooltip="How often the picture is drawn while it forms. Automatic: so that watching costs the run little.",
+)
+
+
+class PhaseDock(StepDock):
+    """Preset, ensemble and schedule; Run, Pause, Step and Stop; numbers of the run; steering."""
+
+    step = Step.PHASE
+    title = "Phase"
+    action = "Run"
+    help = "Retrieve the phases of every member and average them; does the steps before it first if need be"
+
+    def build(self) -> None:
+        """Fill the body and the row of buttons."""
+        self.form = FieldForm([_PRESET, *_ENSEMBLE], advanced=[*_ADVANCED, _FRAMES])
+        self.form.changed.connect(self._on_field)
+        self.schedule_hint = QuietLabel("The schedule is known once the masks are done.")
+        self.schedule_hint.setWordWrap(True)
+        self.table = ScheduleTable()
+        self.table.changed.connect(self._on_schedule)
+        self.numbers = RunNumbers()
+        self.bar = QProgressBar()
+        self.bar.setObjectName("phase-progress")
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(max(6, self.fontMetrics().height() // 2))
+        self.steering = SteeringPanel(self.controller)
+        self._bar_due = 0.0
+        self._shown_result: Any = None
+        for widget in (self.form, section_title("Schedule"), self.schedule_hint, self.table):
+            self.body.addWidget(widget)
+        below = self.content.layout()
+        if below is not None:  # under the buttons, so that these stay in sight
+            for widget in (self.numbers, self.bar, self.steering):
+                below.addWidget(widget)
+        self.step_button = self._small_button("Step", "One iteration, then wait", self.controller.step_once)
+        self.stop_button = self._small_button(
+            "Stop", "End the run after this iteration; members that are finished are averaged", self.controller.stop
+        )
+        self.controller.progressed.connect(self._on_progress)
+
+    def _small_button(self, text: str, tooltip: str, slot: Any) -> QPushButton:
+        button = QPushButton(text)
+        button.setObjectName(f"phase-{text.lower()}")
+        button.setToolTip(tooltip)
+        button.clicked.connect(slot)
+        self.foot.addWidget(button)
+        return button
+
+    def do(self) -> None:
+        """Run, pause or go on."""
+        self.controller.toggle_run()
+
+    def summary(self) -> str:
+        """The numbers of the result."""
+        result = self.session.result
+        return "" if result is None else summary(dict(result.metrics))
+
+    # What is shown
+
+    def refresh(self) -> None:
+        """Show settings, buttons and numbers as they stand."""
+        self._show_buttons()
+        self._show_settings()
+        self._show_schedule()
+        self.steering.refresh()
+        if not self.session.busy:
+            self._show_end()
+
+    def _show_buttons(self) -> None:
+        session = self.session
+        running = session.busy and session.state(Step.PHASE) is State.RUNNING
+        self.button.setText("Resume" if running and session.paused else "Pause" if running else "Run")
+        self.button.setToolTip(_RUN_TIPS.get(self.button.text(), self.help))
+        self.button.setEnabled(((running and session.steerable) or not session.busy) and not session.stopping)
+        self.step_button.setEnabled(self.button.isEnabled())
+        self.stop_button.setEnabled(session.busy and not session.stopping)
+        self.stop_button.setText("Stopping…" if session.stopping else "Stop")
+
+    def _show_settings(self) -> None:
+        plan = self.session.plan
+        names = [field.name for field in (*_ENSEMBLE, *_ADVANCED)]
+        wanted = {name: getattr(plan.ensemble, name) for name in names}
+        wanted["preset"] = OWN if plan.retrieval.schedule else plan.retrieval.preset
+        wanted["frames_per_second"] = self.controller.settings.frames_per_second or None
+        shown = self.form.values()
+        self.form.set_values({name: value for name, value in wanted.items() if shown[name] != value})
+
+    def _show_schedule(self) -> None:
+        live = self.session.live
+        schedule = self.session.schedule or (() if live is None else live.schedule)
+        self.schedule_hint.setVisible(not schedule)
+        self.table.setVisible(bool(schedule))
+        if schedule:
+            self.table.set_schedule(schedule)
+        self.table.set_preset(self.session.preset_schedule, self.session.plan.retrieval.preset)
+
+    def _show_end(self) -> None:
+        result, live = self.session.result, self.session.live
+        if result is not None and result is not self._shown_result:
+            self._shown_result = result
+            show_result_numbers(self.numbers, result)
+        elif result is None and live is None:
+            self._shown_result = None
+            self.numbers.clear()
+        self.bar.setRange(0, 1)
+        self.bar.setValue(1 if self.session.state(Step.PHASE) is State.DONE else 0)
+
+    def _on_progress(self, progress: Progress) -> None:
+        show_progress(self.numbers, progress, paused=self.session.paused)
+        self.steering.refresh()
+        now = time.perf_counter()
+        if now < self._bar_due:
+            return
+        self._bar_due = now + _BAR_EVERY_S
+        total = max(1, progress.members * progress.iterations)
+        if self.bar.maximum() != total:
+            self.bar.setRange(0, total)
+        self.bar.setValue(progress.member * progress.iterations + progress.iteration)
+
+    def on_event(self, event: Event) -> None:
+        """While steps before it are done for a run, say which."""
+        if event.happening is Happening.CHANGED and event.message and event.step is not self.step:
+            self.say(f"{event.message} …")
+        elif event.happening is Happening.FAILED and event.step is not self.step and event.step is not None:
+            self.say(f"{event.step.value}: {event.message}", "error")
+        elif event.happening is Happening.DONE and event.step is not self.step:
+            self.say("")
+
+    # What the user does
+
+    def _on_field(self, name: str, value: Any) -> None:
+        if name == "preset":
+            self._choose_preset(value)
+        elif name == "frames_per_second":
+            self.controller.settings = replace(self.controller.settings, frames_per_second=float(value or 0))
+            self.controller.settings.write()
+        elif not self.controller.change("ensemble", **{name: value}):
+            self.refresh()
+
+    def _choose_preset(self, preset: str) -> None:
+        if preset in PRESETS:
+            try:
+                self.session.use_preset(preset)
+            except InputError as error:
+                self.say(str(error), "error")
+        elif self.session.schedule:
+            self.controller.change("retrieval", schedule=self.session.schedule)
+        else:
+            self.say("The schedule can be edited once the masks are done", "warning")
+        self.controller.poll()
+        self.refresh()
+
+    def _on_schedule(self) -> None:
+        schedule = self.table.schedule()
+        is_preset = schedule == self.session.preset_schedule
+        self.controller.change("retrieval", schedule=() if is_preset else schedule)
+
+
+_RUN_TIPS = {
+    "Pause": "Wait after this iteration; nothing is lost",
+    "Resume": "Go on where the run waits",
+}

@@ -1,0 +1,409 @@
+"""The Results step: the numbers of a result, what of it is shown, and how it is kept and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QButtonGroup, QComboBox, QGridLayout, QLabel, QPushButton
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io.cxi import Reconstruction
+from napari_subangstrom_cdi.io.export import export_image, export_table
+from napari_subangstrom_cdi.plan import Plan
+from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.share import as_command, as_python, plan_that_repeats
+
+from ..background_task import BackgroundTask
+from ..closing import proposed_project
+from ..dock import StepDock
+from ..file_dialogs import ask_where_to_save, ask_which_to_open
+from ..real_view import AMPLITUDE, COMPOSITE, DEVIATION, MEAN, PHASE, REAL
+from ..resolution_plot import ResolutionPlot
+from ..style import QuietLabel, StatusLine, section_title
+from .r_factor import Forget
+
+_PROJECTS = "Project (*.cxi)"
+_TO_OPEN = "Project or result (*.cxi *.h5 *.hdf5)"
+_IMAGES = "TIFF, for ImageJ (*.tif);;MRC (*.mrc);;NumPy (*.npy)"
+_SHOWN = (
+    (REAL, "Real"),
+    (AMPLITUDE, "Amplitude"),
+    (PHASE, "Phase"),
+    (COMPOSITE, "HSV"),
+    (MEAN, "Mean"),
+    (DEVIATION, "Deviation"),
+)
+_EXPORTS: dict[str, Callable[[Reconstruction], NDArray[Any]]] = {
+    "real part": lambda result: result.object.real,
+    "amplitude": lambda result: np.abs(result.object),
+    "phase": lambda result: np.angle(result.object),
+    "deviation": lambda result: result.deviation,
+}
+_UNIT = {"phase": "rad", "deviation": "sigma_e V, rad", "real part": "sigma_e V, rad", "amplitude": "sigma_e V, rad"}
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """The project was written."""
+
+    path: Path
+
+
+class ResultsDock(StepDock):
+    """Numbers and curves of the result; project, exports, and copies to paste elsewhere."""
+
+    step = Step.RESULTS
+    title = "Results"
+    action = "Save project…"
+    help = "Keep raw files, settings, masks, history and result in one file (.cxi), from which all comes back"
+
+    def build(self) -> None:
+        """Fill the body."""
+        self._result: Reconstruction | None = None
+        self._task = BackgroundTask(self)
+        self._task.done.connect(self._written)
+        self._task.failed.connect(self._not_written)
+        self.hint = QuietLabel("There is no result yet: run the Phase step, or open a project.")
+        self.hint.setWordWrap(True)
+        self.numbers = _Numbers()
+        self.plot = ResolutionPlot(theme=self.controller.viewer.theme)
+        self.doubts = StatusLine()
+        self.doubts.setObjectName("results-warnings")
+        self.body.addWidget(self.hint)
+        self.body.addLayout(self.numbers)
+        self.body.addWidget(self.doubts)
+        self.body.addWidget(self.plot)
+        self.body.addWidget(section_title("Show"))
+        self.body.addLayout(self._layer_buttons())
+        self.body.addLayout(self._export_buttons())
+        self.save_as = self._push("Save as…", "results-save-as", "Save the project in another file", self._save_as)
+        self.open_button = self._push(
+            "Open project…", "results-open", "Take over a project or result, with everything in it", self._open
+        )
+        self.foot.addWidget(self.save_as)
+        self.foot.addWidget(self.open_button)
+        self._opening_anyway = False
+        theme = self.controller.viewer.events.theme
+        theme.connect(self._on_theme)
+        self.destroyed.connect(Forget(theme, self._on_theme))
+
+    def _push(self, text: str, name: str, tooltip: str, slot: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setObjectName(name)
+        button.setToolTip(tooltip)
+        button.clicked.connect(slot)
+        return button
+
+    def _layer_buttons(self) -> QGridLayout:
+        grid = QGridLayout()
+        self._group = QButtonGroup(self)
+        self.layer_buttons: dict[str, QPushButton] = {}
+        for i, (role, text) in enumerate(_SHOWN):
+            button = QPushButton(text)
+            button.setObjectName(f"results-show-{text.lower()}")
+            button.setToolTip(f"Show the layer “{role}” alone among those of the reconstruction")
+            button.setCheckable(True)
+            button.clicked.connect(partial(self._show_only, role))
+            self._group.addButton(button)
+            grid.addWidget(button, i // 3, i % 3)
+            self.layer_buttons[role] = button
+        return grid
+
+    def _export_buttons(self) -> QGridLayout:
+        self.what = QComboBox()
+        self.what.setObjectName("results-what")
+        self.what.setToolTip("Of the average of the members")
+        self.what.addItems(list(_EXPORTS))
+        image = self._push("image…", "results-image", "Write it as TIFF, MRC or NPY with its pixel size", self._image)
+        curves = self._push("curves…", "results-curves", "Write PRTF, FRC and power spectra as CSV", self._curves)
+        figure = self._push("figure…", "results-figure", "Draw a page for a slide, as PNG and PDF", self._figure)
+        command = self._push("command", "results-command", "A shell command that does the same job", self._copy_command)
+        python = self._push("Python", "results-python", "A script that does the same job", self._copy_python)
+        self._needs_result = [self.what, image, curves, figure]
+        self._copies = [command, python]
+        grid = QGridLayout()
+        rows = (("Export", self.what, image), ("", curves, figure), ("Copy as", command, python))
+        for row, (text, left, right) in enumerate(rows):
+            grid.addWidget(QLabel(text), row, 0)
+            for column, widget in ((1, left), (2, right)):
+                grid.addWidget(widget, row, column)
+                if text and isinstance(widget, QPushButton):
+                    widget.setAccessibleName(f"{text} {widget.text()}")
+        curves.setAccessibleName("Export curves…")
+        figure.setAccessibleName("Export figure…")
+        for column in (1, 2):
+            grid.setColumnStretch(column, 1)
+        return grid
+
+    # What is shown
+
+    def refresh(self) -> None:
+        """Show the result as it stands."""
+        session, result = self.session, self.session.result
+        idle = not session.busy
+        self.button.setText("Save" if self.controller.project_path is not None else "Save project…")
+        self.button.setEnabled(idle and bool(session.plan.inputs.pattern or result))
+        self.save_as.setVisible(self.controller.project_path is not None)
+        self.save_as.setEnabled(self.button.isEnabled())
+        self.open_button.setEnabled(idle)
+        for widget in self._needs_result:
+            widget.setEnabled(result is not None)
+        for button in self._copies:
+            button.setEnabled(bool(session.plan.inputs.pattern))
+        if result is not self._result:
+            self._result = result
+            self._opening_anyway = False
+            self.numbers.show_result(result)
+            self.plot.show_curves({} if result is None else dict(result.curves), calibrated=_calibrated(result))
+            warned = () if result is None else result.metrics.get("warnings", ())
+            self.doubts.show_message("\n".join(warned), "warning")
+        self.hint.setVisible(result is None)
+        self.plot.setVisible(result is not None)
+        self._sync_layer_buttons()
+
+    def _sync_layer_buttons(self) -> None:
+        visible = None
+        for role, button in self.layer_buttons.items():
+            layer = self.controller.real.layer(role)
+            button.setEnabled(layer is not None)
+            if visible is None and layer is not None and layer.visible:
+                visible = role
+        self._group.setExclusive(False)
+        for role, button in self.layer_buttons.items():
+            if button.isChecked() != (role == visible):
+                button.setChecked(role == visible)
+        self._group.setExclusive(True)
+
+    def _show_only(self, role: str, checked: bool = True) -> None:
+        for other in self.layer_buttons:
+            self.controller.real.set_visible(other, other == role)
+        layer = self.controller.real.layer(role)
+        if layer is not None:  # contrast and colours that the user then sets are to act on what is seen
+            self.controller.viewer.layers.selection.active = layer
+        self._sync_layer_buttons()
+
+    def enterEvent(self, event: QEvent | None) -> None:
+        """The user may have shown or hidden layers in napari's own list."""
+        super().enterEvent(event)
+        self._sync_layer_buttons()
+
+    def _on_theme(self, event: Any) -> None:
+        self.plot.set_theme(self.controller.viewer.theme)
+
+    # Project
+
+    def do(self) -> None:
+        """Save, to the project's file if it has one."""
+        if self.controller.project_path is None:
+            self._save_as()
+        else:
+            self._save(self.controller.project_path)
+
+    def _save_as(self) -> None:
+        path = ask_where_to_save(self, "Save the project", proposed_project(self.controller), _PROJECTS)
+        if path is not None:
+            self._save(path)
+
+    def _save(self, path: Path) -> None:
+        if path.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
+            path = path.with_name(f"{path.name}.cxi")
+        session, view = self.session, self.controller.view_state()
+
+        def write() -> _Saved:
+            session.save(path, view=view)
+            return _Saved(path)
+
+        self._in_background(write, "saving")
+
+    def _open(self) -> None:
+        if self.session.unsaved and not self._opening_anyway:
+            self._opening_anyway = True
+            self.say("The result is not saved. Save it first, or press “Open project…” again to drop it.", "warning")
+            return
+        self._opening_anyway = False
+        path = ask_which_to_open(self, "Open a project", proposed_project(self.controller).parent, _TO_OPEN)
+        if path is not None and self.controller.load(path):
+            self.say(f"Opened: {path}")
+            self._refresh()
+
+    # Export
+
+    def _image(self) -> None:
+        what, result = self.what.currentText(), self.session.result
+        if result is None:
+            return
+        proposal = self._proposal(f"_{what.replace(' ', '_')}.tif")
+        path = ask_where_to_save(self, f"Export the {what}", proposal, _IMAGES)
+        if path is None:
+            return
+        pixel = result.grid.pixel_angstrom if result.calibrated else None
+        text = f"{what} ({_UNIT[what]}), average of {sum(result.kept)} members, napari-subangstrom-cdi {result.version}"
+
+        def write() -> tuple[Path, ...]:
+            export_image(path, _EXPORTS[what](result), pixel, description=text)
+            return (path,)
+
+        self._in_background(write, "writing")
+
+    def _curves(self) -> None:
+        result = self.session.result
+        if result is None:
+            return
+        path = ask_where_to_save(self, "Export the curves", self._proposal("_curves.csv"), "Table (*.csv)")
+        if path is None:
+            return
+        unit = "per_angstrom" if result.calibrated else "per_px"
+        columns = {}
+        for name, curve in result.curves.items():
+            columns[f"{name}_q_{unit}"], columns[name] = curve.q_per_angstrom, curve.value
+
+        def write() -> tuple[Path, ...]:
+            export_table(path, columns)
+            return (path,)
+
+        self._in_background(write, "writing")
+
+    def _figure(self) -> None:
+        result = self.session.result
+        if result is None:
+            return
+        path = ask_where_to_save(self, "Export the figure", self._proposal(".png"), "PNG, and PDF beside it (*.png)")
+        if path is None:
+            return
+
+        def draw() -> tuple[Path, ...]:
+            from napari_subangstrom_cdi.report import write_report  # matplotlib takes a second to import
+
+            return write_report(result, path.with_suffix(""))
+
+        self._in_background(draw, "drawing the figure")
+
+    def _proposal(self, ending: str) -> Path:
+        project = proposed_project(self.controller)
+        return project.with_name(f"{project.stem}{ending}")
+
+    def _in_background(self, task: Callable[[], Any], text: str) -> None:
+        started = self._task.start(task)
+        self.say(f"{text} …" if started else "Another file is still being written; try again", "info")
+
+    def _written(self, done: Any, doubts: Any) -> None:
+        if isinstance(done, _Saved):
+            self.controller.project_path = done.path
+            self.controller.poll()
+            self._refresh()
+            self.say(f"Saved: {done.path}")
+        else:
+            self.say("\n".join((f"Written: {', '.join(map(str, done))}", *doubts)))
+
+    def _not_written(self, problem: str) -> None:
+        self.say(problem, "error")
+
+    # Copy
+
+    def _plan(self) -> Plan:
+        """What repeats the result if it is current, else what Run would do now."""
+        session = self.session
+        if session.result is None or session.state(Step.PHASE) is not State.DONE:
+            return session.plan
+        return plan_that_repeats(session.plan, session.result)
+
+    def _current_project(self) -> Path | None:
+        """The project's file if it holds the result as it stands."""
+        session, path = self.session, self.controller.project_path
+        current = session.result is not None and not session.unsaved and session.state(Step.PHASE) is State.DONE
+        return path if current and path is not None and path.is_file() else None
+
+    def _copy_command(self) -> None:
+        self._copy(lambda: as_command(self._plan(), self._current_project()), "The command", self._current_project())
+
+    def _copy_python(self) -> None:
+        self._copy(lambda: as_python(self._plan()), "The script", None)
+
+    def _copy(self, make: Callable[[], str], what: str, project: Path | None) -> None:
+        try:
+            text = make()
+        except InputError as error:
+            self.say(str(error), "error")
+            return
+        QApplication.clipboard().setText(text)
+        temporary = self.session.temporary_inputs
+        if project is None and temporary:
+            lost = " and ".join(temporary)
+            self.say(
+                f"{what} is copied, but the files of {lost} last only as long as this window: "
+                "save the project and copy the command again",
+                "warning",
+            )
+        else:
+            self.say(f"{what} is copied; paste it where you like")
+
+
+class _Numbers(QGridLayout):
+    """The numbers of a result, name and value."""
+
+    _ROWS = (
+        ("r_factor", "R", "Misfit of the averaged object's amplitudes inside G"),
+        ("free_r", "free R", "R of the pixels of G that a member was not shown; median of the members"),
+        ("image_agreement", "image agreement", "Correlation with the image in its band, 1 is full; median"),
+        ("members", "members averaged", "Those that disagree with the others are left out"),
+        ("resolution", "members agree to", "PRTF over G above 1/e: reproducible phases, no proof that they are right"),
+        ("frc", "halves agree to", "Split-half ring correlation of the members above 0.5"),
+        ("time", "computing time", "Of all steps"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setColumnStretch(1, 1)
+        self.setVerticalSpacing(2)
+        self.values: dict[str, QLabel] = {}
+        self._names: dict[str, QLabel] = {}
+        for row, (key, caption, tooltip) in enumerate(self._ROWS):
+            name, value = QuietLabel(caption), QLabel()
+            value.setObjectName(f"results-{key}")
+            value.setAccessibleName(caption)
+            for label in (name, value):
+                label.setToolTip(tooltip)
+            self.addWidget(name, row, 0)
+            self.addWidget(value, row, 1)
+            self._names[key], self.values[key] = name, value
+        self.show_result(None)
+
+    def show_result(self, result: Reconstruction | None) -> None:
+        """Write the numbers; a row without one is hidden."""
+        texts = {} if result is None else texts_of(result.metrics)
+        for key, label in self.values.items():
+            label.setText(texts.get(key, ""))
+            for part in (label, self._names[key]):
+                part.setVisible(key in texts)
+
+
+def texts_of(numbers: Any) -> dict[str, str]:
+    """The numbers as text; those that are not known are left out."""
+    texts = {key: f"{100 * numbers[key]:.1f} %" for key in ("r_factor", "free_r") if numbers.get(key) is not None}
+    if numbers.get("image_agreement") is not None:
+        texts["image_agreement"] = f"{numbers['image_agreement']:.3f}"
+    if numbers.get("members") is not None:
+        stopped = "" if numbers.get("complete", True) else " (stopped)"
+        texts["members"] = f"{numbers['members_kept']} of {numbers['members']}{stopped}"
+    if numbers.get("resolution_angstrom"):
+        texts["resolution"] = f"{numbers['resolution_angstrom']:.2f} Å "
+    elif numbers.get("resolution_px"):
+        texts["resolution"] = f"{numbers['resolution_px']:.1f} px (PRTF)"
+    elif numbers.get("members_kept") == 1:
+        texts["resolution"] = "unknown with one member"
+    if numbers.get("frc_resolution_angstrom"):
+        texts["frc"] = f"{numbers['frc_resolution_angstrom']:.2f} Å (FRC)"
+    if "seconds" in numbers:
+        texts["time"] = f"{numbers['seconds']['total']:.0f} s"
+    return texts
+
+
+def _calibrated(result: Reconstruction | None) -> bool:
+    return result is None or result.calibrated

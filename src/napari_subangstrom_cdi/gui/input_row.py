@@ -1,0 +1,188 @@
+"""One input of a job: which layer or file it is, and which frame of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QWheelEvent
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSpinBox, QToolButton, QVBoxLayout, QWidget
+
+from napari_subangstrom_cdi.io import FORMATS
+
+from .field_editors import ComboBox
+from .inputs import Role
+from .style import Level, StatusLine
+
+_SUM, _ONE = "all added up", "one frame"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An entry of the list: its text, what it says on hovering, and the layer, path or word that it stands for."""
+
+    text: str
+    source: Layer | str | None
+    tooltip: str = ""
+
+
+class InputRow(QWidget):
+    """Label, list of layers, "Browse…", and the frame of a stack; files may be dropped on it.
+
+    Signals
+    -------
+    picked : Layer, str or None
+        What the user chose.
+    frame_picked : int or str
+        Which frame, or ``sum``.
+    """
+
+    picked = Signal(object)
+    frame_picked = Signal(object)
+
+    def __init__(self, role: Role, label: str, tooltip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.role = role
+        self.setAcceptDrops(True)
+        self.label = QLabel(label)
+        self.combo = ComboBox()
+        self.combo.setObjectName(f"input-{role}")
+        self.combo.setAccessibleName(label)
+        self.browse = QToolButton()
+        self.browse.setText("Browse…")
+        self.browse.setObjectName(f"browse-{role}")
+        self.browse.setAccessibleName(f"{label}: choose a file")
+        self.browse.setToolTip("Choose a file; it may also be dropped here")
+        for widget in (self.label, self.combo):
+            widget.setToolTip(tooltip)
+        self.label.setBuddy(self.combo)
+        self.note = StatusLine()
+        self.note.setObjectName(f"input-{role}-note")
+        self._choices: list[Choice] = []
+        self._frames = self._frame_widgets()
+        self._lay_out()
+        self.combo.activated.connect(self._on_activated)
+        self.browse.clicked.connect(self._ask)
+
+    def _frame_widgets(self) -> QWidget:
+        self.frame_mode = ComboBox()
+        self.frame_mode.addItems((_SUM, _ONE))
+        self.frame_mode.setObjectName(f"frame-mode-{self.role}")
+        self.frame_mode.setAccessibleName(f"frames of the {self.role}")
+        self.frame_mode.setToolTip("Add up all frames of the stack, or take one of them")
+        self.frame_number = _FrameBox()
+        self.frame_number.setObjectName(f"frame-{self.role}")
+        self.frame_number.setAccessibleName(f"frame of the {self.role}")
+        self.frame_number.setToolTip("Which frame, from 0")
+        self.frame_number.setKeyboardTracking(False)
+        self.frame_number.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.frame_count = QLabel()
+        box = QWidget()
+        row = QHBoxLayout(box)
+        row.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.frame_count, self.frame_mode, self.frame_number):
+            row.addWidget(widget)
+        row.addStretch(1)
+        box.setVisible(False)
+        self.frame_mode.activated.connect(self._on_frame)
+        self.frame_number.valueChanged.connect(self._on_frame)
+        return box
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.addWidget(self.label)
+        row.addWidget(self.combo, stretch=1)
+        row.addWidget(self.browse)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(row)
+        column.addWidget(self._frames)
+        column.addWidget(self.note)
+
+    # What is shown
+
+    def show_choices(self, choices: Sequence[Choice], current: int) -> None:
+        """Offer these, one of them chosen; emits nothing."""
+        if [(c.text, c.source) for c in choices] != [(c.text, c.source) for c in self._choices]:
+            self._choices = list(choices)
+            with QSignalBlocker(self.combo):
+                self.combo.clear()
+                for index, choice in enumerate(choices):
+                    self.combo.addItem(choice.text)
+                    self.combo.setItemData(index, choice.tooltip or choice.text, Qt.ItemDataRole.ToolTipRole)
+        if self.combo.currentIndex() != current:
+            self.combo.setCurrentIndex(current)
+
+    def show_frames(self, count: int, frame: Any) -> None:
+        """Offer the frames of a stack; of a single image nothing is offered."""
+        self._frames.setVisible(count > 1)
+        if count <= 1:
+            return
+        with QSignalBlocker(self.frame_number):
+            self.frame_number.setRange(0, count - 1)
+            if isinstance(frame, int):
+                self.frame_number.setValue(frame)
+        self.frame_count.setText(f"{count} frames:")
+        self.frame_mode.setCurrentIndex(1 if isinstance(frame, int) else 0)
+        self.frame_number.setVisible(isinstance(frame, int))
+
+    def say(self, text: str, level: Level = "info") -> None:
+        """A sentence under the row."""
+        self.note.show_message(text, level)
+
+    # What the user does
+
+    def _on_activated(self, index: int) -> None:
+        self.picked.emit(self._choices[index].source)
+
+    def _on_frame(self) -> None:
+        self.frame_picked.emit(self.frame_number.value() if self.frame_mode.currentText() == _ONE else "sum")
+
+    def _ask(self) -> None:
+        """Qt's own dialog, which does not stop the window."""
+        dialog = QFileDialog(self, f"Choose the {self.role}", "", file_filters())
+        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.picked.emit)
+        dialog.open()
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Files are welcome."""
+        if event is not None and _dropped_file(event) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Take the first file."""
+        path = None if event is None else _dropped_file(event)
+        if event is not None and path is not None:
+            event.acceptProposedAction()
+            self.picked.emit(path)
+
+
+class _FrameBox(QSpinBox):
+    """A number that leaves the wheel to the dock unless it has the focus."""
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        if event is not None and not self.hasFocus():
+            event.ignore()
+            return
+        super().wheelEvent(event)
+
+
+def file_filters() -> str:
+    """The formats that can be read, as Qt's file dialog has them."""
+    suffixes = dict.fromkeys(suffix for known in FORMATS for suffix in known.suffixes)
+    return f"Images ({' '.join(f'*{suffix}' for suffix in suffixes)});;All files (*)"
+
+
+def _dropped_file(event: QDropEvent) -> str | None:
+    data = event.mimeData()
+    if data is None:
+        return None
+    return next((url.toLocalFile() for url in data.urls() if Path(url.toLocalFile()).is_file()), None)

@@ -1,0 +1,48 @@
+"""Where the docks stand in napari's window: the steps to the right, reciprocal space and R-factor below the canvas."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from .closing import watch_closing
+from .controller import Controller
+from .settings import PLUGIN
+
+RECIPROCAL, R_FACTOR = "Reciprocal space", "R-factor"
+_BELOW_SHARE = 0.45
+
+
+def arrange(workflow: QWidget, controller: Controller) -> None:
+    """Open the views that belong to the steps and give each its place; nothing that is open already is moved."""
+    window = workflow.window()
+    if not isinstance(window, QMainWindow):
+        return
+    watch_closing(window, controller)
+    viewer = controller.viewer.window
+    opened = [
+        viewer.add_plugin_dock_widget(PLUGIN, name)[0] for name in (RECIPROCAL, R_FACTOR) if not _is_open(window, name)
+    ]
+    window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+    window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+    for dock in opened:
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    if len(opened) == 2:
+        window.splitDockWidget(opened[0], opened[1], Qt.Orientation.Horizontal)
+        window.resizeDocks(opened, [1, 1], Qt.Orientation.Horizontal)
+    below = round(window.height() * _BELOW_SHARE)
+    window.resizeDocks(opened, [below] * len(opened), Qt.Orientation.Vertical)
+    own = _dock_of(workflow)
+    if own is not None:
+        window.resizeDocks([own], [workflow.sizeHint().width()], Qt.Orientation.Horizontal)
+
+
+def _is_open(window: QMainWindow, name: str) -> bool:
+    return any(name in dock.objectName() and dock.isVisible() for dock in window.findChildren(QDockWidget))
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent

@@ -1,0 +1,77 @@
+"""Keyboard shortcuts: what they do, bound to a viewer, and a window that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Keys, as napari writes them, what they do in words, and the controller's method that does it."""
+
+    keys: str
+    does: str
+    method: str
+
+
+SHORTCUTS = (
+    Shortcut("Control-Shift-R", "Run, pause or resume the phase retrieval", "toggle_run"),
+    Shortcut("Control-Shift-I", "One iteration, then wait", "step_once"),
+    Shortcut("Control-Shift-X", "Stop what goes on; finished members are kept", "stop"),
+    Shortcut("Control-Shift-N", "Do the next step", "next_step"),
+    Shortcut("Control-Shift-M", "Show or hide support and regions", "toggle_masks"),
+    Shortcut("Control-Shift-Z", "Undo the last change of settings", "undo"),
+    Shortcut("Control-Shift-Y", "Redo it", "redo"),
+)
+
+
+def bind(viewer: ViewerModel, controller: Controller) -> None:
+    """Bind the shortcuts on a canvas."""
+    for shortcut in SHORTCUTS:
+        viewer.bind_key(shortcut.keys, _caller(shortcut, controller), overwrite=True)
+
+
+def unbind(viewer: ViewerModel) -> None:
+    """Let them go."""
+    for shortcut in SHORTCUTS:
+        viewer.bind_key(shortcut.keys, None, overwrite=True)
+
+
+def _caller(shortcut: Shortcut, controller: Controller) -> Callable[[ViewerModel], None]:
+    def call(viewer: ViewerModel) -> None:
+        getattr(controller, shortcut.method)()
+
+    call.__doc__ = shortcut.does
+    return call
+
+
+class ShortcutHelp(QDialog):
+    """The list of shortcuts."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Sub-Å CDI: keyboard shortcuts")
+        grid = QGridLayout()
+        for row, shortcut in enumerate(SHORTCUTS):
+            keys = QLabel(shortcut.keys.replace("Control", "Ctrl").replace("-", "+"))
+            font = keys.font()
+            font.setBold(True)
+            keys.setFont(font)
+            grid.addWidget(keys, row, 0)
+            grid.addWidget(QLabel(shortcut.does), row, 1)
+        note = QLabel("They hold while one of the two canvases has the keyboard: click on it first.")
+        note.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.addLayout(grid)
+        layout.addWidget(note)
+        layout.addWidget(buttons)

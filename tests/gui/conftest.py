@@ -1,0 +1,118 @@
+"""What the tests of the window share: a small case of the sample, a viewer, and a controller that is closed again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_subangstrom_cdi.core.schedule import Stage
+
+THREAD = "subangstrom-cdi"
+_SHORT_SCHEDULE = (
+    Stage("with image", 20, "hio", ("image", "real", "support")),
+    Stage("refine", 40, "hio", ("real", "support")),
+)
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Recovery files never touch those of the user."""
+    folder = tmp_path / "user-data"
+    monkeypatch.setenv("NAPARI_SUBANGSTROM_CDI_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left(own_data_folder: Path) -> Iterator[None]:
+    """A test whose thread goes on after it fails."""
+    yield
+    left = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD)]
+    for thread in left:
+        thread.join(5)
+    assert not left, f"left running: {left}"
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any) -> Any:
+    """A napari window of 1280 x 800."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
+def controller(viewer: Any) -> Iterator[Any]:
+    """The viewer's controller with no input chosen, closed at the end."""
+    from napari_subangstrom_cdi.gui.controller import Controller
+
+    controller = Controller.of(viewer)
+    yield controller
+    controller.close()
+    # pytest holds what a fixture gave until after napari has looked for canvases that were not let go.
+    let_go(controller.reciprocal)
+
+
+def let_go(view: Any) -> None:
+    """Delete the second canvas now, not at the next turn of the event loop."""
+    from qtpy.QtCore import QCoreApplication, QEvent
+
+    view.deleteLater()
+    QCoreApplication.sendPostedEvents(view, QEvent.Type.DeferredDelete.value)
+    del view.qt_viewer
+
+
+@pytest.fixture
+def with_inputs(controller: Any, small_case: Path) -> Any:
+    """The controller with the small case's files as inputs, and nothing done yet."""
+    from napari_subangstrom_cdi.io import read_acquisition
+
+    for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
+        controller.set_input(role, small_case / name)
+    plan = controller.session.plan
+    controller.session.set_plan(replace(plan, acquisition=read_acquisition(small_case / "acquisition.json")))
+    controller.poll()
+    return controller
+
+
+@pytest.fixture
+def short_run(with_inputs: Any) -> Any:
+    """The same with a schedule of 60 iterations and two members."""
+    with_inputs.change("retrieval", schedule=_SHORT_SCHEDULE)
+    with_inputs.change("ensemble", members=2)
+    return with_inputs
+
+
+@pytest.fixture
+def do(qtbot: Any) -> Callable[..., None]:
+    """``do(controller, step)`` does a step, and those before it, and returns when it is done.
+
+    Fails with the session's own words if it is not.
+    """
+    from napari_subangstrom_cdi.session import State
+
+    def run(controller: Any, step: Any, *, timeout_ms: int = 60_000) -> None:
+        controller.run(step)
+        qtbot.waitUntil(lambda: not controller.session.busy, timeout=timeout_ms)
+        controller.poll()
+        session = controller.session
+        assert session.state(step) is State.DONE, f"{session.errors}\n{session.traceback}"
+
+    return run
+
+
+@pytest.fixture
+def picture() -> Callable[[Any, str], None]:
+    """``picture(widget, name)`` saves a widget as PNG in the folder named by SUBANGSTROM_PICTURES, if there is one."""
+
+    def save(widget: Any, name: str) -> None:
+        folder = os.environ.get("SUBANGSTROM_PICTURES")
+        if folder:
+            widget.grab().save(str(Path(folder) / f"{name}.png"))
+
+    return save

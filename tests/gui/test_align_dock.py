@@ -1,0 +1,239 @@
+"""The Align dock: by itself, by sliders, by dragging, undone, and replayed without a window."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from hands import LEFT, SliderDrag, choose, place_in, session_of, stroke, take_over, type_into
+from napari_subangstrom_cdi.gui import real_view as rv
+from napari_subangstrom_cdi.gui import reciprocal_view as cv
+from napari_subangstrom_cdi.gui.docks.align import AlignDock
+from napari_subangstrom_cdi.preparation import Clock, prepare
+from napari_subangstrom_cdi.session import State, Step
+
+
+@pytest.fixture(scope="module")
+def done(small_case):
+    """The steps before, done once for all tests."""
+    session = session_of(small_case, Step.BACKGROUND)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def dock(controller, viewer, done, qtbot):
+    take_over(controller, done, Step.DATA, Step.BACKGROUND)
+    dock = AlignDock(viewer)
+    viewer.window.add_dock_widget(controller.reciprocal, name="Reciprocal space", area="left")
+    viewer.window.add_dock_widget(dock, name="Align image", area="right")
+    qtbot.waitExposed(dock)
+    return dock
+
+
+@pytest.fixture
+def aligned(dock, qtbot):
+    qtbot.mouseClick(dock.button, LEFT)
+    settle(dock, qtbot)
+    assert dock.session.state(Step.ALIGN) is State.DONE, dock.session.errors
+    return dock
+
+
+def settle(dock, qtbot) -> None:
+    session, previews = dock.session, dock.controller.previews
+    qtbot.waitUntil(lambda: not session.busy, timeout=60_000)
+    dock.controller.poll()
+    qtbot.waitUntil(lambda: not previews.busy, timeout=10_000)
+
+
+def open_hand(dock, qtbot) -> None:
+    qtbot.mouseClick(dock.by_hand, LEFT)
+    settle(dock, qtbot)
+    dock.controller.reciprocal.home()
+    qtbot.wait(100)
+
+
+def turn_of(layer) -> float:
+    """How far the image's layer is turned on the screen, degrees, clockwise."""
+    linear = layer.affine.affine_matrix[:2, :2]
+    return math.degrees(math.atan2(linear[0, 1], linear[0, 0]))
+
+
+def image_spots(dock) -> np.ndarray:
+    return np.array(dock.controller.reciprocal.layer(cv.IMAGE_SPOTS).data)
+
+
+def test_before_anything_is_aligned_the_hand_has_nothing_to_move(dock):
+    assert not dock.by_hand.isEnabled()
+    assert "Align once first" in dock.by_hand.toolTip()
+    assert not dock.hand.isVisible()
+    assert dock.table.values["rotation"].text() == "–"
+
+
+def test_the_button_aligns_and_the_dock_shows_what_was_found(aligned, picture):
+    found = aligned.session.image.registration
+    texts = {name: label.text() for name, label in aligned.table.values.items()}
+    rotation, error = texts["rotation"].rstrip("°").split(" ± ")
+    assert float(rotation) == pytest.approx(found.rotation_deg, abs=found.rotation_error_deg)
+    assert float(error) == pytest.approx(found.rotation_error_deg, rel=0.06)
+    assert texts["pixel"].startswith(f"{found.image_pixel_angstrom:.3f}") and texts["pixel"].endswith(" Å")
+    assert texts["correlation"].startswith(f"{found.correlation:.4f}, {found.n_reflections} ")
+    assert texts["phase"] == f"{found.object_phase_deg:.1f}°".replace("-", "−")
+    assert texts["defocus"] == f"{found.defocus_nm:.1f} nm".replace("-", "−")
+    assert "correlation" in aligned.status.text()
+    shown = aligned.candidates.tree.topLevelItemCount()
+    assert 1 < shown <= len(found.candidates)
+    assert np.hypot(*image_spots(aligned).T).max() > 0.2
+    picture(aligned, "align")
+
+
+def test_a_slider_turns_image_and_spots_at_once_and_is_one_change(aligned, qtbot, picture):
+    controller, session = aligned.controller, aligned.session
+    open_hand(aligned, qtbot)
+    found, before = session.image.registration, session.plan
+    image, spots = controller.real.layer(rv.IMAGE), image_spots(aligned)
+    assert image.visible and not controller.real.layer(rv.POTENTIAL).visible
+    automatic = float(aligned.hand.number.text())
+    assert f"{automatic:.3f}" in aligned.hand.automatic.text()
+    assert turn_of(image) == pytest.approx(found.rotation_deg, abs=1e-6)
+    with SliderDrag(qtbot, aligned.hand.rotation.slider) as held:
+        held.by(12)
+        qtbot.waitUntil(lambda: not controller.previews.busy)
+        tried = aligned.hand.rotation.value
+        assert tried > found.rotation_deg + 0.5
+        assert session.plan is before
+        assert turn_of(image) == pytest.approx(tried, abs=1e-6)
+        turned = np.angle(np.exp(1j * (angles(image_spots(aligned)) - angles(spots))))
+        np.testing.assert_allclose(np.degrees(turned), tried - found.rotation_deg, atol=1e-6)
+        assert float(aligned.hand.number.text().replace("−", "-")) < automatic - 0.02
+        held.by(5)
+    picture(aligned, "align-by-hand")
+    by_hand = session.plan.image
+    assert by_hand.rotation_deg == aligned.hand.rotation.value > tried
+    assert by_hand.pixel_angstrom == pytest.approx(found.image_pixel_angstrom, rel=1e-12)
+    assert session.state(Step.ALIGN) is State.STALE
+    with SliderDrag(qtbot, aligned.hand.pixel.slider) as held:
+        held.by(6)
+    assert session.plan.image.pixel_angstrom > by_hand.pixel_angstrom
+    controller.undo()
+    assert session.plan.image == by_hand
+    controller.undo()
+    assert session.plan == before and session.state(Step.ALIGN) is State.DONE
+    assert turn_of(image) == pytest.approx(found.rotation_deg, abs=1e-6)
+    assert aligned.hand.rotation.value == pytest.approx(found.rotation_deg)
+    qtbot.mouseClick(aligned.by_hand, LEFT)
+    assert controller.real.layer(rv.POTENTIAL).visible and not image.visible
+
+
+def angles(points: np.ndarray) -> np.ndarray:
+    return np.arctan2(points[:, 0], points[:, 1])
+
+
+def test_align_applies_what_was_typed_as_the_command_line_does(aligned, qtbot):
+    open_hand(aligned, qtbot)
+    session = aligned.session
+    comparison = session.comparison
+    found = session.image.registration
+    type_into(qtbot, aligned.hand.rotation.box, f"{found.rotation_deg + 0.5:.3f}")
+    qtbot.mouseClick(aligned.button, LEFT)
+    settle(aligned, qtbot)
+    assert session.state(Step.ALIGN) is State.DONE
+    typed = round(found.rotation_deg + 0.5, 3)
+    assert session.image.registration.rotation_deg == pytest.approx(typed)
+    assert "by hand" in aligned.table.values["rotation"].text()
+    assert session.comparison is comparison  # built once, with what was found
+    assert session.automatic_registration is found
+    headless = prepare(session.plan, Clock())
+    np.testing.assert_array_equal(headless.problem.image, session.image.potential)
+    qtbot.mouseClick(aligned.hand.back_button, LEFT)
+    assert session.plan.image.rotation_deg is None and session.plan.image.mirrored is False
+    assert session.state(Step.ALIGN) is State.STALE
+    assert aligned.hand.rotation.value == pytest.approx(found.rotation_deg)
+
+
+def test_dragging_in_reciprocal_space_turns_and_with_shift_scales(aligned, qtbot):
+    open_hand(aligned, qtbot)
+    session, view = aligned.session, aligned.controller.reciprocal
+    found, canvas = session.image.registration, view.qt_viewer.canvas.native
+    angle = math.radians(10)
+    stroke(qtbot, view.model, canvas, (0, 0.5), (0.5 * math.sin(angle), 0.5 * math.cos(angle)))
+    pixels = 0.5 * view.model.scene.camera.zoom
+    assert session.plan.image.rotation_deg == pytest.approx(found.rotation_deg + 10, abs=60 / pixels)
+    assert session.plan.image.pixel_angstrom == pytest.approx(found.image_pixel_angstrom, rel=1e-6)
+    turned = session.plan
+    stroke(qtbot, view.model, canvas, (0, 0.5), (0, 0.52), modifier=Qt.KeyboardModifier.ShiftModifier)
+    factor = _moved(view, 0.5, 0.52)
+    assert session.plan.image.pixel_angstrom == pytest.approx(found.image_pixel_angstrom / factor, rel=1e-4)
+    assert session.plan.image.rotation_deg == turned.image.rotation_deg
+    aligned.controller.undo()
+    assert session.plan == turned
+    qtbot.mouseClick(aligned.by_hand, LEFT)
+    stroke(qtbot, view.model, canvas, (0, 0.3), (0.2, 0.3))
+    assert session.plan == turned
+
+
+def _moved(view, start: float, end: float) -> float:
+    """The factor that whole pixels of the screen make of it."""
+    canvas = view.qt_viewer.canvas.native
+    zero = canvas.width() / 2 - view.model.scene.camera.center[-1] * view.model.scene.camera.zoom
+    first, last = (place_in(view.model, canvas, 0, q).x() for q in (start, end))
+    return (last - zero) / (first - zero)
+
+
+def test_another_candidate_is_used_by_a_double_click(aligned, qtbot):
+    qtbot.mouseClick(aligned.others.button, LEFT)
+    tree, candidates = aligned.candidates.tree, aligned.session.image.registration.candidates
+    qtbot.wait(50)
+    row = next(
+        i for i, c in enumerate(candidates) if abs(c.rotation_deg - aligned.session.image.registration.rotation_deg) > 5
+    )
+    item = tree.visualItemRect(tree.topLevelItem(row)).center()
+    qtbot.mouseClick(tree.viewport(), LEFT, pos=item)
+    qtbot.mouseDClick(tree.viewport(), LEFT, pos=item)
+    by_hand = aligned.session.plan.image
+    assert (by_hand.rotation_deg, by_hand.pixel_angstrom) == (
+        candidates[row].rotation_deg,
+        candidates[row].image_pixel_angstrom,
+    )
+    aligned.controller.undo()
+    assert aligned.session.plan.image.rotation_deg is None
+    qtbot.mouseClick(tree.viewport(), LEFT, pos=item)
+    qtbot.mouseClick(aligned.candidates.use, LEFT)
+    assert aligned.session.plan.image == by_hand
+
+
+def test_parameters_make_the_step_stale(aligned, qtbot):
+    choose(qtbot, aligned.form.editor("potential"), "(1 − I)/2")
+    assert aligned.session.plan.image.potential == "weak-phase"
+    assert aligned.badge.state() == "stale"
+    choose(qtbot, aligned.form.editor("mirrored"), "try both")
+    assert aligned.session.plan.image.mirrored is None
+    aligned.controller.undo()
+    aligned.controller.undo()
+    assert aligned.badge.state() == "done"
+
+
+def test_an_alignment_that_fails_leaves_it_to_the_hand(dock, qtbot):
+    session = dock.session
+    nominal = session.plan.acquisition.image_pixel_angstrom
+    dock.controller.change("image", rotation_deg=9.0, pixel_angstrom=20 * nominal)
+    qtbot.mouseClick(dock.button, LEFT)
+    settle(dock, qtbot)
+    assert session.state(Step.ALIGN) is State.FAILED
+    assert dock.status.level() == "error" and "field of view" in dock.status.text()
+    open_hand(dock, qtbot)
+    type_into(qtbot, dock.hand.pixel.box, f"{nominal}")
+    assert session.plan.image.pixel_angstrom == nominal
+    settle(dock, qtbot)
+    close = float(dock.hand.number.text())
+    type_into(qtbot, dock.hand.rotation.box, "30")
+    settle(dock, qtbot)
+    assert float(dock.hand.number.text().replace("−", "-")) < close - 0.2
+    dock.controller.undo()
+    qtbot.mouseClick(dock.button, LEFT)
+    settle(dock, qtbot)
+    assert session.state(Step.ALIGN) is State.DONE
+    assert session.image.registration.correlation > 0.9
