@@ -16,8 +16,7 @@ from statistics import median
 import napari
 import numpy as np
 import psutil
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEventLoop, Qt, QTimer
 
 from napari_subangstrom_cdi.core.ensemble import EnsembleSettings
 from napari_subangstrom_cdi.io import read_acquisition
@@ -205,12 +204,13 @@ def _do(controller: Controller, step: Step) -> None:
 
 
 def _wait(done: Callable[[], bool], seconds: float = 600.0) -> None:
-    """Let the window live until something is so."""
+    """Let the window live as it does in use, by an event loop, until something is so."""
+    loop, looking = QEventLoop(), QTimer()
     end = time.perf_counter() + seconds
-    while not done() and time.perf_counter() < end:
-        QApplication.processEvents()
-        time.sleep(0.001)
-    QApplication.processEvents()
+    looking.timeout.connect(lambda: loop.quit() if done() or time.perf_counter() > end else None)
+    looking.start(20)
+    loop.exec()
+    looking.stop()
 
 
 def format_window_bench(result: WindowResult) -> str:

@@ -1,0 +1,252 @@
+"""Closing a window, and what is found at the next start: nothing computed is lost without a question."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMainWindow, QMessageBox, QVBoxLayout, QWidget
+
+from napari_subangstrom_cdi.gui.closing import RecoveryBanner, watch_closing
+from napari_subangstrom_cdi.io.project import read_project
+from napari_subangstrom_cdi.recovery import DATA_VARIABLE, default_folder, found
+from napari_subangstrom_cdi.session import State, Step
+
+MANY = 400
+BUTTON = QMessageBox.StandardButton
+
+
+def let_go(view) -> None:
+    """Delete a second canvas now: napari looks for those left over."""
+    view.deleteLater()
+    QCoreApplication.sendPostedEvents(view, QEvent.Type.DeferredDelete.value)
+    del view.qt_viewer
+
+
+def main_window(viewer) -> QMainWindow:
+    return viewer.window._qt_window
+
+
+def answer(button, answers):
+    """Press a button of the question when it comes."""
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox) and box.objectName() == "subangstrom-unsaved":
+            answers.append(box.text())
+            box.button(button).click()
+        else:
+            QTimer.singleShot(50, press)
+
+    QTimer.singleShot(50, press)
+
+
+def type_name(path, proposals):
+    """Type a name into the file dialog when it comes."""
+
+    def enter() -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, QFileDialog):
+            proposals.append(dialog.selectedFiles()[0])
+            dialog.findChild(QLineEdit).setText(str(path))
+            dialog.accept()
+        else:
+            QTimer.singleShot(50, enter)
+
+    QTimer.singleShot(50, enter)
+
+
+def close_by_user(viewer) -> bool:
+    """Close the window as its own button does; True if it went. Then napari's own close is told, too."""
+    main_window(viewer).close()
+    if main_window(viewer).isVisible():
+        return False
+    viewer.close()
+    return True
+
+
+@pytest.fixture
+def watched(viewer, short_run):
+    # The window itself is not given to the tests: pytest would hold it beyond its end.
+    watch_closing(main_window(viewer), short_run)
+    watch_closing(main_window(viewer), short_run)  # a second dock does not ask a second time
+    return short_run
+
+
+@pytest.fixture
+def finished(watched, do):
+    do(watched, Step.PHASE)
+    assert watched.session.unsaved
+    return watched
+
+
+def test_cancel_and_a_failed_save_keep_everything_and_a_save_lets_go(viewer, finished, qtbot, tmp_path):
+    said, proposals = [], []
+    for count in (1, 2):
+        answer(BUTTON.Cancel, said)
+        assert not close_by_user(viewer)
+        assert len(said) == count and "not saved" in said[0]
+        assert finished.is_open and finished.session.unsaved
+        qtbot.wait(50)
+    main_window(viewer).hide()  # which is no closing
+    qtbot.wait(50)
+    assert finished.is_open
+    main_window(viewer).show()
+
+    finished.project_path = tmp_path / "no such folder" / "job.cxi"
+    answer(BUTTON.Save, said)
+    assert not close_by_user(viewer)
+    assert finished.session.unsaved
+    qtbot.wait(50)
+
+    finished.project_path = None
+    answer(BUTTON.Save, said)
+    type_name(tmp_path / "named.cxi", proposals)
+    assert close_by_user(viewer)
+    assert not finished.is_open
+    assert Path(proposals[0]).name == "particle.cxi"
+    np.testing.assert_array_equal(read_project(tmp_path / "named.cxi").result.object, finished.session.result.object)
+    assert found(default_folder()) == []
+
+
+def test_discard_ends_everything(viewer, finished):
+    said = []
+    answer(BUTTON.Discard, said)
+    assert close_by_user(viewer)
+    assert said and not finished.is_open
+    assert found(default_folder()) == []
+
+
+def test_nothing_unsaved_nothing_asked(viewer, watched):
+    assert close_by_user(viewer)
+    assert not watched.is_open
+
+
+def test_a_run_is_stopped_and_its_members_offered(viewer, watched, qtbot, tmp_path):
+    watched.change("ensemble", members=MANY)
+    watched.run(Step.PHASE)
+    live = watched.session
+    qtbot.waitUntil(lambda: live.live is not None and live.live.average is not None, timeout=60_000)
+    watched.project_path = tmp_path / "job.cxi"
+    said = []
+    answer(BUTTON.Save, said)
+    assert close_by_user(viewer)
+    assert "A run goes on" in said[0]
+    assert not watched.session.busy
+    result = read_project(tmp_path / "job.cxi").result
+    assert result is not None and not result.complete and len(result.members) >= 1
+
+
+def test_a_run_without_a_finished_member_is_just_stopped(viewer, watched, qtbot):
+    watched.run(Step.PHASE)
+    qtbot.waitUntil(lambda: watched.session.state(Step.BACKGROUND) is State.RUNNING, timeout=60_000)
+    assert close_by_user(viewer)
+    assert not watched.session.busy
+
+
+def test_closed_by_a_program_nobody_is_asked_and_members_stay_on_disk(viewer, finished):
+    viewer.close()
+    assert not finished.is_open
+    [left] = found(default_folder())
+    assert (left.members_done, left.members_planned, left.pattern_name) == (2, 2, "particle.tif")
+
+
+def banner_of(controller, viewer, qtbot):
+    holder = QWidget()
+    banner = RecoveryBanner(controller, found(default_folder()))
+    QVBoxLayout(holder).addWidget(banner)
+    viewer.window.add_dock_widget(holder)
+    qtbot.wait(50)
+    return banner
+
+
+@pytest.fixture(scope="module")
+def dead_run(small_case: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a run whose process died after its first members."""
+    folder = tmp_path_factory.mktemp("dead-run")
+    script = f"""
+import os, time
+from dataclasses import replace
+from pathlib import Path
+from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.io import read_acquisition
+from napari_subangstrom_cdi.recovery import DATA_VARIABLE, default_folder, found
+from napari_subangstrom_cdi.session import Happening, Session, Step
+case = Path({str(small_case)!r})
+session = Session(recovery_folder=default_folder())
+for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
+    session.set_input(role, case / name)
+session.set_plan(replace(session.plan, acquisition=read_acquisition(case / "acquisition.json")))
+schedule = (Stage("with image", 20, "hio", ("image", "real", "support")), Stage("refine", 40, "hio", ("support",)))
+session.change("retrieval", schedule=schedule)
+session.change("ensemble", members=400)
+session.start(Step.PHASE)
+while sum(event.happening is Happening.MEMBER for event in session.poll()) < 1:
+    time.sleep(0.01)
+os._exit(9)
+"""
+    environment = {**os.environ, DATA_VARIABLE: str(folder)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 9, done.stderr
+    return folder
+
+
+@pytest.fixture
+def left_behind(dead_run: Path, own_data_folder: Path) -> None:
+    shutil.copytree(dead_run, own_data_folder)
+
+
+def test_a_dead_run_is_found_restored_and_gone_once_saved(left_behind, viewer, controller, qtbot, tmp_path):
+    banner = banner_of(controller, viewer, qtbot)
+    assert banner.isVisible()
+    [run] = banner.runs
+    text = banner.findChild(object, "recovery-text").text()
+    assert f"{run.members_done} of 400 members" in text and "particle.tif" in text
+    qtbot.mouseClick(banner.findChild(object, "recovery-restore"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: controller.session.state(Step.PHASE) is State.DONE, timeout=30_000)
+    assert not banner.isVisible()
+    assert controller.session.unsaved
+    assert len(controller.session.result.members) == run.members_done
+    assert [left.folder for left in found(default_folder())] == [run.folder]
+    assert controller.save(tmp_path / "restored.cxi")
+    assert found(default_folder()) == []
+
+
+def test_a_dead_run_can_wait_or_be_discarded(left_behind, viewer, controller, qtbot):
+    banner = banner_of(controller, viewer, qtbot)
+    qtbot.mouseClick(banner.findChild(object, "recovery-later"), Qt.MouseButton.LeftButton)
+    assert not banner.isVisible() and len(found(default_folder())) == 1
+    again = banner_of(controller, viewer, qtbot)
+    qtbot.mouseClick(again.findChild(object, "recovery-discard"), Qt.MouseButton.LeftButton)
+    assert not again.isVisible() and found(default_folder()) == []
+
+
+def test_a_run_that_cannot_be_read_can_only_be_discarded(left_behind, viewer, controller, qtbot):
+    [run] = found(default_folder())
+    (run.folder / "recipe.toml").write_text("not = [toml")
+    banner = banner_of(controller, viewer, qtbot)
+    assert "cannot be restored" in banner.findChild(object, "recovery-text").text()
+    assert not banner.findChild(object, "recovery-restore").isEnabled()
+    qtbot.mouseClick(banner.findChild(object, "recovery-discard"), Qt.MouseButton.LeftButton)
+    assert found(default_folder()) == []
+
+
+def test_no_banner_without_a_run_left_behind(viewer, controller, qtbot):
+    assert not banner_of(controller, viewer, qtbot).isVisible()
+
+
+def test_two_windows_each_end_their_own(viewer, watched, make_napari_viewer):
+    from napari_subangstrom_cdi.gui.controller import Controller
+
+    other_viewer = make_napari_viewer(show=True)
+    other = Controller.of(other_viewer)
+    watch_closing(main_window(other_viewer), other)
+    assert close_by_user(other_viewer)
+    assert not other.is_open and watched.is_open
+    let_go(other.reciprocal)
