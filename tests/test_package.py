@@ -54,7 +54,7 @@ def test_base_dependencies_bring_no_qt_and_no_napari():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {requirement.split(">")[0].strip().lower() for requirement in project["dependencies"]}
     assert "numpy" in names
-    heavy = GUI_MODULES - {"magicgui", "pyqtgraph", "qtpy", "superqt"}  # pure Python, without a Qt of their own
+    heavy = GUI_MODULES - {"pyqtgraph", "qtpy"}  # pure Python, without a Qt of their own
     assert not names & {module.lower() for module in heavy}
 
 

@@ -6,6 +6,7 @@ copied only when a watcher has asked for one, so that frames never queue and nob
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -27,7 +28,7 @@ Complex = NDArray[np.complex64]
 Float = NDArray[np.float32]
 Box = tuple[slice, slice]
 
-_AGREEMENT_EVERY_S = 0.5
+_AGREEMENT_EVERY_S = 0.4
 _RATE_OVER_S = 3.0
 
 
@@ -265,8 +266,9 @@ class Live(Silent):
         self.members, self.iterations = members, iterations
 
     def wants_estimate(self, member: int, iteration: int) -> bool:
-        """When a watcher has asked, and whenever the run is about to wait."""
-        return self._frame_wanted or self._control.paused
+        """When a watcher has asked, when the image agreement is due, and whenever the run is about to wait."""
+        due = time.perf_counter() - self._agreement_at > _AGREEMENT_EVERY_S
+        return self._frame_wanted or self._control.paused or due
 
     def iteration(self, member: int, snapshot: Snapshot) -> None:
         """Keep the numbers, and the frame if there is one; then obey."""
@@ -287,11 +289,12 @@ class Live(Silent):
 
     def finished(self, member: int, result: Retrieval) -> None:
         """Add to the running average and tell."""
+        if math.isfinite(result.image_agreement):
+            self.history[member].agreement.append((len(result.r_history), result.image_agreement))
         self.average = self._running_average.add(result.estimate)
         self._on_member(member, result)
 
     def _keep_frame(self, member: int, snapshot: Snapshot, estimate: Complex) -> None:
-        self._frame_wanted = False
         problem = self._problem()
         now = time.perf_counter()
         if now - self._agreement_at > _AGREEMENT_EVERY_S:
@@ -300,9 +303,11 @@ class Live(Silent):
             if band is not None:
                 self._agreement = band.agreement(estimate, problem.support[snapshot.box])
                 self.history[member].agreement.append((snapshot.iteration, self._agreement))
-        self._frame = Frame(
-            member, snapshot.iteration, snapshot.stage, estimate, snapshot.box, problem.grid, self._agreement
-        )
+        if self._frame_wanted or self._control.paused:
+            self._frame_wanted = False
+            self._frame = Frame(
+                member, snapshot.iteration, snapshot.stage, estimate, snapshot.box, problem.grid, self._agreement
+            )
 
     def _band_of(self, problem: Problem) -> LowBand | None:
         if self._band is None or self._band[0] is not problem:

@@ -188,6 +188,16 @@ class Session:
         """Let the next change be undone by itself, even if it is to the same setting as the last one."""
         self._last_change = ()
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change of settings to take back."""
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether one that was taken back can be made again."""
+        return bool(self._redo)
+
     def undo(self) -> bool:
         """Take back the last change of settings; False if there is none."""
         return self._step_back(self._undo, self._redo)
@@ -318,7 +328,7 @@ class Session:
         if step is Step.RESULTS:
             return self._state_of_results()
         found, key = self._outputs.get(step), self._key(self._plan, step)
-        if found is not None and found.key == key:
+        if found is not None and (self._is_current(step) or self._is_steered_to()):
             return State.DONE
         if self._failed.get(step) == key:
             return State.FAILED
@@ -327,6 +337,20 @@ class Session:
         before = _COMPUTED[: _COMPUTED.index(step)]
         ready = bool(self._plan.inputs.pattern) and all(self.state(s) is State.DONE for s in before)
         return State.READY if ready else State.TODO
+
+    def _is_current(self, step: Step) -> bool:
+        """Whether a step's output was made with the settings as they are."""
+        found = self._outputs.get(step)
+        return found is not None and found.key == self._key(self._plan, step)
+
+    def _is_steered_to(self) -> bool:
+        """Whether the run that goes on, or the last one, was steered to the settings as they are.
+
+        Its masks were made with those of its beginning; what is in force is what was steered to.
+        """
+        if self._steering is not None and self._followed is not None:
+            return self._key(self._followed, Step.PHASE) == self._key(self._plan, Step.PHASE)
+        return self._is_current(Step.PHASE)
 
     def _state_of_results(self) -> State:
         phase = self.state(Step.PHASE)
@@ -339,7 +363,8 @@ class Session:
     def needed(self, step: Step) -> tuple[Step, ...]:
         """The steps to be done for this one: those before it that are not done, and itself."""
         before = _COMPUTED[: _COMPUTED.index(step)]
-        return (*(s for s in before if self.state(s) is not State.DONE), step)
+        first = next((s for s in before if not self._is_current(s)), step)
+        return (*before[_COMPUTED.index(first) :], step)
 
     # Doing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QToolButton
 
 from napari_subangstrom_cdi.gui.fields import Field, FieldForm
 
@@ -162,7 +162,7 @@ def test_an_error_stands_under_its_row_until_the_next_change(form, qtbot):
 
 
 def test_advanced_unfolds_by_click_and_for_an_error(form, qtbot):
-    smoothing, button = form.findChild(QDoubleSpinBox, "smoothing"), form.findChild(QPushButton, "advanced_button")
+    smoothing, button = form.findChild(QDoubleSpinBox, "smoothing"), form.findChild(QToolButton, "advanced_button")
 
     def shown() -> bool:
         return not smoothing.visibleRegion().isEmpty()

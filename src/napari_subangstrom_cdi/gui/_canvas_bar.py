@@ -107,7 +107,7 @@ class CanvasBar(QWidget):
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """The font is known now: the brush takes as much room as its widest text, and no more."""
-        self.brush.setFixedWidth(self.brush.fontMetrics().horizontalAdvance("200 px") + 12)
+        self.brush.setFixedWidth(self.brush.fontMetrics().horizontalAdvance("200 px") + 24)
         super().showEvent(event)
 
     def follow(self, layer: Labels | None) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .controller import Controller
 
 _UPDATE_EVERY_MS = 250  # a progress bar may take 60 ms to draw
-_CALM_PERCENT = 7  # two pictures a second
+_CALM_PERCENT = 1  # a picture in some seconds
 _INDICATOR = "loading.gif"
 _NAMES = {
     Step.DATA: "reading the records",
@@ -29,7 +29,7 @@ class Activity(QObject):
     """One bar from the start of a step to the end of the session's thread.
 
     napari runs its event loop at each change of a bar. That must not happen while events are passed on, so
-    a timer of its own does it.
+    a timer does it; while phases are retrieved, when the window shows other news anyway.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -43,6 +43,7 @@ class Activity(QObject):
         self._timer.setInterval(_UPDATE_EVERY_MS)
         self._timer.timeout.connect(self.update)
         controller.happened.connect(self._on_event)
+        controller.progressed.connect(self._on_progress)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -94,6 +95,12 @@ class Activity(QObject):
         if event.happening is Happening.STARTED and event.step is not None:
             self._step = event.step
             self._timer.start()
+        elif event.happening is Happening.IDLE:
+            self._timer.start()
+
+    def _on_progress(self, progress: Any) -> None:
+        self._timer.stop()
+        QTimer.singleShot(0, self.update)
 
 
 def _turn_indicator(percent: int) -> None:

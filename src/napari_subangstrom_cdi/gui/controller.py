@@ -34,9 +34,11 @@ Bool = NDArray[np.bool_]
 
 _POLL_MS = 40
 _NUMBERS_EVERY_S = 0.25
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 3.0
-_DRAWING_SHARE = 0.04
-"""Of the time, at most, is spent on frames while the update rate is automatic."""
+_ASKED_BEFORE_S = 0.12
+"""A frame is asked for so long before it is due: it comes with the next iteration."""
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.5
+_PAINTING_SHARE = 0.03
+"""Of the time, at most, is spent on painting while the update rate is automatic."""
 
 
 def unwrapped(viewer: Any) -> ViewerModel:
@@ -94,7 +96,7 @@ class Controller(QObject):
         self.friedel_mates = False
         self.previews = Previews(self)
         self.activity = Activity(self)
-        self._frame_due = 0.0
+        self._due = 0.0
         self._numbers_due = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
@@ -134,12 +136,14 @@ class Controller(QObject):
             self.session.resume()
         else:
             self.session.pause()
+        self._due = 0.0  # what it stands at is to be seen at once
         self.changed.emit()
 
     def step_once(self) -> None:
         """One iteration, then wait."""
         if self.session.busy:
             self.session.step_once()
+            self._due = 0.0
             self.changed.emit()
         else:
             self.run(Step.PHASE, paused=True)
@@ -303,29 +307,36 @@ class Controller(QObject):
         self.changed.emit()
 
     def _watch(self) -> None:
+        """Show the newest frame and numbers when they are due.
+
+        Both in one turn of the event loop: whatever is painted, the whole window is put together anew, and where
+        no graphics card does it, that costs more than anything else here.
+        """
         live, now = self.session.live, time.perf_counter()
         if live is None:
             return
-        if now >= self._numbers_due and live.progress is not None:
+        if now >= self._due - _ASKED_BEFORE_S:
+            live.request_frame()
+        if now < self._due:
+            return
+        rate = self.settings.frames_per_second
+        self._due = now + (1 / rate if rate > 0 else _LONGEST_PAUSE_S)
+        if live.progress is not None and (rate <= 0 or now >= self._numbers_due):
             self._numbers_due = now + _NUMBERS_EVERY_S
             self.progressed.emit(live.progress)
-        if now < self._frame_due:
-            return
         frame = live.take_frame()
         if frame is not None:
             self.presenter.show_frame(frame)
             self.framed.emit(frame)
-            rate = self.settings.frames_per_second
-            self._frame_due = now + (1 / rate if rate > 0 else _LONGEST_PAUSE_S)
-            if rate <= 0:
-                # After what was posted, the painting, comes the first turn's end; then the time is known.
-                QTimer.singleShot(0, lambda: QTimer.singleShot(0, lambda: self._drawn(now)))
-        live.request_frame()
+        if rate <= 0:
+            # After what was posted, the painting, comes the end of the turn after; then the time is known.
+            QTimer.singleShot(0, lambda: QTimer.singleShot(0, lambda: self._painted(now)))
 
-    def _drawn(self, began: float) -> None:
-        """Choose when the next frame is due, so that drawing takes no more than its share."""
+    def _painted(self, began: float) -> None:
+        """Choose when to show more, so that showing takes no more than its share of the time."""
         cost = time.perf_counter() - began
-        self._frame_due = began + min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, cost / _DRAWING_SHARE))
+        pause = 0.0 if self.session.paused else cost / _PAINTING_SHARE
+        self._due = began + min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, pause))
 
     def _deleted(self, role: str) -> None:
         self.said.emit(f"the layer “{role}” was deleted; it comes back when its step is done again", "info")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon, QShowEvent
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_subangstrom_cdi.gui.field_editors import Editor, make_editor
+from napari_subangstrom_cdi.gui.fold import Fold
 from napari_subangstrom_cdi.gui.style import StatusLine
 
 Kind = Literal["float", "int", "choice", "bool", "text"]
@@ -109,14 +109,16 @@ class FieldForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._grids = [self._add_grid(layout, fields)]
-        self._advanced: QCollapsible | None = None
+        self._advanced: Fold | None = None
         if advanced:
-            self._advanced = self._add_collapsible(layout)
             body = QWidget()
             body_layout = QVBoxLayout(body)
             body_layout.setContentsMargins(0, 0, 0, 0)
             self._grids.append(self._add_grid(body_layout, advanced))
-            self._advanced.addWidget(body)
+            self._advanced = Fold("Advanced", body)
+            self._advanced.setObjectName("advanced")
+            self._advanced.button.setObjectName("advanced_button")
+            layout.addWidget(self._advanced)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Bring the editors of both parts into one column, now that the fonts are known."""
@@ -153,8 +155,8 @@ class FieldForm(QWidget):
 
     def set_advanced_open(self, is_open: bool) -> None:
         """Unfold or fold the advanced rows."""
-        if self._advanced is not None and self._advanced.isExpanded() != is_open:
-            self._advanced.toggleButton().setChecked(is_open)
+        if self._advanced is not None:
+            self._advanced.button.setChecked(is_open)
 
     def editor(self, name: str) -> QWidget:
         """The widget that edits a parameter; its object name is the parameter's."""
@@ -172,30 +174,6 @@ class FieldForm(QWidget):
             row.add_to(grid, 2 * i)
             row.editor.edited.connect(lambda value, name=field.name: self._on_edited(name, value))
         return grid
-
-    def _add_collapsible(self, layout: QVBoxLayout) -> QCollapsible:
-        # The arrow is text, so that it takes the theme's colour and the font's size.
-        fold = QCollapsible("▸  Advanced", expandedIcon=QIcon(), collapsedIcon=QIcon())
-        fold.setDuration(0)
-        fold.setObjectName("advanced")
-        fold.layout().setContentsMargins(0, 0, 0, 0)
-        fold.content().layout().setContentsMargins(0, 0, 0, 0)
-        button = fold.toggleButton()
-        button.setObjectName("advanced_button")
-        button.setCursor(Qt.CursorShape.PointingHandCursor)
-        button.setStyleSheet(
-            "QPushButton { text-align: left; border: none; background: transparent; padding: 0.3em 3px; }"
-            "QPushButton:hover, QPushButton:focus { text-decoration: underline; }"
-        )
-
-        def on_toggled(is_open: bool) -> None:
-            button.setText("▾  Advanced" if is_open else "▸  Advanced")
-            if is_open:  # let it grow when an error appears in it
-                fold.content().setMaximumHeight(16777215)
-
-        button.toggled.connect(on_toggled)
-        layout.addWidget(fold)
-        return fold
 
     def _on_edited(self, name: str, value: Any) -> None:
         self._rows[name].set_error("")

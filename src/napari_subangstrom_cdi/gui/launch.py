@@ -30,6 +30,7 @@ def launch(project: str | None = None) -> int:
         If napari or Qt is not installed, or there is no display.
     """
     napari = _napari()
+    _share_contexts()
     from .opening import open_workflow
 
     viewer = napari.Viewer(title="Sub-Å CDI")
@@ -66,6 +67,14 @@ def _napari() -> Any:
         raise InputError(f"the window needs napari and Qt ({error})", mend=_INSTALL) from error
     _check_display()
     return napari
+
+
+def _share_contexts() -> None:
+    """Let the second canvas outlive a change of windows, so that its dock can float; only before Qt starts."""
+    from qtpy.QtCore import QCoreApplication, Qt
+
+    if QCoreApplication.instance() is None:
+        QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
 
 
 def _check_display() -> None:

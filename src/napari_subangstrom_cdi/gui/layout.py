@@ -29,12 +29,19 @@ def arrange(workflow: QWidget, controller: Controller) -> None:
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
     if len(opened) == 2:
         window.splitDockWidget(opened[0], opened[1], Qt.Orientation.Horizontal)
-        window.resizeDocks(opened, [1, 1], Qt.Orientation.Horizontal)
+        middle = window.width() - workflow.width() - _left_of(window)
+        window.resizeDocks(opened, [middle // 2, middle // 2], Qt.Orientation.Horizontal)
     below = round(window.height() * _BELOW_SHARE)
     window.resizeDocks(opened, [below] * len(opened), Qt.Orientation.Vertical)
     own = _dock_of(workflow)
     if own is not None:
         window.resizeDocks([own], [workflow.sizeHint().width()], Qt.Orientation.Horizontal)
+
+
+def _left_of(window: QMainWindow) -> int:
+    docks = [dock for dock in window.findChildren(QDockWidget) if dock.isVisible()]
+    left = [dock.width() for dock in docks if window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea]
+    return max(left, default=0)
 
 
 def _is_open(window: QMainWindow, name: str) -> bool:

@@ -13,7 +13,7 @@ from napari_subangstrom_cdi.core.comparison import LiveComparison
 from napari_subangstrom_cdi.core.image_geometry import ImageRegistration
 from napari_subangstrom_cdi.live import Frame
 from napari_subangstrom_cdi.preparation.problem import unpack_on
-from napari_subangstrom_cdi.session import Session, Step
+from napari_subangstrom_cdi.session import Session, State, Step
 
 from ._layers import TAG
 from .real_view import SUPPORT, RealView
@@ -180,11 +180,12 @@ class Presenter:
         if prepared is None:
             return
         self._preview_support = None
-        self._origin_shift_px = (0, 0)
         grid = prepared.problem.grid
-        self.real.show_support(prepared.support.mask, grid)
-        self.reciprocal.show_pattern(prepared.pattern.intensity, grid)
-        self.reciprocal.show_regions(prepared.problem.regions, grid)
+        if self.session.state(Step.PHASE) is not State.DONE:  # else those of the result are shown, at its origin
+            self._origin_shift_px = (0, 0)
+            self.real.show_support(prepared.support.mask, grid)
+            self.reciprocal.show_pattern(prepared.pattern.intensity, grid)
+            self.reciprocal.show_regions(prepared.problem.regions, grid)
         excluded = unpack_on(grid, self.session.plan.regions.excluded, where="regions.excluded")
         self.reciprocal.show_painted(np.zeros(grid.shape, bool) if excluded is None else excluded, grid)
         self.real.home()

@@ -184,6 +184,7 @@ class RPlot(QWidget):
         self._r = _curve(antialias=True)
         self._agreement = _curve(antialias=True)
         self._earlier_agreement = _curve()
+        self._agreement_points = pg.ScatterPlotItem(symbol="o", size=5, pen=None, useCache=False)
         side = QFontMetricsF(self.font()).height()
         self._marks = pg.ScatterPlotItem(symbol="d", size=0.75 * side, hoverable=True, useCache=False, tip=_mark_tip)
         self._hovered_point = pg.ScatterPlotItem(symbol="o", size=0.6 * side, brush=None, useCache=False)
@@ -193,6 +194,7 @@ class RPlot(QWidget):
         self._upper.addItem(self._hovered_point)
         self._lower.addItem(self._earlier_agreement)
         self._lower.addItem(self._agreement)
+        self._lower.addItem(self._agreement_points)
 
     def _make_readout(self) -> None:
         self._readout = QLabel()
@@ -296,10 +298,12 @@ class RPlot(QWidget):
         record = self._record
         if not self._lower.isVisible() or record.current >= record.rows:
             self._agreement.clear()
+            self._agreement_points.clear()
             return
         values = record.agreement[record.current]
         known = np.isfinite(values)  # not every iteration has one, and the curve goes through all that have
         self._agreement.setData(np.flatnonzero(known) + 1, values[known])
+        self._agreement_points.setData(np.flatnonzero(known) + 1, values[known])
         low = np.nanmin(record.agreement, initial=0.0)
         self._lower.setYRange(min(-0.05, low - 0.05), 1.08, padding=0)
 
@@ -376,6 +380,7 @@ class RPlot(QWidget):
         self._r.setPen(self._pen(colours.r, width=2))
         self._free_r.setPen(self._pen(colours.free_r, width=1.5, dashes=(5, 3)))
         self._agreement.setPen(self._pen(colours.agreement, width=2))
+        self._agreement_points.setBrush(pg.mkBrush(colours.agreement))
         self._hovered_curve.setPen(self._pen(colours.text))
         self._hovered_point.setPen(self._pen(colours.text))
         self._marks.setPen(self._pen(colours.text))

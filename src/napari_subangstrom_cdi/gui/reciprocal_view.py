@@ -12,9 +12,9 @@ from napari.layers import Image, Labels, Points
 from napari.qt import QtViewer
 from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QCoreApplication, Qt, Signal
+from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.grid import Grid
 
@@ -93,6 +93,7 @@ class ReciprocalView(QWidget):
         self._main = viewer
         self._on_deleted = on_deleted or _ignore
         self._closed = False
+        self._kept: QDockWidget | None = None
         self.model = ViewerModel(title="reciprocal space")
         if viewer is not None:
             self.model.theme = viewer.theme
@@ -283,6 +284,28 @@ class ReciprocalView(QWidget):
             self.bar.follow(None)
         self._on_deleted(role)
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """A dock that holds it stays in its window."""
+        super().showEvent(event)
+        dock = self._dock()
+        if dock is not None and not QCoreApplication.testAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts):
+            keep_docked(dock)
+            if dock is not self._kept:
+                self._kept = dock
+                dock.dockLocationChanged.connect(self._keep_docked)
+
+    def _keep_docked(self) -> None:
+        """Napari makes a new title bar when a dock has moved."""
+        dock = self._dock()
+        if dock is not None:
+            keep_docked(dock)
+
+    def _dock(self) -> QDockWidget | None:
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QDockWidget):
+            parent = parent.parentWidget()
+        return parent
+
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Release canvas, callbacks and layers; a closed view is not shown again."""
         self.release()
@@ -307,6 +330,21 @@ class ReciprocalView(QWidget):
             self.qt_viewer.close()
         # napari counts the canvases that are alive; ours is not to wait for the garbage collector with this widget.
         self.qt_viewer = None
+
+
+def keep_docked(dock: QDockWidget) -> None:
+    """Take away what makes a dock a window of its own, also while it is dragged.
+
+    An OpenGL canvas that changes windows loses all it has drawn with, and napari does not draw again, unless
+    ``AA_ShareOpenGLContexts`` was set before the application was made.
+    """
+    feature = QDockWidget.DockWidgetFeature
+    wanted = dock.features() & ~(feature.DockWidgetFloatable | feature.DockWidgetMovable)
+    if dock.features() != wanted:
+        dock.setFeatures(wanted)
+    button = dock.findChild(QPushButton, "QTitleBarFloatButton")
+    if button is not None:
+        button.setVisible(False)
 
 
 def describe_q(qy: float, qx: float) -> str:

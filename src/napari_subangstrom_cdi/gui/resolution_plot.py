@@ -37,7 +37,7 @@ class ResolutionPlot(QWidget):
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickFont=self.font(), tickLength=-int(metrics.height() / 3))
         self._plot.getAxis("bottom").setHeight(round(3.1 * metrics.height()))
-        self._plot.layout.setContentsMargins(0, 0, round(metrics.height() / 2), 0)
+        self._plot.layout.setContentsMargins(0, 0, round(metrics.height() / 2), 6)
         self._plot.getAxis("left").setTicks([[(0, "0"), (0.5, "0.5"), (1, "1")]])
         self._legend = self._plot.addLegend(offset=(-4, -4), labelTextSize=f"{0.9 * self.font().pointSizeF():g}pt")
         self._curves = {name: pg.PlotCurveItem(connect="finite", antialias=True) for name in _NAMES}

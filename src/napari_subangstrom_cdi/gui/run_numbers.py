@@ -15,7 +15,7 @@ _NONE: Final = "–"
 # name, caption, tooltip, the widest text that is usual
 _CELLS: Final = (
     ("member", "member", "Member of the ensemble, and how many there are", "100/100"),
-    ("stage", "stage", "Stage of the schedule", "complex"),
+    ("stage", "stage", "Stage of the schedule", "complexes"),
     ("iteration", "iteration", "Iteration of this member, and how many it has", "150/170"),
     ("time", "time left", "Until the last member has finished, at the present rate", "1 h 59 m"),
     ("r", "R", "R-factor: misfit of the amplitudes inside G, of the estimate demanded to obey the support", "100.0 %"),

@@ -56,6 +56,7 @@ class Workflow(QWidget):
         layout.addWidget(self._scroll, stretch=1)
         layout.addWidget(self.message)
         self._arranged = False
+        self._last = Step.DATA
         self.controller.happened.connect(self._on_event)
         self.controller.said.connect(self._say)
         self.controller.changed.connect(self._refresh)
@@ -75,10 +76,10 @@ class Workflow(QWidget):
         row.addWidget(self.help_button)
         return row
 
-    def open_only(self, step: Step) -> None:
-        """Open one step and fold the others."""
+    def open_only(self, *steps: Step) -> None:
+        """Open these steps and fold the others."""
         for each, dock in self.steps.items():
-            dock.set_folded(each is not step)
+            dock.set_folded(each not in steps)
 
     def _current(self) -> Step:
         """The first step that is not done."""
@@ -87,10 +88,17 @@ class Workflow(QWidget):
 
     def _on_event(self, event: Event) -> None:
         if event.happening is Happening.STARTED and event.step is not None:
+            self._last = event.step
             self.open_only(event.step)
+        elif event.happening is Happening.DONE and event.step is not None:
+            dock = self.steps[event.step]
+            warned = self.controller.session.warnings.get(event.step, ())
+            found = "; ".join(dock.summary().splitlines())
+            self._say(f"{dock.title}: {found}" if found else f"{dock.title} done", "warning" if warned else "info")
         elif event.happening is Happening.IDLE:
             failed = [step for step in Step if self.controller.session.state(step) is State.FAILED]
-            self.open_only(failed[0] if failed else self._current())
+            # what a step found stays in sight, and what comes next is at hand
+            self.open_only(*(failed[:1] or (self._last, self._current())))
             QTimer.singleShot(0, self._scroll_to_open)
 
     def _scroll_to_open(self) -> None:
@@ -105,6 +113,8 @@ class Workflow(QWidget):
     def _refresh(self) -> None:
         session = self.controller.session
         self.next_button.setEnabled(not session.busy)
+        self.undo_button.setEnabled(session.can_undo)
+        self.redo_button.setEnabled(session.can_redo)
         self.stop_button.setEnabled(session.busy and not session.stopping)
         self.stop_button.setText("Stopping…" if session.stopping else "Stop")
 
