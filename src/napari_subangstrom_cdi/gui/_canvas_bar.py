@@ -97,8 +97,7 @@ class CanvasBar(QWidget):
     def _brush(self) -> QSpinBox:
         box = QSpinBox(self)
         box.setRange(1, 200)
-        box.setSuffix(" px")
-        box.setToolTip("Diameter of brush and eraser; arrow keys and mouse wheel change it")
+        box.setToolTip("Diameter of brush and eraser, pixels; arrow keys and mouse wheel change it")
         box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         box.setAlignment(Qt.AlignmentFlag.AlignCenter)
         box.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -107,7 +106,7 @@ class CanvasBar(QWidget):
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """The font is known now: the brush takes as much room as its widest text, and no more."""
-        self.brush.setFixedWidth(self.brush.fontMetrics().horizontalAdvance("200 px") + 24)
+        self.brush.setFixedWidth(self.brush.fontMetrics().horizontalAdvance("200") + 12)
         super().showEvent(event)
 
     def follow(self, layer: Labels | None) -> None:
@@ -143,6 +142,7 @@ class CanvasBar(QWidget):
             f"QToolButton:hover {{ background: {colours.foreground.as_hex()}; }}"
             f"QToolButton:checked {{ background: {colours.current.as_hex()}; }}"
             "QToolButton::menu-indicator { image: none; }"
+            "QSpinBox { padding: 1px 2px; }"  # napari leaves room for buttons that are not there
         )
         for button, icon in self._icons:
             pixmap = QPixmap()

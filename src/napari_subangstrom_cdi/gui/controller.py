@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_subangstrom_cdi.core.regions import with_friedel_mates
 from napari_subangstrom_cdi.core.support import edits
-from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io.mask_text import pack_mask
 from napari_subangstrom_cdi.preparation.problem import unpack_on
 from napari_subangstrom_cdi.recovery import default_folder
@@ -208,12 +208,15 @@ class Controller(QObject):
         added, removed = (pack_mask(part) or None for part in edits(automatic, mask))
         self.session.settle()
         try:
-            if self.session.steerable:
-                self.session.steer_masks(support=pack_mask(mask), added=added, removed=removed)
-            else:
-                self.session.change("support", added=added, removed=removed)
+            with collected_doubts() as doubts:
+                if self.session.steerable:
+                    self.session.steer_masks(support=pack_mask(mask), added=added, removed=removed)
+                else:
+                    self.session.change("support", added=added, removed=removed)
         except InputError as error:
             self.said.emit(str(error), "error")
+        for doubt in doubts:
+            self.said.emit(doubt, "warning")
         self.support_edited.emit(mask)
         self.poll()
 
@@ -344,7 +347,8 @@ class Controller(QObject):
     @property
     def is_open(self) -> bool:
         """Whether it still is its viewer's controller."""
-        return Controller._of_viewer.get(id(self.viewer)) is self
+        viewer = getattr(self, "viewer", None)  # gone if the garbage collector has been here before Qt
+        return viewer is not None and Controller._of_viewer.get(id(viewer)) is self
 
     def close(self, *, keep_recovery: bool = False) -> None:
         """End the thread, let go of the viewer and forget it; unsaved members stay on the disk if told so."""

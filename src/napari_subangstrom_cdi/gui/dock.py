@@ -127,7 +127,7 @@ class StepDock(QWidget):
             self.say(event.message, "warning")
         elif event.happening is Happening.STARTED:
             self.say("")
-        elif event.happening is Happening.CHANGED and event.message:
+        elif event.happening is Happening.CHANGED and event.message not in ("", "phase retrieval"):
             self.say(f"{event.message} …")
         elif event.happening is Happening.DONE:
             warned = self.session.warnings.get(self.step, ())

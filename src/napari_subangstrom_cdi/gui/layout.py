@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from .closing import watch_closing
@@ -29,8 +29,8 @@ def arrange(workflow: QWidget, controller: Controller) -> None:
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
     if len(opened) == 2:
         window.splitDockWidget(opened[0], opened[1], Qt.Orientation.Horizontal)
-        middle = window.width() - workflow.width() - _left_of(window)
-        window.resizeDocks(opened, [middle // 2, middle // 2], Qt.Orientation.Horizontal)
+        # once they stand: until then their hints decide
+        QTimer.singleShot(0, lambda: _halve(window, opened))
     below = round(window.height() * _BELOW_SHARE)
     window.resizeDocks(opened, [below] * len(opened), Qt.Orientation.Vertical)
     own = _dock_of(workflow)
@@ -38,10 +38,9 @@ def arrange(workflow: QWidget, controller: Controller) -> None:
         window.resizeDocks([own], [workflow.sizeHint().width()], Qt.Orientation.Horizontal)
 
 
-def _left_of(window: QMainWindow) -> int:
-    docks = [dock for dock in window.findChildren(QDockWidget) if dock.isVisible()]
-    left = [dock.width() for dock in docks if window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea]
-    return max(left, default=0)
+def _halve(window: QMainWindow, docks: list[QDockWidget]) -> None:
+    half = sum(dock.width() for dock in docks) // len(docks)
+    window.resizeDocks(docks, [half] * len(docks), Qt.Orientation.Horizontal)
 
 
 def _is_open(window: QMainWindow, name: str) -> bool:

@@ -17,7 +17,7 @@ from napari_subangstrom_cdi.session import Session, State, Step
 
 from ._layers import TAG
 from .real_view import SUPPORT, RealView
-from .reciprocal_view import IMAGE_POWER, ReciprocalView
+from .reciprocal_view import IMAGE_POWER, PATTERN_SPOTS, ReciprocalView
 
 Bool = NDArray[np.bool_]
 Pair = tuple[float, float]
@@ -106,6 +106,7 @@ class Presenter:
         q = centred.grid.q_pixel_per_angstrom / centred.binning
         spots = (centred.record.spots_px - np.asarray(centred.record.centre_px)) * q
         self.reciprocal.show_spots(np.concatenate([spots, -spots]), "pattern")
+        self.reciprocal.set_visible(PATTERN_SPOTS, False)  # side maxima are among them: for whoever wants to look
         self.reciprocal.show_pattern(centred.pattern.intensity, centred.grid)
         self.reciprocal.set_visible("record", False)
 
@@ -141,6 +142,7 @@ class Presenter:
         comparison = self.session.comparison
         if comparison is not None:
             self.reciprocal.show_spots(comparison.spots_pattern, "pattern")
+            self.reciprocal.set_visible(PATTERN_SPOTS, True)
         found: ImageRegistration = image.registration
         self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
         self.real.show_potential(image.potential, centred.grid)

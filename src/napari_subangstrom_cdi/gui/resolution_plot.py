@@ -50,6 +50,7 @@ class ResolutionPlot(QWidget):
             self._plot.addItem(self._limits[name])
             self._plot.addItem(self._curves[name])
         self._graphics.setMinimumHeight(round(9 * metrics.height()))
+        self.setMaximumHeight(round(14 * metrics.height()))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._graphics)

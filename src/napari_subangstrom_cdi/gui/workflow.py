@@ -97,8 +97,9 @@ class Workflow(QWidget):
             self._say(f"{dock.title}: {found}" if found else f"{dock.title} done", "warning" if warned else "info")
         elif event.happening is Happening.IDLE:
             failed = [step for step in Step if self.controller.session.state(step) is State.FAILED]
-            # what a step found stays in sight, and what comes next is at hand
-            self.open_only(*(failed[:1] or (self._last, self._current())))
+            # what a step found stays in sight, and what comes next is at hand; the results need all the room
+            current = self._current()
+            self.open_only(*(failed[:1] or ((current,) if current is Step.RESULTS else (self._last, current))))
             QTimer.singleShot(0, self._scroll_to_open)
 
     def _scroll_to_open(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -99,7 +100,8 @@ class Forget:
 
     def __call__(self, *_: Any) -> None:
         """Disconnect."""
-        self._emitter.disconnect(self._callback)
+        with contextlib.suppress(AttributeError):  # the garbage collector may have emptied the emitter already
+            self._emitter.disconnect(self._callback)
 
 
 class LiveFeed:
