@@ -52,7 +52,7 @@ _REGION_COLOURS = {
 # Å⁻¹: a reflection of a 10 nm particle is about 0.01 Å⁻¹ wide, and is to be seen inside its marker.
 _SPOT_LOOKS: dict[str, dict[str, Any]] = {
     # no canvas_size_limits: napari 0.9.2 then thickens the border until nothing is hollow
-    PATTERN_SPOTS: {"symbol": "disc", "border_color": "#4fe3a1", "size": 0.065},
+    PATTERN_SPOTS: {"symbol": "disc", "border_color": "#4fe3a1", "size": 0.115},
     IMAGE_SPOTS: {"symbol": "square", "border_color": "#ffb347", "size": 0.095},
 }
 _LINE_PX = 1.6

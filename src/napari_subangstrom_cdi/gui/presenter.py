@@ -34,6 +34,7 @@ class Presenter:
         self.image_is_a_layer: Callable[[], bool] = lambda: False
         self._preview_support: Bool | None = None
         self._origin_shift_px = (0, 0)
+        self._origin_shift_angstrom = np.zeros(2)
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer is drawn by the plugin, and is no raw record of the user's."""
@@ -118,7 +119,8 @@ class Presenter:
         if loaded is None or loaded.normalised is None:
             return
         matrix = pattern_from_image_px(rotation_deg, image_pixel_angstrom, mirrored)
-        self.real.place_image(matrix, loaded.normalised.centre_px)
+        y, x = loaded.normalised.centre_px - np.linalg.solve(matrix, self._origin_shift_angstrom)
+        self.real.place_image(matrix, (float(y), float(x)))
         comparison = self.session.comparison
         if comparison is not None:
             geometry = (rotation_deg, image_pixel_angstrom, mirrored)
@@ -145,7 +147,8 @@ class Presenter:
             self.reciprocal.set_visible(PATTERN_SPOTS, True)
         found: ImageRegistration = image.registration
         self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
-        self.real.show_potential(image.potential, centred.grid)
+        if self.session.state(Step.PHASE) is not State.DONE:  # else that of the result is shown, at its origin
+            self.real.show_potential(image.potential, centred.grid)
         self.real.home()
 
     # Masks
@@ -184,7 +187,7 @@ class Presenter:
         self._preview_support = None
         grid = prepared.problem.grid
         if self.session.state(Step.PHASE) is not State.DONE:  # else those of the result are shown, at its origin
-            self._origin_shift_px = (0, 0)
+            self._origin_shift_px, self._origin_shift_angstrom = (0, 0), np.zeros(2)
             self.real.show_support(prepared.support.mask, grid)
             self.reciprocal.show_pattern(prepared.pattern.intensity, grid)
             self.reciprocal.show_regions(prepared.problem.regions, grid)
@@ -219,9 +222,13 @@ class Presenter:
             return
         shift = result.metrics.get("origin_shift_px") or (0.0, 0.0)
         self._origin_shift_px = (round(shift[0]), round(shift[1]))
-        self.real.show_result(result.object, result.deviation, result.support, result.grid)
+        self._origin_shift_angstrom = np.array(shift) * result.grid.pixel_angstrom
         if result.potential is not None:
             self.real.show_potential(result.potential, result.grid)
+        if self.session.image is not None:
+            found = self.session.image.registration
+            self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
+        self.real.show_result(result.object, result.deviation, result.support, result.grid)
         self.reciprocal.show_pattern(result.pattern, result.grid)
         self.reciprocal.show_regions(result.regions, result.grid)
         self.real.home()

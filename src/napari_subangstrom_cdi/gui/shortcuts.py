@@ -28,8 +28,8 @@ SHORTCUTS = (
     Shortcut("Control-Shift-X", "Stop what goes on; finished members are kept", "stop"),
     Shortcut("Control-Shift-N", "Do the next step", "next_step"),
     Shortcut("Control-Shift-M", "Show or hide support and regions", "toggle_masks"),
-    Shortcut("Control-Shift-Z", "Undo the last change of settings", "undo"),
-    Shortcut("Control-Shift-Y", "Redo it", "redo"),
+    Shortcut("Control-Alt-Z", "Undo the last change of settings", "undo"),
+    Shortcut("Control-Alt-Y", "Redo it", "redo"),
 )
 
 

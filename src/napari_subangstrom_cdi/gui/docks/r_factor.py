@@ -74,7 +74,7 @@ class RFactorDock(QWidget):
     def _show_what_there_is(self) -> None:
         """A result that was loaded or has just been finished, or the run that goes on."""
         session = self.controller.session
-        if session.busy:
+        if session.busy and session.live is not None:
             self._pull()
             return
         result = session.result
