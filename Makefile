@@ -7,7 +7,7 @@ BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint types manifest bench clean
+.PHONY: help demo test lint types manifest bench screenshots clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,6 +34,10 @@ manifest: $(DEV)  ## validate the napari manifest, as installed
 
 bench: $(BASE)  ## time an iteration against the fastest FFT pair
 	$(BIN)/napari-subangstrom-cdi bench
+
+screenshots: $(DEV)  ## take the documentation's pictures from the real window, on a virtual display
+	@bash tools/gui_libraries.sh
+	env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python tools/screenshots.py
 
 clean:  ## remove the virtual environment, the demo's output and caches
 	rm -rf $(VENV) demo build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

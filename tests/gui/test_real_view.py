@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.errors import InputError
@@ -37,9 +37,21 @@ def viewer(request):
     return request.getfixturevalue("window") if "window" in request.fixturenames else ViewerModel()
 
 
+class Prompt(rv.RealView):
+    """Without the time between one new layer and the next."""
+
+    def show_frame(self, *arguments):
+        super().show_frame(*arguments)
+        self.make_all()
+
+    def show_ensemble(self, *arguments):
+        super().show_ensemble(*arguments)
+        self.make_all()
+
+
 @pytest.fixture
 def view(viewer, told):
-    view = rv.RealView(viewer, on_deleted=told["deleted"].append, on_support_painted=told["painted"].append)
+    view = Prompt(viewer, on_deleted=told["deleted"].append, on_support_painted=told["painted"].append)
     yield view
     view.close()
 
@@ -245,7 +257,7 @@ def test_state_survives_json_and_dresses_layers_that_come_later(view, viewer, to
     state = json.loads(json.dumps(view.state()))
     view.close()
     viewer.layers.clear()
-    again = rv.RealView(viewer)
+    again = Prompt(viewer)
     again.restore(state)
     again.show_frame(frame(1, gain=9), BOX, GRID)
     new = again.layer(rv.REAL)
@@ -327,7 +339,7 @@ def test_a_programmatic_support_is_not_taken_for_painting_and_keeps_the_undo(win
 def test_two_viewers_at_once_do_not_hear_each_other(make_napari_viewer, qtbot):
     deleted = ([], [])
     viewers = [make_napari_viewer() for _ in deleted]
-    views = [rv.RealView(v, on_deleted=d.append) for v, d in zip(viewers, deleted, strict=True)]
+    views = [Prompt(v, on_deleted=d.append) for v, d in zip(viewers, deleted, strict=True)]
     for view in views:
         view.show_frame(frame(0), BOX, GRID)
     viewers[0].layers.clear()
@@ -344,3 +356,20 @@ def test_a_closed_view_leaves_the_layers_and_reports_nothing(view, viewer, told)
     assert any(isinstance(layer, Image) for layer in viewer.layers)
     viewer.layers.clear()
     assert told["deleted"] == []
+
+
+def test_new_layers_come_one_by_one_so_that_the_window_answers_in_between(window, qtbot):
+    view = rv.RealView(window)
+    roles = (rv.REAL, rv.AMPLITUDE, rv.PHASE, rv.COMPOSITE, rv.MEAN, rv.DEVIATION)
+    seen: list[int] = []
+    ticks = QTimer()
+    ticks.timeout.connect(lambda: seen.append(sum(view.layer(role) is not None for role in roles)))
+    ticks.start(5)
+    view.show_frame(frame(), BOX, GRID)
+    view.show_ensemble(frame().real, np.abs(frame()), BOX, GRID)
+    assert view.is_making and view.layer(rv.REAL) is None
+    qtbot.waitUntil(lambda: all(view.layer(role) is not None for role in roles), timeout=10_000)
+    ticks.stop()
+    qtbot.waitUntil(lambda: not view.is_making)
+    assert set(seen) >= {0, 1, 2, 3, 4, 5}, "the timer came between any two"
+    view.close()

@@ -129,7 +129,7 @@ def _in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> WindowResu
         _do(controller, Step.PHASE)
         lateness.stop()
         seconds = _phase_seconds(controller.session)
-        shown = len(frames)
+        shown, growth = len(frames), memory.growth_mb()
         alone.start(Step.MASKS)
         _wait(lambda: not alone.busy)
         slowdown = _slowdown(controller, alone, pairs)
@@ -147,7 +147,7 @@ def _in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> WindowResu
         float(np.median(late)),
         float(np.percentile(late, 99)),
         float(late.max()),
-        memory.growth_mb(),
+        growth,
         slowdown,
     )
 

@@ -320,7 +320,7 @@ class Controller(QObject):
             return
         if now >= self._due - _ASKED_BEFORE_S:
             live.request_frame()
-        if now < self._due:
+        if now < self._due or self.real.is_making:
             return
         rate = self.settings.frames_per_second
         self._due = now + (1 / rate if rate > 0 else _LONGEST_PAUSE_S)

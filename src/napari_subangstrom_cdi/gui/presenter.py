@@ -229,8 +229,11 @@ class Presenter:
             found = self.session.image.registration
             self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
         self.real.show_result(result.object, result.deviation, result.support, result.grid)
-        self.reciprocal.show_pattern(result.pattern, result.grid)
-        self.reciprocal.show_regions(result.regions, result.grid)
+        prepared = self.session.prepared
+        if prepared is None or result.pattern is not prepared.pattern.intensity:
+            self.reciprocal.show_pattern(result.pattern, result.grid)
+        if prepared is None or result.regions is not prepared.problem.regions:  # steered, or from a file
+            self.reciprocal.show_regions(result.regions, result.grid)
         self.real.home()
 
 

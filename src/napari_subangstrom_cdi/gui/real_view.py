@@ -10,6 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.retrieval import support_box
@@ -46,6 +47,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
 }
 _SUPPORT_COLOUR = "#35d0ff"
 _HOME_MARGIN = 0.12
+_BETWEEN_NEW_LAYERS_MS = 60
 _LEAST_AMPLITUDE = 1e-30
 
 
@@ -93,6 +95,7 @@ class RealView:
         self._steady[PHASE] = SteadyLimits(fixed=(-np.pi, np.pi))
         self._brightness = SteadyLimits((0.0, 92.0))
         self._newest: dict[str, _Frame] = {}
+        self._making = False
         self._watched: dict[str, Image] = {}
         self._home_box: tuple[float, float, float, float] | None = None
         viewer.canvas.overlays.scale_bar.visible = True
@@ -168,9 +171,38 @@ class RealView:
         self.show_support(support, grid)
 
     def _offer(self, role: str, frame: _Frame) -> None:
+        """Draw a visible layer; make one that is missing, with some time between one and the next.
+
+        To make a layer takes napari 0.2 s, and six of them at once would be felt.
+        """
         self._newest[role] = frame
         layer = self._layers.get(role)
-        if layer is None or layer.visible:
+        if layer is not None:
+            if layer.visible:
+                self._draw(role)
+        elif not self._making and not self._layers.is_deleted(role):
+            self._making = True
+            QTimer.singleShot(_BETWEEN_NEW_LAYERS_MS, self._make_next)
+
+    def _make_next(self) -> None:
+        missing = self._missing()
+        self._making = bool(missing)
+        if missing:
+            self._draw(missing[0])
+            QTimer.singleShot(_BETWEEN_NEW_LAYERS_MS, self._make_next)
+
+    def _missing(self) -> list[str]:
+        """Roles that a frame waits for, and that the user did not delete."""
+        return [role for role in self._newest if self._layers.get(role) is None and not self._layers.is_deleted(role)]
+
+    @property
+    def is_making(self) -> bool:
+        """Whether layers are still to come; frames drawn meanwhile would make the window wait longer."""
+        return self._making
+
+    def make_all(self) -> None:
+        """Make every missing layer now."""
+        for role in self._missing():
             self._draw(role)
 
     def _draw(self, role: str) -> None:

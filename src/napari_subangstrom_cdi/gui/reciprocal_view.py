@@ -273,7 +273,10 @@ class ReciprocalView(QWidget):
     def _read_out(self) -> None:
         y, x = (float(value) for value in self.model.cursor.position[-2:])
         value = self._layers.value_at((y, x))
-        self.readout.setText(f"{describe_q(y, x)}  {value}".rstrip())
+        parts = [f"{part:+.3f}".replace("-", "−") for part in (x, y)]
+        # What is needed least stands last, where a narrow dock cuts it off.
+        said = (describe_q(y, x), value, f"q = ({parts[0]}, {parts[1]})")
+        self.readout.setText("  ".join(part for part in said if part))
 
     def _on_theme(self, event: Any) -> None:
         self.model.theme = event.value
@@ -348,11 +351,10 @@ def keep_docked(dock: QDockWidget) -> None:
 
 
 def describe_q(qy: float, qx: float) -> str:
-    """A place of reciprocal space in words: q, its length and the spacing d."""
+    """A place of reciprocal space in words: length of q and the spacing d."""
     q = math.hypot(qy, qx)
     spacing = f"{1 / q:.3f} Å" if q > 1e-6 else "∞"
-    parts = [f"{value:+.3f}".replace("-", "−") for value in (qx, qy)]
-    return f"q = ({parts[0]}, {parts[1]}) Å⁻¹  |q| = {q:.3f}  d = {spacing}"
+    return f"|q| = {q:.3f} Å⁻¹  d = {spacing}"
 
 
 def _ignore(_: object) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.gui.layout import R_FACTOR, RECIPROCAL
 from napari_subangstrom_cdi.gui.opening import open_workflow
-from napari_subangstrom_cdi.gui.reciprocal_view import PAINTED
 from napari_subangstrom_cdi.gui.real_view import SUPPORT
+from napari_subangstrom_cdi.gui.reciprocal_view import PAINTED
 from napari_subangstrom_cdi.gui.settings import PLUGIN
+from napari_subangstrom_cdi.io import read_acquisition
 from napari_subangstrom_cdi.session import State, Step
 
 from ..hands import LEFT, SliderDrag, handle_at, main_canvas, stroke
@@ -43,11 +47,7 @@ SEED = int(os.environ.get("SUBANGSTROM_SOAK_SEED", "20090129"))
 ACTIONS = 200
 LARGEST_NUMBER = 400.0  # typed into a field: more is asked of the machine, not of the window
 GROWTH_MB = 500
-import time, faulthandler
-T0 = time.time()
-faulthandler.dump_traceback_later(100, exit=False)
-def TRACE(text):
-    with open("/tmp/w/s3/soak/trace.log", "a") as f: f.write(f"{time.time()-T0:.1f} {text}\n")
+SHORT = (Stage("with image", 20, "hio", ("image", "real", "support")), Stage("refine", 40, "hio", ("real", "support")))
 
 
 class Dialogs:
@@ -63,6 +63,10 @@ class Dialogs:
         self._timer.stop()
 
     def _answer(self) -> None:
+        popup = QApplication.activePopupWidget()
+        if popup is not None:
+            popup.close()
+            return
         dialog = QApplication.activeModalWidget()
         if isinstance(dialog, QFileDialog):
             self._answer_files(dialog)
@@ -102,10 +106,11 @@ class User:
             self.paint_regions: 8,
             self.run_or_pause: 14,
             self.one_iteration: 6,
-            self.stop: 8,
-            self.do_a_step: 12,
+            self.stop: 5,
+            self.do_a_step: 18,
+            self.choose_inputs: 12,
             self.undo_or_redo: 10,
-            self.wait: 12,
+            self.wait: 8,
             self.fold_a_step: 8,
             self.delete_a_layer: 4,
             self.rename_a_layer: 4,
@@ -132,7 +137,6 @@ class User:
             if done is not None:
                 self.count[action.__name__] += 1
                 self.log.append(f"{action.__name__}: {done}")
-                TRACE(self.log[-1])
                 return
 
     # Widgets of the docks
@@ -223,7 +227,7 @@ class User:
         return self._paint(view.model, view.qt_viewer.canvas.native, view.layer(PAINTED))
 
     def _paint(self, model: Any, canvas: Any, layer: Labels | None) -> str | None:
-        if layer is None or not canvas.isVisible() or not layer.visible or model.dims.ndisplay == 3:
+        if layer is None or not canvas.isVisible() or not layer.visible:
             return None
         model.layers.selection.active = layer
         layer.mode = self.chance.choice(["paint", "erase", "polygon", "fill"])
@@ -249,9 +253,10 @@ class User:
 
     def switch_dimensions(self) -> str:
         model, _ = self.chance.choice(self._canvases())
-        model.dims.ndisplay = 5 - model.dims.ndisplay
+        model.dims.ndisplay = 3
         self.qtbot.wait(50)
-        return f"{model.title} {model.dims.ndisplay}-D"
+        model.dims.ndisplay = 2  # drawn by software, a turn in three dimensions takes seconds
+        return f"{model.title}: there and back"
 
     def _canvases(self) -> list[tuple[Any, Any]]:
         view = self.controller.reciprocal
@@ -283,10 +288,26 @@ class User:
     def do_a_step(self) -> str:
         self._key(Qt.Key.Key_N)
         for _ in range(40):
-            self.qtbot.wait(50)
+            self.qtbot.wait(25)
             if not self.controller.session.busy:
                 break
         return str(self.states())
+
+    def choose_inputs(self) -> str | None:
+        """Take the small case where something was chosen away; a short run, mostly."""
+        plan, case = self.controller.session.plan, self.case
+        if self.controller.session.state(Step.DATA) in (State.DONE, State.RUNNING) and self.chance.random() < 0.8:
+            return None
+        for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
+            self.controller.set_input(role, case / name)
+        whole = replace(self.controller.session.plan, acquisition=read_acquisition(case / "acquisition.json"))
+        whole = replace(whole, inputs=replace(whole.inputs, support=None, mask=None))
+        self.controller.session.set_plan(whole)
+        self.controller.change("pattern", **{f.name: f.default for f in fields(plan.pattern)})
+        self.controller.change("image", **{f.name: f.default for f in fields(plan.image)})
+        self.controller.change("retrieval", schedule=SHORT)
+        self.controller.change("ensemble", members=self.chance.choice([1, 2, 300]))
+        return "the small case"
 
     def states(self) -> dict[str, str]:
         return {step.value: self.controller.session.state(step).value for step in Step}
@@ -428,6 +449,7 @@ def user(viewer: Any, short_run: Any, small_case: Path, tmp_path: Path, qtbot: A
     dialogs = Dialogs(random.Random(SEED), folder)
     yield user
     dialogs.stop()
+    user.__dict__.clear()  # pytest holds what a fixture gave until after napari has looked for windows left over
 
 
 def test_two_hundred_random_actions(user: User, qtbot: Any) -> None:
@@ -448,7 +470,7 @@ def soak(user: User, qtbot: Any) -> None:
         with qtbot.capture_exceptions() as exceptions:
             user.act()
             qtbot.wait(user.chance.choice([0, 10, 60]))
-        assert not exceptions, exceptions
+        assert not exceptions, "".join(line for error in exceptions for line in traceback.format_exception(*error))
         assert_coherent(user)
         if number == ACTIONS // 4:
             memory = resident_mb()

@@ -1,0 +1,368 @@
+"""Manners of the window: several viewers, deleted and renamed layers, themes, small and large screens, keys, errors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.settings import get_plugin_settings
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QFileDialog, QLabel, QLineEdit, QListWidget
+
+from napari_subangstrom_cdi.gui.controller import Controller
+from napari_subangstrom_cdi.gui.layout import R_FACTOR, RECIPROCAL
+from napari_subangstrom_cdi.gui.opening import open_workflow
+from napari_subangstrom_cdi.gui.settings import PLUGIN, Settings
+from napari_subangstrom_cdi.gui.shortcuts import SHORTCUTS, ShortcutHelp
+from napari_subangstrom_cdi.pipeline import run
+from napari_subangstrom_cdi.session import State, Step
+
+from ..hands import LEFT, main_canvas
+from .conftest import let_go
+
+MANY = 400
+CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def workflow(viewer: Any, short_run: Any, qtbot: Any) -> Any:
+    open_workflow(viewer)
+    qtbot.wait(300)
+    return workflow_of(viewer)
+
+
+def workflow_of(viewer: Any) -> Any:
+    return viewer.window._qt_window.findChild(object, "subangstrom-workflow")
+
+
+def press(qtbot: Any, canvas: Any, key: Qt.Key) -> None:
+    qtbot.keyClick(canvas, key, CTRL_SHIFT)
+    qtbot.wait(20)
+
+
+def is_running(controller: Any) -> bool:
+    live = controller.session.live
+    return controller.session.steerable and live is not None and live.progress is not None
+
+
+# Viewers and layers
+
+
+def test_two_viewers_run_side_by_side_and_do_not_mix(viewer, short_run, make_napari_viewer, qtbot):
+    other_viewer = make_napari_viewer(show=True)
+    other = Controller.of(other_viewer)
+    try:
+        assert other is not short_run and Controller.of(viewer) is short_run
+        other.session.set_plan(short_run.session.plan)
+        other.change("ensemble", seed=77)
+        for controller in (short_run, other):
+            controller.run(Step.PHASE)
+        qtbot.waitUntil(lambda: not (short_run.session.busy or other.session.busy), timeout=60_000)
+        for controller in (short_run, other):
+            controller.poll()
+            expected = run(controller.session.plan).reconstruction
+            np.testing.assert_array_equal(controller.session.result.object, expected.object)
+        assert not np.array_equal(short_run.session.result.object, other.session.result.object)
+        for mine, its in ((viewer, short_run), (other_viewer, other)):
+            assert its.real.layer("real part") in mine.layers
+    finally:
+        other.close()
+        let_go(other.reciprocal)
+
+
+def test_closing_the_window_during_a_run_ends_the_thread(viewer, workflow, short_run, qtbot):
+    short_run.change(
+        "retrieval", schedule=tuple(replace(stage, iterations=9000) for stage in short_run.session.schedule)
+    )
+    short_run.run(Step.PHASE)
+    qtbot.waitUntil(lambda: is_running(short_run), timeout=60_000)
+    viewer.window._qt_window.close()
+    assert not short_run.session.busy and not short_run.is_open
+    viewer.close()
+
+
+def test_a_deleted_input_is_said_and_stays_in_use(viewer, workflow, controller, small_case, qtbot, do):
+    [layer] = viewer.open(small_case / "image.mrc", plugin=PLUGIN)
+    controller.set_input("image", layer)
+    do(controller, Step.MASKS)
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: "deleted" in workflow.message.text())
+    assert "image" in workflow.message.text()
+    controller.change("image", potential="weak-phase")
+    do(controller, Step.PHASE)
+
+
+def test_a_layer_of_the_plugin_that_is_deleted_is_said_and_comes_back(viewer, workflow, short_run, qtbot, do):
+    do(short_run, Step.MASKS)
+    viewer.layers.remove(short_run.real.layer("support"))
+    qtbot.waitUntil(lambda: "support" in workflow.message.text() and "deleted" in workflow.message.text())
+    short_run.reciprocal.model.layers.clear()
+    qtbot.wait(50)
+    do(short_run, Step.PHASE)
+    assert short_run.real.layer("support") in viewer.layers
+    assert short_run.reciprocal.layer("pattern") in short_run.reciprocal.model.layers
+
+
+def test_renamed_and_moved_layers_are_still_the_same(viewer, workflow, short_run, qtbot, do):
+    do(short_run, Step.PHASE)
+    canvases = (viewer, short_run.reciprocal.model)
+    known = [list(canvas.layers) for canvas in canvases]
+    for layers in known:
+        for layer in layers:
+            layer.name = "real part"
+    for canvas in canvases:
+        canvas.layers.reverse()
+        canvas.layers.selection.clear()
+    named = short_run.real.layer("real part")
+    before = np.array(named.data)
+    short_run.change("ensemble", seed=4)
+    do(short_run, Step.PHASE)
+    qtbot.wait(50)
+    assert [set(canvas.layers) for canvas in canvases] == [set(layers) for layers in known]
+    assert short_run.real.layer("real part") is named and not np.array_equal(named.data, before)
+
+
+def test_units_and_scale_bars_after_the_data_step(viewer, workflow, controller, small_case, qtbot, do):
+    records = (("particle.tif", "napari"), ("background.tif", "napari"), ("image.mrc", PLUGIN))
+    layers = [viewer.open(small_case / name, plugin=plugin)[0] for name, plugin in records]
+    for role, layer in zip(("pattern", "background", "image"), layers, strict=True):
+        controller.set_input(role, layer)
+    do(controller, Step.DATA)
+    qtbot.waitUntil(lambda: layers[0] in controller.reciprocal.model.layers and layers[0] not in viewer.layers)
+    qtbot.waitUntil(lambda: layers[1] in controller.reciprocal.model.layers and layers[1] not in viewer.layers)
+    qtbot.wait(100)
+    assert layers[2] in viewer.layers
+    for step in (None, Step.ALIGN, Step.PHASE):
+        if step is not None:
+            do(controller, step)
+            qtbot.wait(50)
+        assert {str(unit) for layer in viewer.layers for unit in layer.units} == {"angstrom"}
+        assert {str(unit) for layer in controller.reciprocal.model.layers for unit in layer.units} == {"1 / angstrom"}
+        assert {layer.axis_labels for layer in viewer.layers} == {("y", "x")}
+        assert {str(unit) for unit in viewer.layers.units} == {"angstrom"}
+    assert viewer.canvas.overlays.scale_bar.visible
+
+
+# Looks
+
+
+def test_themes_are_followed_everywhere(viewer, workflow, short_run, do, qtbot, picture):
+    do(short_run, Step.PHASE)
+    light = {}
+    for theme in ("light", "dark", "light", "dark"):
+        viewer.theme = theme
+        qtbot.wait(150)
+        picture(viewer.window._qt_window, f"manners-{theme}")
+        assert short_run.reciprocal.model.theme == theme
+        grey = (
+            workflow.grab()
+            .toImage()
+            .scaled(1, 1, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
+            .pixelColor(0, 0)
+        )
+        light[theme] = grey.lightness()
+    assert light["light"] > 150 > 100 > light["dark"]
+
+
+def test_every_dock_fits_a_small_window(viewer, workflow, short_run, do, qtbot):
+    do(short_run, Step.PHASE)
+    assert viewer.window._qt_window.width() == 1280 and viewer.window._qt_window.height() == 800
+    for step, dock in workflow.steps.items():
+        workflow.open_only(step)
+        for fold in dock.findChildren(object, "advanced_button"):
+            qtbot.mouseClick(fold, LEFT)
+        qtbot.wait(50)
+        assert workflow._scroll.horizontalScrollBar().maximum() == 0, step
+        assert dock.minimumSizeHint().width() <= workflow._scroll.viewport().width(), step
+    assert viewer.window._qt_window.width() == 1280
+    docks = {d for d in viewer.window._qt_window.findChildren(QDockWidget) if d.isVisible() and is_ours(d)}
+    assert len(docks) == 3
+    whole = viewer.window._qt_window.rect()
+    for dock in docks:
+        assert whole.contains(dock.geometry()), dock.objectName()
+
+
+def is_ours(dock: QDockWidget) -> bool:
+    return any(dock.objectName().startswith(name) for name in ("Sub-Å CDI", RECIPROCAL, R_FACTOR))
+
+
+_LARGE = """
+import napari
+from napari.qt import get_qapp
+from qtpy.QtTest import QTest
+from napari_subangstrom_cdi.gui.opening import open_workflow
+
+app = get_qapp()
+viewer = napari.Viewer(show=True)
+window = viewer.window._qt_window
+window.resize(1920, 1080)
+controller = open_workflow(viewer)
+QTest.qWait(800)
+workflow = window.findChild(object, "subangstrom-workflow")
+for step in workflow.steps:
+    workflow.open_only(step)
+    QTest.qWait(50)
+    assert workflow._scroll.horizontalScrollBar().maximum() == 0, step
+picture = window.grab()
+print("RATIO", window.devicePixelRatio(), picture.width(), picture.height(), window.width(), window.height())
+canvas = controller.reciprocal.qt_viewer.canvas.native
+print("CANVAS", canvas.devicePixelRatio(), canvas.width() > 200)
+controller.close()
+viewer.close()
+"""
+
+
+@pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="needs a second display")
+def test_a_screen_of_four_thousand_pixels():
+    """Twice as many pixels to the point: everything is as large as before, and sharper."""
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    environment |= {"QT_SCALE_FACTOR": "2"}
+    display = ["xvfb-run", "-a", "-s", "-screen 0 3840x2160x24"]
+    done = subprocess.run(
+        [*display, sys.executable, "-c", _LARGE], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "RATIO 2.0 3840 2160 1920 1080" in done.stdout
+    assert "CANVAS 2.0 True" in done.stdout
+
+
+# Keys and preferences
+
+
+@pytest.mark.parametrize("which", ["main", "reciprocal"])
+def test_keys_work_on_both_canvases(which, viewer, workflow, short_run, do, qtbot):
+    canvas = main_canvas(viewer) if which == "main" else short_run.reciprocal.qt_viewer.canvas.native
+    session = short_run.session
+    press(qtbot, canvas, Qt.Key.Key_N)
+    qtbot.waitUntil(lambda: session.state(Step.DATA) is State.DONE and not session.busy, timeout=20_000)
+    do(short_run, Step.MASKS)
+    support = short_run.real.layer("support")
+    shown = support.visible
+    press(qtbot, canvas, Qt.Key.Key_M)
+    assert support.visible is not shown
+
+    short_run.change("ensemble", members=MANY)
+    press(qtbot, canvas, Qt.Key.Key_R)
+    qtbot.waitUntil(lambda: is_running(short_run), timeout=20_000)
+    press(qtbot, canvas, Qt.Key.Key_R)
+    assert session.paused
+    qtbot.wait(100)
+    before = session.live.progress
+    press(qtbot, canvas, Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: session.live.progress != before)
+    after = session.live.progress
+    assert (after.member - before.member) * after.iterations + after.iteration - before.iteration == 1
+    press(qtbot, canvas, Qt.Key.Key_R)
+    assert not session.paused
+    press(qtbot, canvas, Qt.Key.Key_X)
+    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
+
+    press(qtbot, canvas, Qt.Key.Key_Z)
+    assert session.plan.ensemble.members == 2
+    press(qtbot, canvas, Qt.Key.Key_Y)
+    assert session.plan.ensemble.members == MANY
+
+
+def test_keys_are_listed_in_the_help(workflow, qtbot):
+    qtbot.mouseClick(workflow.help_button, LEFT)
+    [help_window] = [w for w in QApplication.topLevelWidgets() if isinstance(w, ShortcutHelp) and w.isVisible()]
+    texts = [label.text() for label in help_window.findChildren(QLabel)]
+    for shortcut in SHORTCUTS:
+        assert shortcut.does in texts
+        assert shortcut.keys.replace("Control", "Ctrl").replace("-", "+") in texts
+    help_window.close()
+
+
+def test_settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbot):
+    phase = workflow.steps[Step.PHASE]
+    workflow.open_only(Step.PHASE)
+    qtbot.mouseClick(phase.form.findChild(object, "advanced_button"), LEFT)
+    qtbot.mouseClick(phase.form.findChild(object, "frames_per_second_auto"), LEFT)
+    box = phase.form.editor("frames_per_second")
+    box.setFocus()
+    box.selectAll()
+    qtbot.keyClicks(box, "7")
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert get_plugin_settings(PLUGIN).window.frames_per_second == 7
+    assert Settings.read().frames_per_second == 7
+    pages: list[str] = []
+
+    def look() -> None:
+        for dialog in QApplication.topLevelWidgets():
+            if type(dialog).__name__ == "PreferencesDialog":
+                [names] = dialog.findChildren(QListWidget)[:1]
+                pages.extend(names.item(k).text() for k in range(names.count()))
+                dialog.reject()
+
+    QTimer.singleShot(1500, look)
+    viewer.window._open_preferences_dialog()
+    qtbot.waitUntil(lambda: bool(pages), timeout=10_000)
+    assert any("Sub-Å" in page or PLUGIN in page for page in pages), pages
+
+
+# Errors
+
+
+@pytest.mark.parametrize("kind", ["text", "truncated", "empty"])
+def test_a_wrong_file_gives_a_sentence_in_the_dock(kind, viewer, workflow, short_run, small_case, tmp_path, qtbot):
+    wrong = tmp_path / f"{kind}.tif"
+    content = {"text": b"nothing but text\n" * 99, "empty": b"", "truncated": b""}[kind]
+    wrong.write_bytes((small_case / "particle.tif").read_bytes()[:5000] if kind == "truncated" else content)
+    data = workflow.steps[Step.DATA]
+    workflow.open_only(Step.DATA)
+
+    def choose() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, QFileDialog)
+        dialog.findChild(QLineEdit).setText(str(wrong))
+        dialog.accept()
+
+    qtbot.mouseClick(data.rows["pattern"].browse, LEFT)
+    qtbot.waitUntil(lambda: isinstance(QApplication.activeModalWidget(), QFileDialog))
+    choose()
+    qtbot.wait(100)
+    assert wrong.name in data.findChild(QComboBox, "input-pattern").currentText() or "particle.tif" in str(
+        short_run.session.plan.inputs.pattern
+    )
+    if data.button.isEnabled() and short_run.session.plan.inputs.pattern == str(wrong):
+        qtbot.mouseClick(data.button, LEFT)
+        qtbot.waitUntil(lambda: data.badge.state() == "failed", timeout=10_000)
+        said = data.status.text()
+    else:
+        said = data.rows["pattern"].note.text()
+    assert wrong.name in said or str(wrong) in said
+    assert "Traceback" not in said and "unexpected" not in said
+    assert QApplication.activeModalWidget() is None
+    assert not short_run.session.busy
+
+
+@pytest.mark.parametrize(
+    "kind", [RuntimeError, OSError, RecursionError, StopIteration, AssertionError, SystemExit, KeyboardInterrupt]
+)
+def test_errors_of_every_kind_reach_the_status_line(kind, workflow, short_run, do, qtbot, monkeypatch):
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise kind("out of luck")
+
+    with monkeypatch.context() as patch:
+        for name in ("fft2", "rfft2", "fft", "ifft2"):
+            patch.setattr(f"scipy.fft.{name}", fail)
+        patch.setattr("tifffile.imread", fail)
+        patch.setattr("tifffile.TiffFile", fail)
+        qtbot.mouseClick(workflow.next_button, LEFT)
+        qtbot.waitUntil(lambda: not short_run.session.busy, timeout=20_000)
+        short_run.poll()
+        if short_run.session.state(Step.DATA) is State.DONE:
+            qtbot.mouseClick(workflow.next_button, LEFT)
+            qtbot.waitUntil(lambda: not short_run.session.busy, timeout=20_000)
+    [failed] = [step for step in Step if short_run.session.state(step) is State.FAILED]
+    dock = workflow.steps[failed]
+    assert dock.badge.state() == "failed" and not dock.header.is_folded
+    assert dock.status.text() and dock.status.level() == "error"
+    do(short_run, Step.PHASE)
+    assert not workflow.steps[failed].status.text().startswith("unexpected")
