@@ -10,6 +10,7 @@ import contextlib
 import queue
 import tempfile
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -97,6 +98,8 @@ class _Output:
 
 _COMPUTED = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, Step.PHASE)
 _UNDO_STEPS = 200
+_ONE_MOVE_S = 1.0
+"""Changes of the same setting that follow each other so soon are one, as by a slider."""
 _STEERED = ("alpha", "noise_multiple")
 
 
@@ -130,6 +133,7 @@ class Session:
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
         self._last_change: tuple[str, ...] = ()
+        self._last_change_at = 0.0
         self._outputs: dict[Step, _Output] = {}
         self._tools: dict[str, _Output] = {}
         self._failed: dict[Step, tuple[Any, ...]] = {}
@@ -741,11 +745,12 @@ class Session:
     def _adopt(self, plan: Plan, what: tuple[str, ...]) -> None:
         if plan == self._plan:
             return
-        if what != self._last_change:
+        now = time.monotonic()
+        if what != self._last_change or now - self._last_change_at > _ONE_MOVE_S:
             self._undo.append(self._plan)
             del self._undo[:-_UNDO_STEPS]
         self._redo.clear()
-        self._last_change = what
+        self._last_change, self._last_change_at = what, now
         self._plan = plan
         self._tell(Happening.CHANGED)
 

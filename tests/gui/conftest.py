@@ -102,6 +102,7 @@ def do(qtbot: Any) -> Callable[..., None]:
         controller.poll()
         session = controller.session
         assert session.state(step) is State.DONE, f"{session.errors}\n{session.traceback}"
+        qtbot.waitUntil(lambda: not controller.real.is_making, timeout=10_000)
 
     return run
 

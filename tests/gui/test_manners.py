@@ -28,6 +28,7 @@ from .conftest import let_go
 
 MANY = 400
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+CTRL_ALT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 
 
 @pytest.fixture
@@ -42,7 +43,8 @@ def workflow_of(viewer: Any) -> Any:
 
 
 def press(qtbot: Any, canvas: Any, key: Qt.Key) -> None:
-    qtbot.keyClick(canvas, key, CTRL_SHIFT)
+    undoes = key in (Qt.Key.Key_Z, Qt.Key.Key_Y)  # with Ctrl+Shift they are napari's own
+    qtbot.keyClick(canvas, key, CTRL_ALT if undoes else CTRL_SHIFT)
     qtbot.wait(20)
 
 

@@ -266,7 +266,9 @@ class User:
 
     def _key(self, key: Qt.Key) -> None:
         _, canvas = self.chance.choice(self._canvases())
-        self.qtbot.keyClick(canvas, key, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+        undoes = key in (Qt.Key.Key_Z, Qt.Key.Key_Y)
+        second = Qt.KeyboardModifier.AltModifier if undoes else Qt.KeyboardModifier.ShiftModifier
+        self.qtbot.keyClick(canvas, key, Qt.KeyboardModifier.ControlModifier | second)
 
     def run_or_pause(self) -> str:
         self._key(Qt.Key.Key_R)

@@ -11,6 +11,7 @@ from qtpy.QtCore import QEvent, QEventLoop, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
+import napari_subangstrom_cdi
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.recovery import Found
 
@@ -170,7 +171,9 @@ def proposed_project(controller: Controller, suffix: str = ".cxi") -> Path:
         return controller.project_path.with_suffix(suffix)
     session = controller.session
     pattern = Path(session.plan.inputs.pattern or "reconstruction")
-    folder = Path.home() if "pattern" in session.temporary_inputs or not pattern.name else pattern.parent
+    ours = Path(napari_subangstrom_cdi.__file__).parent
+    nobody_s = "pattern" in session.temporary_inputs or not pattern.name or ours in pattern.resolve().parents
+    folder = Path.home() if nobody_s else pattern.parent
     return folder / f"{pattern.stem}{suffix}"
 
 

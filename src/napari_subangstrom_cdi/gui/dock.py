@@ -86,6 +86,10 @@ class StepDock(QWidget):
         """What was found, when the step is done."""
         return ""
 
+    def headline(self) -> str:
+        """The same in a few words, for those who look elsewhere."""
+        return "; ".join(self.summary().splitlines())
+
     def do(self) -> None:
         """The button."""
         self.controller.run(self.step)

@@ -17,7 +17,7 @@ from napari_subangstrom_cdi.session import Session, State, Step
 
 from ._layers import TAG
 from .real_view import SUPPORT, RealView
-from .reciprocal_view import IMAGE_POWER, PATTERN_SPOTS, ReciprocalView
+from .reciprocal_view import IMAGE_POWER, PATTERN, PATTERN_SPOTS, REGIONS, ReciprocalView
 
 Bool = NDArray[np.bool_]
 Pair = tuple[float, float]
@@ -230,9 +230,11 @@ class Presenter:
             self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
         self.real.show_result(result.object, result.deviation, result.support, result.grid)
         prepared = self.session.prepared
-        if prepared is None or result.pattern is not prepared.pattern.intensity:
+        # what is shown already is not drawn again, which takes long: a result that was steered or loaded differs
+        pattern, regions = (None, None) if prepared is None else (prepared.pattern.intensity, prepared.problem.regions)
+        if result.pattern is not pattern or self.reciprocal.layer(PATTERN) is None:
             self.reciprocal.show_pattern(result.pattern, result.grid)
-        if prepared is None or result.regions is not prepared.problem.regions:  # steered, or from a file
+        if result.regions is not regions or self.reciprocal.layer(REGIONS) is None:
             self.reciprocal.show_regions(result.regions, result.grid)
         self.real.home()
 

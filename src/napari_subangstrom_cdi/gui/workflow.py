@@ -93,7 +93,7 @@ class Workflow(QWidget):
         elif event.happening is Happening.DONE and event.step is not None:
             dock = self.steps[event.step]
             warned = self.controller.session.warnings.get(event.step, ())
-            found = "; ".join(dock.summary().splitlines())
+            found = dock.headline()
             self._say(f"{dock.title}: {found}" if found else f"{dock.title} done", "warning" if warned else "info")
         elif event.happening is Happening.IDLE:
             failed = [step for step in Step if self.controller.session.state(step) is State.FAILED]

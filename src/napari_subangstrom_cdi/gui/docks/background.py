@@ -97,6 +97,14 @@ class BackgroundDock(StepDock):
             return
         self.controller.change("pattern", **{name: value})
 
+    def headline(self) -> str:
+        """What was found, in a few words."""
+        centred = self.session.centred
+        if centred is None:
+            return ""
+        y, x = (_signed(value, 2) for value in centred.record.report["beam_centre_px"])
+        return f"beam at y {y}, x {x} px; {_background(centred.record.report['background'])[-1]}"
+
     def _refresh_found(self) -> None:
         centred = self.session.centred if self.session.state(Step.BACKGROUND) is State.DONE else None
         if centred is None:

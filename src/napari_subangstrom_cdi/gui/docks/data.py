@@ -204,6 +204,16 @@ class DataDock(StepDock):
             elif row.note.text().endswith("choose one of its size"):
                 row.say("")
 
+    def headline(self) -> str:
+        """What was loaded, in a few words."""
+        loaded = self.session.loaded
+        if loaded is None:
+            return ""
+        pattern = f"pattern of {_by(loaded.records.particle.shape)} px"
+        if loaded.diameter_angstrom is None:
+            return pattern
+        return f"{pattern}, particle of {loaded.diameter_angstrom:.0f}\N{NO-BREAK SPACE}Å across"
+
     def _refresh_found(self) -> None:
         loaded, state = self.session.loaded, self.session.state(Step.DATA)
         if loaded is None or state is not State.DONE:
@@ -228,12 +238,12 @@ def described(loaded: Loaded) -> str:
     )
     if calibration.known:
         q = calibration.q_pixel_per_angstrom
-        lines.append(f"Δq = {q:.6f} Å⁻¹ by {calibration.source}; field of view {1 / q:.0f} Å")
+        lines.append(f"Δq = {q:.6f} Å⁻¹ by {calibration.source}; field of view {1 / q:.0f}\N{NO-BREAK SPACE}Å")
     else:
         lines.append("Not calibrated: lengths are in pixels")
     if loaded.normalised is not None and loaded.diameter_angstrom is not None:
         shape = loaded.normalised.intensity.shape
-        lines.append(f"Image {_by(shape)} px; particle of {loaded.diameter_angstrom:.0f} Å across")
+        lines.append(f"Image {_by(shape)} px; particle of {loaded.diameter_angstrom:.0f}\N{NO-BREAK SPACE}Å across")
     return "\n".join(lines)
 
 
