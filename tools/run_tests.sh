@@ -23,13 +23,16 @@ if ! command -v xvfb-run >/dev/null; then
 elif [ $# -gt 0 ]; then
   on_display "$@" || status=$?
 else
-  log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
-  on_display -m gui -p no:cacheprovider >"$log" 2>&1 &
-  window=$!
+  logs=$(mktemp -d)
+  trap 'rm -rf "$logs"' EXIT
+  on_display -p no:cacheprovider tests/gui/test_[a-p]*.py >"$logs/1" 2>&1 &
+  first=$!
+  on_display -p no:cacheprovider tests/gui/test_[q-z]*.py >"$logs/2" 2>&1 &
+  second=$!
   "$python" -m pytest -m "not gui" || status=$?
-  wait "$window" || status=$?
+  wait "$first" || status=$?
+  wait "$second" || status=$?
   echo "== tests that open a window"
-  cat "$log"
+  cat "$logs/1" "$logs/2"
 fi
 exit "$status"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,10 @@ def let_go(view: Any) -> None:
     """Delete the second canvas now, not at the next turn of the event loop."""
     from qtpy.QtCore import QCoreApplication, QEvent
 
-    view.deleteLater()
-    QCoreApplication.sendPostedEvents(view, QEvent.Type.DeferredDelete.value)
-    del view.qt_viewer
+    with suppress(RuntimeError):  # Qt may have taken it with its window
+        view.deleteLater()
+        QCoreApplication.sendPostedEvents(view, QEvent.Type.DeferredDelete.value)
+        del view.qt_viewer
 
 
 @pytest.fixture

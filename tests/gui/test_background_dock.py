@@ -60,7 +60,7 @@ def test_the_step_says_what_it_found_and_parameters_are_checked(dock, controller
     assert "Array 384² px, binned 1 × 1" in said
     scale = dock.findChild(QAbstractSpinBox, "background_scale")
     assert "1.05" in scale.text()
-    assert "correlation 0.9" in dock.centre.match.text()
+    qtbot.waitUntil(lambda: "correlation 0.9" in dock.centre.match.text())
 
     for box in ("binning_auto", "array_size_auto"):
         qtbot.mouseClick(dock.findChild(QCheckBox, box), Qt.MouseButton.LeftButton)

@@ -135,7 +135,7 @@ def test_the_sample_is_chosen_by_itself_and_both_canvases_have_their_units(dock,
     np.testing.assert_allclose(before["particle pattern"].world_to_data((0, 0)), (1024, 1024))
     said = note(dock, "data-found")
     assert "2048 × 2048" in said
-    assert "94 Å" in said
+    assert "94\N{NO-BREAK SPACE}Å" in said
     assert "(estimated)" in said
     # Moved layers can be chosen still, and are.
     assert combo(dock, "pattern").currentText() == "particle pattern"

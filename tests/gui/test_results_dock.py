@@ -34,7 +34,7 @@ def dock(viewer, short_run, do, qtbot):
 
 def click(qtbot, dock, name):
     button = dock.findChild(object, name)
-    assert button.isEnabled() and button.isVisible()
+    qtbot.waitUntil(lambda: button.isEnabled() and button.isVisible())  # what is being written comes first
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 

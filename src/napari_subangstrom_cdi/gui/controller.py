@@ -16,6 +16,7 @@ from napari_subangstrom_cdi.core.regions import with_friedel_mates
 from napari_subangstrom_cdi.core.support import edits
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io.mask_text import pack_mask
+from napari_subangstrom_cdi.live import Progress
 from napari_subangstrom_cdi.preparation.problem import unpack_on
 from napari_subangstrom_cdi.recovery import default_folder
 from napari_subangstrom_cdi.session import Event, Happening, Session, State, Step
@@ -98,6 +99,7 @@ class Controller(QObject):
         self.activity = Activity(self)
         self._due = 0.0
         self._numbers_due = 0.0
+        self._told: Progress | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self.poll)
@@ -320,14 +322,20 @@ class Controller(QObject):
             return
         if now >= self._due - _ASKED_BEFORE_S:
             live.request_frame()
-        if now < self._due or self.real.is_making:
+        if now < self._due:
             return
         rate = self.settings.frames_per_second
         self._due = now + (1 / rate if rate > 0 else _LONGEST_PAUSE_S)
-        if live.progress is not None and (rate <= 0 or now >= self._numbers_due):
+        # while layers are still being made one by one, a frame between them would make the window wait longer
+        frame = None if self.real.is_making else live.take_frame()
+        news = live.progress is not None and live.progress != self._told
+        if not news and frame is None:  # it waits, and so does the processor
+            self._due = now + _SHORTEST_PAUSE_S
+            return
+        if news and (rate <= 0 or now >= self._numbers_due):
             self._numbers_due = now + _NUMBERS_EVERY_S
+            self._told = live.progress
             self.progressed.emit(live.progress)
-        frame = live.take_frame()
         if frame is not None:
             self.presenter.show_frame(frame)
             self.framed.emit(frame)
@@ -338,7 +346,7 @@ class Controller(QObject):
     def _painted(self, began: float) -> None:
         """Choose when to show more, so that showing takes no more than its share of the time."""
         cost = time.perf_counter() - began
-        pause = 0.0 if self.session.paused else cost / _PAINTING_SHARE
+        pause = 0.0 if self.session.paused or self.real.is_making else cost / _PAINTING_SHARE
         self._due = began + min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, pause))
 
     def _deleted(self, role: str) -> None:

@@ -336,7 +336,7 @@ class ReciprocalView(QWidget):
 
 
 def keep_docked(dock: QDockWidget) -> None:
-    """Take away what makes a dock a window of its own, also while it is dragged.
+    """Take away what makes a dock a window of its own, also while it is dragged, and what closes it.
 
     An OpenGL canvas that changes windows loses all it has drawn with, and napari does not draw again, unless
     ``AA_ShareOpenGLContexts`` was set before the application was made.
@@ -345,9 +345,11 @@ def keep_docked(dock: QDockWidget) -> None:
     wanted = dock.features() & ~(feature.DockWidgetFloatable | feature.DockWidgetMovable)
     if dock.features() != wanted:
         dock.setFeatures(wanted)
-    button = dock.findChild(QPushButton, "QTitleBarFloatButton")
-    if button is not None:
-        button.setVisible(False)
+    # Closing would take it out of the window as well; hiding it does not.
+    for name in ("QTitleBarFloatButton", "QTitleBarCloseButton"):
+        button = dock.findChild(QPushButton, name)
+        if button is not None:
+            button.setVisible(False)
 
 
 def describe_q(qy: float, qx: float) -> str:
