@@ -85,6 +85,7 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
 
     click(qtbot, dock.button)
     qtbot.waitUntil(lambda: dock.button.text() == "Resume")
+    qtbot.waitUntil(lambda: not short_run.real.is_making, timeout=10_000)
     qtbot.wait(300)  # the iteration that was under way
     held, cpu, wall = position(short_run), time.process_time(), time.perf_counter()
     qtbot.wait(500)
