@@ -89,7 +89,9 @@ class Controller(QObject):
         self.viewer = viewer
         self.settings = Settings.read()
         self.session = Session(recovery_folder=default_folder() if self.settings.autosave else None)
-        self.real = RealView(viewer, on_deleted=self._deleted, on_support_painted=self.paint_support)
+        self.real = RealView(
+            viewer, on_deleted=self._deleted, on_support_painted=self.paint_support, on_made=self.changed.emit
+        )
         self.reciprocal = ReciprocalView(viewer, on_deleted=self._deleted, on_painted=self.paint_excluded)
         self.presenter = Presenter(self.session, self.real, self.reciprocal)
         self.inputs = InputLayers(self)

@@ -71,6 +71,8 @@ class RealView:
         :meth:`forget_deletions`.
     on_support_painted : callable, optional
         Told the mask, bool (n, n), after each edit of the support by the user.
+    on_made : callable, optional
+        Told when all layers that a frame needs are there.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class RealView:
         *,
         on_deleted: Callable[[str], None] | None = None,
         on_support_painted: Callable[[Bool], None] | None = None,
+        on_made: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_made = on_made
         self._viewer = viewer
         self._layers = LayerSet(viewer, ROLES, on_deleted or _ignore)
         self._support = MaskLayer(
@@ -190,6 +194,8 @@ class RealView:
         if missing:
             self._draw(missing[0])
             QTimer.singleShot(_BETWEEN_NEW_LAYERS_MS, self._make_next)
+        else:
+            self._on_made()
 
     def _missing(self) -> list[str]:
         """Roles that a frame waits for, and that the user did not delete."""
