@@ -30,6 +30,18 @@ def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def usual_preferences() -> Iterator[None]:
+    """napari keeps a plugin's preferences in a file of the user's: none of a test stays there, or comes from there."""
+    from napari.settings import get_plugin_settings
+
+    kept = get_plugin_settings("napari-subangstrom-cdi").window
+    before = kept.frames_per_second
+    kept.frames_per_second = 0.0
+    yield
+    kept.frames_per_second = before
+
+
+@pytest.fixture(autouse=True)
 def no_thread_left(own_data_folder: Path) -> Iterator[None]:
     """A test whose thread goes on after it fails."""
     yield
