@@ -26,9 +26,9 @@ elif [ $# -gt 0 ]; then
 else
   logs=$(mktemp -d)
   trap 'rm -rf "$logs"' EXIT
-  on_display -p no:cacheprovider tests/gui/test_[a-p]*.py >"$logs/1" 2>&1 &
+  on_display -p no:cacheprovider tests/gui/test_[a-o]*.py >"$logs/1" 2>&1 &
   first=$!
-  on_display -p no:cacheprovider tests/gui/test_[q-z]*.py >"$logs/2" 2>&1 &
+  on_display -p no:cacheprovider tests/gui/test_[p-z]*.py >"$logs/2" 2>&1 &
   second=$!
   "$python" -m pytest -m "not gui" || status=$?
   wait "$first" || status=$?
