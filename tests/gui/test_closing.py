@@ -13,7 +13,8 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.closing import RecoveryBanner, watch_closing
+from napari_subangstrom_cdi.gui.closing import RecoveryBanner
+from napari_subangstrom_cdi.gui.main_window import adopt_window
 from napari_subangstrom_cdi.io.project import read_project
 from napari_subangstrom_cdi.recovery import DATA_VARIABLE, default_folder, found
 from napari_subangstrom_cdi.session import State, Step
@@ -74,8 +75,8 @@ def close_by_user(viewer) -> bool:
 @pytest.fixture
 def watched(viewer, short_run):
     # The window itself is not given to the tests: pytest would hold it beyond its end.
-    watch_closing(main_window(viewer), short_run)
-    watch_closing(main_window(viewer), short_run)  # a second dock does not ask a second time
+    adopt_window(main_window(viewer), short_run)
+    adopt_window(main_window(viewer), short_run)  # a second dock does not ask a second time
     return short_run
 
 
@@ -246,7 +247,7 @@ def test_two_windows_each_end_their_own(viewer, watched, make_napari_viewer):
 
     other_viewer = make_napari_viewer(show=True)
     other = Controller.of(other_viewer)
-    watch_closing(main_window(other_viewer), other)
+    adopt_window(main_window(other_viewer), other)
     assert close_by_user(other_viewer)
     assert not other.is_open and watched.is_open
     let_go(other.reciprocal)

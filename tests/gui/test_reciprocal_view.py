@@ -336,6 +336,10 @@ def test_spots_are_updated_in_place(view):
     layer = view.show_spots([(0.1, 0.2)], "pattern")
     assert view.show_spots(np.zeros((5, 2)), "pattern") is layer and len(layer.data) == 5
     view.show_spots(np.zeros((0, 2)), "pattern")
+    view.show_spots(np.zeros((5, 2)), "pattern")
+    layer.visible = False
+    view.show_spots(np.zeros((0, 2)), "pattern")
+    layer.opacity = 0.5  # napari draws a thumbnail of what it takes to be in view
     assert len(layer.data) == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -94,7 +94,6 @@ class User:
         self.viewer = controller.viewer
         self.window = self.viewer.window._qt_window
         self.chance = random.Random(SEED)
-        self.log: deque[str] = deque(maxlen=40)
         self.count: Counter[str] = Counter()
         self.actions: dict[Callable[[], str | None], int] = {
             self.press_a_button: 24,
@@ -131,12 +130,11 @@ class User:
         """One action that can be done now."""
         while True:
             [action] = self.chance.choices(list(self.actions), list(self.actions.values()))
-            self.log.append(f"{action.__name__} …")
+            print(action.__name__, end="", flush=True)  # seen with -s even where the process itself ends
             done = action()
-            self.log.pop()
+            print("," if done is None else f": {done}")
             if done is not None:
                 self.count[action.__name__] += 1
-                self.log.append(f"{action.__name__}: {done}")
                 return
 
     # Widgets of the docks
@@ -160,8 +158,9 @@ class User:
             return None
         button = self.chance.choice(buttons)
         text = button.objectName() or button.text() or button.toolTip()
+        dock = next(dock for dock in self.docks() if dock.isAncestorOf(button)).objectName()
         self.qtbot.mouseClick(button, LEFT, pos=QPoint(button.width() // 2, button.height() // 2))
-        return text
+        return f"{text} in {dock}"
 
     def change_a_field(self) -> str | None:
         boxes = [*self.seen(QSpinBox), *self.seen(QDoubleSpinBox)]
@@ -332,7 +331,7 @@ class User:
         model, layer = found
         model.layers.remove(layer)
         self.qtbot.wait(30)
-        return layer.name
+        return f"{layer.name} in {model.title}"
 
     def rename_a_layer(self) -> str | None:
         found = self._a_layer()
@@ -365,7 +364,7 @@ class User:
         data, options, kind = found[1].as_layer_data_tuple()
         found[0].layers.append(Layer.create(np.copy(data), {**options, "name": "a copy"}, kind))
         self.qtbot.wait(30)
-        return str(found[1].name)
+        return f"{found[1].name} in {found[0].title}"
 
     def change_theme(self) -> str:
         self.viewer.theme = "light" if self.viewer.theme == "dark" else "dark"
@@ -455,15 +454,13 @@ def user(viewer: Any, short_run: Any, small_case: Path, tmp_path: Path, qtbot: A
 
 
 def test_two_hundred_random_actions(user: User, qtbot: Any) -> None:
+    print(f"seed {SEED}")
     try:
         soak(user, qtbot)
-    except BaseException:
-        print(f"seed {SEED}; the last actions:", *user.log, sep="\n  ")
-        raise
     finally:
         user.controller.session.stop()
         user.controller.session.wait()
-    print(f"seed {SEED}:", dict(user.count))
+    print(dict(user.count))
 
 
 def soak(user: User, qtbot: Any) -> None:

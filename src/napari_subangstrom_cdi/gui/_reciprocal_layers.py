@@ -196,6 +196,8 @@ class ReciprocalLayers:
             look = {"face_color": "transparent", "border_width": 0.1, "antialiasing": 0.7, **_SPOT_LOOKS[role]}
             return self._points(role, points_q, **look)
         layer.data = points_q
+        if not layer.visible:  # napari does so for visible layers only, and then looks for points that are gone
+            layer.set_view_slice()
         layer.selected_data = set()
         return layer
 

@@ -28,23 +28,8 @@ _BANNER_LOOK = (
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def watch_closing(window: QMainWindow, controller: Controller) -> None:
-    """Ask about unsaved work when a main window is closed, then end the controller; once for each window."""
-    name = f"subangstrom-closing-{id(controller)}"
-    if window.findChild(QObject, name, Qt.FindChildOption.FindDirectChildrenOnly) is None:
-        Closing(window, controller).setObjectName(name)
-
-
-def main_window_of(widget: QWidget) -> QMainWindow | None:
-    """The main window that a widget belongs to, also from a dock that floats."""
-    parent: QWidget | None = widget
-    while parent is not None and not isinstance(parent, QMainWindow):
-        parent = parent.parentWidget()
-    return parent
-
-
 class Closing(QObject):
-    """Event filter of a main window."""
+    """Asks about unsaved work when a main window is closed, then ends the controller; an event filter of the window."""
 
     def __init__(self, window: QMainWindow, controller: Controller) -> None:
         super().__init__(window)

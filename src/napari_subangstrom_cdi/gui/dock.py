@@ -19,14 +19,15 @@ from qtpy.QtWidgets import (
 
 from napari_subangstrom_cdi.session import Event, Happening, Session, State, Step
 
-from .closing import main_window_of, watch_closing
 from .controller import Controller
+from .docked import Docked
+from .main_window import adopt_window, main_window_of
 from .style import Level, StateBadge, StatusLine, primary_button, section_title
 
 _WIDTH_IN_LETTERS = 58
 
 
-class StepDock(QWidget):
+class StepDock(Docked):
     """A step of the job. Subclasses fill :attr:`body` and override :meth:`refresh`.
 
     Parameters
@@ -151,7 +152,7 @@ class StepDock(QWidget):
         super().showEvent(event)
         window = main_window_of(self)
         if window is not None:
-            watch_closing(window, self.controller)
+            adopt_window(window, self.controller)
 
     def sizeHint(self) -> QSize:
         """As wide as some words."""

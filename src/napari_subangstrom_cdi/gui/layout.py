@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-from .closing import watch_closing
 from .controller import Controller
+from .main_window import adopt_window
 from .settings import PLUGIN
 
 RECIPROCAL, R_FACTOR = "Reciprocal space", "R-factor"
@@ -18,7 +18,7 @@ def arrange(workflow: QWidget, controller: Controller) -> None:
     window = workflow.window()
     if not isinstance(window, QMainWindow):
         return
-    watch_closing(window, controller)
+    adopt_window(window, controller)
     viewer = controller.viewer.window
     opened = [
         viewer.add_plugin_dock_widget(PLUGIN, name)[0] for name in (RECIPROCAL, R_FACTOR) if not _is_open(window, name)

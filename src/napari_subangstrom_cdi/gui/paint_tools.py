@@ -101,14 +101,19 @@ class PaintTools(QWidget):
         self.brush.setEnabled(layer is not None)
         if layer is self._followed:
             return
-        if self._followed is not None:
-            self._followed.events.mode.disconnect(self._show)
-            self._followed.events.brush_size.disconnect(self._show)
+        self.release()
         self._followed = layer
         if layer is not None:
             layer.events.mode.connect(self._show)
             layer.events.brush_size.connect(self._show)
         self._show()
+
+    def release(self) -> None:
+        """Stop following the layer; touches no widget, which may be gone."""
+        if self._followed is not None:
+            self._followed.events.mode.disconnect(self._show)
+            self._followed.events.brush_size.disconnect(self._show)
+            self._followed = None
 
     def _choose(self, mode: str) -> None:
         layer = self._layer()

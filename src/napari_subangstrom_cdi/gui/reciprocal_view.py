@@ -35,6 +35,7 @@ from ._reciprocal_layers import (
     ROLES,
     ReciprocalLayers,
 )
+from .gl_guard import RemovalGuard
 
 __all__ = [
     "CROSS",
@@ -99,6 +100,7 @@ class ReciprocalView(QWidget):
             self.model.theme = viewer.theme
         self.qt_viewer = QtViewer(self.model)
         self.qt_viewer.setAcceptDrops(False)
+        RemovalGuard(self.model, self.qt_viewer)
         self.scale_bar = QScaleBar(self.qt_viewer.canvas.native, self.model)
         self.bar = CanvasBar(self.model, self)
         self.readout = QLabel(_AT_REST, self)

@@ -14,6 +14,7 @@ from napari_subangstrom_cdi.session import Event, Happening, State, Step
 from .closing import RecoveryBanner
 from .controller import Controller
 from .dock import StepDock, UprightScroll
+from .docked import Docked
 from .docks.align import AlignDock
 from .docks.background import BackgroundDock
 from .docks.data import DataDock
@@ -27,7 +28,7 @@ from .style import StatusLine
 _WIDTH_IN_LETTERS = 64
 
 
-class Workflow(QWidget):
+class Workflow(Docked):
     """All steps, one below the other; the one whose turn it is stands open."""
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -80,6 +81,11 @@ class Workflow(QWidget):
         """Open these steps and fold the others."""
         for each, dock in self.steps.items():
             dock.set_folded(each not in steps)
+
+    def leave(self) -> None:
+        """All steps put down what they have in hand."""
+        for step in self.steps.values():
+            step.leave()
 
     def _current(self) -> Step:
         """The first step that is not done."""

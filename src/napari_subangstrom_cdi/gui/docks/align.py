@@ -164,6 +164,10 @@ class AlignDock(StepDock):
         how = "set by hand" if self._is_by_hand else "found"
         return f"{how}: {texts['rotation']}, {texts['pixel']}; correlation {texts['correlation']}"
 
+    def leave(self) -> None:
+        """Back from aligning by hand."""
+        self.by_hand.setChecked(False)
+
     # What the user does
 
     def _on_field(self, name: str, value: Any) -> None:

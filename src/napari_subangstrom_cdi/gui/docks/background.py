@@ -79,6 +79,10 @@ class BackgroundDock(StepDock):
         self.centre.by_hand.setChecked(False)
         super().do()
 
+    def leave(self) -> None:
+        """Back from centring by hand."""
+        self.centre.by_hand.setChecked(False)
+
     def refresh(self) -> None:
         """Bring everything in line with the session."""
         pattern = self.session.plan.pattern

@@ -38,6 +38,11 @@ class MasksDock(StepDock):
         self.support.refresh()
         self.regions.refresh()
 
+    def release(self) -> None:
+        """Let go of the painted layers."""
+        for part in (self.support, self.regions):
+            part.tools.release()
+
     def summary(self) -> str:
         """Shares of the regions, and the support in numbers."""
         prepared = self.session.prepared

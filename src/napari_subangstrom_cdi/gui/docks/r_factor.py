@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -17,13 +16,14 @@ from napari_subangstrom_cdi.session import Event, Happening, Step
 from napari_subangstrom_cdi.steering import described
 
 from ..controller import Controller
+from ..docked import Docked
 from ..r_plot import RPlot
 from ..run_numbers import RunNumbers
 
 _BESIDE_FROM_RATIO = 2.2
 
 
-class RFactorDock(QWidget):
+class RFactorDock(Docked):
     """R, free R and image agreement of every member while they come in, and afterwards."""
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
@@ -37,8 +37,8 @@ class RFactorDock(QWidget):
         self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
         self._layout.addWidget(self.plot, 1)
         self._layout.addWidget(self.numbers, 0, Qt.AlignmentFlag.AlignTop)
-        self.controller.viewer.events.theme.connect(self._on_theme)
-        self.destroyed.connect(Forget(self.controller.viewer.events.theme, self._on_theme))
+        self._theme = self.controller.viewer.events.theme
+        self._theme.connect(self._on_theme)
         self.controller.progressed.connect(self._on_progress)
         self.controller.happened.connect(self._on_event)
         self.controller.changed.connect(self._show_what_there_is)
@@ -49,6 +49,10 @@ class RFactorDock(QWidget):
         super().resizeEvent(event)
         beside = self.width() > _BESIDE_FROM_RATIO * self.height()
         self._layout.setDirection(QBoxLayout.Direction.LeftToRight if beside else QBoxLayout.Direction.TopToBottom)
+
+    def release(self) -> None:
+        """Let go of the viewer's theme."""
+        self._theme.disconnect(self._on_theme)
 
     def _on_theme(self, event: Any) -> None:
         self.plot.set_theme(self.controller.viewer.theme)
@@ -90,18 +94,6 @@ class RFactorDock(QWidget):
             self._feed = None
             show_result(self.plot, result, live if live is not None and live.history else None)
             show_result_numbers(self.numbers, result)
-
-
-class Forget:
-    """Called when a widget goes: disconnects a callback of napari's, which would be called on it still."""
-
-    def __init__(self, emitter: Any, callback: Any) -> None:
-        self._emitter, self._callback = emitter, callback
-
-    def __call__(self, *_: Any) -> None:
-        """Disconnect."""
-        with contextlib.suppress(AttributeError):  # the garbage collector may have emptied the emitter already
-            self._emitter.disconnect(self._callback)
 
 
 class LiveFeed:

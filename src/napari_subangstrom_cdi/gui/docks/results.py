@@ -27,7 +27,6 @@ from ..file_dialogs import ask_where_to_save, ask_which_to_open
 from ..real_view import AMPLITUDE, COMPOSITE, DEVIATION, MEAN, PHASE, REAL
 from ..resolution_plot import ResolutionPlot
 from ..style import QuietLabel, StatusLine, section_title
-from .r_factor import Forget
 
 _PROJECTS = "Project (*.cxi)"
 _TO_OPEN = "Project or result (*.cxi *.h5 *.hdf5)"
@@ -90,9 +89,12 @@ class ResultsDock(StepDock):
         self.foot.addWidget(self.save_as)
         self.foot.addWidget(self.open_button)
         self._opening_anyway = False
-        theme = self.controller.viewer.events.theme
-        theme.connect(self._on_theme)
-        self.destroyed.connect(Forget(theme, self._on_theme))
+        self._theme = self.controller.viewer.events.theme
+        self._theme.connect(self._on_theme)
+
+    def release(self) -> None:
+        """Let go of the viewer's theme."""
+        self._theme.disconnect(self._on_theme)
 
     def _push(self, text: str, name: str, tooltip: str, slot: Callable[[], None]) -> QPushButton:
         button = QPushButton(text)
