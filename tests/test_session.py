@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
 from napari_subangstrom_cdi import recovery
 from napari_subangstrom_cdi.core.schedule import Stage
@@ -302,6 +303,44 @@ def test_a_change_that_cannot_be_followed_is_refused_and_the_run_goes_on(running
     held = iterations(running)
     until(lambda: iterations(running) > held + 5)
     assert not running.live.marks
+    assert running.state(Step.MASKS) is State.STALE, "what is set is not what the run was done with"
+
+
+def in_force(session: Session) -> tuple[float, float, str | None]:
+    settings = session._steering.settings
+    return settings.alpha, settings.noise_multiple, settings.excluded or None
+
+
+def test_undo_and_redo_steer_the_run_back_and_forth(running):
+    """What is shown is what is in force: α, the noise multiple, M and the support."""
+    prepared = running.prepared
+    automatic = prepared.automatic_support
+    grid = prepared.problem.grid
+    smaller = binary_erosion(automatic, iterations=3)
+    removed = pack_mask(automatic & ~smaller)
+    excluded = np.zeros(grid.shape, bool)
+    excluded[5:9, 7:12] = True
+    before = in_force(running)
+    running.change("regions", alpha=0.7)
+    running.settle()
+    running.change("regions", noise_multiple=4.0)
+    running.settle()
+    running.steer_masks(excluded=pack_mask(excluded))
+    running.settle()
+    running.steer_masks(support=pack_mask(smaller), added=None, removed=removed)
+    after = (0.7, 4.0, pack_mask(excluded))
+    until(lambda: in_force(running) == after and np.array_equal(running._steering.problem.support, smaller))
+    for _ in range(4):
+        assert running.undo()
+    assert running.plan.regions.alpha == before[0] and running.plan.support.removed is None
+    until(lambda: in_force(running) == before and np.array_equal(running._steering.problem.support, automatic))
+    for _ in range(4):
+        assert running.redo()
+    until(lambda: in_force(running) == after and np.array_equal(running._steering.problem.support, smaller))
+    assert len(running.live.marks) >= 3
+    until(lambda: running.live.average is not None)
+    running.stop()
+    assert running.wait(20) and running.state(Step.PHASE) is State.DONE
 
 
 def test_a_steered_run_is_not_stale(running):

@@ -30,13 +30,24 @@ from .core.schedule import Schedule
 from .core.support import SupportFinder
 from .errors import InputError, collected_doubts
 from .io.cxi import InputFile, Reconstruction
+from .io.mask_text import pack_mask
 from .io.project import Project, extract_files, read_project, write_project
 from .live import Control, Live
 from .pipeline import Members, Outcome, Stop, embedded_inputs, finish, retrieve_members, with_timing
 from .plan import PRESETS, Change, Inputs, Plan, RetrievalSettings, plan_from_toml, with_paths, with_preset
 from .preparation import Clock
 from .preparation.image import RegisteredImage
-from .preparation.problem import Centred, Loaded, Prepared, align, centre, choose_schedule, load, mask
+from .preparation.problem import (
+    Centred,
+    Loaded,
+    Prepared,
+    align,
+    centre,
+    choose_schedule,
+    load,
+    mask,
+    painted_support,
+)
 from .recovery import Found, Recovery
 from .steering import Steering, described
 from .tools import friedel_check, live_comparison
@@ -738,6 +749,9 @@ class Session:
             self._keeping(lambda recovery: recovery.record(steered.to_toml()))
 
     def _refused(self, error: InputError) -> None:
+        steering, followed = self._steering, self._followed
+        if steering is not None and followed is not None:
+            self._followed = replace(followed, regions=steering.settings)
         self._tell(Happening.WARNED, Step.PHASE, f"the change was not followed: {error}")
 
     # Small things
@@ -760,8 +774,32 @@ class Session:
         target.append(self._plan)
         self._plan = source.pop()
         self._last_change = ()
+        try:
+            self._steer_to_plan()
+        except InputError as error:
+            self._refused(error)
         self._tell(Happening.CHANGED)
         return True
+
+    def _steer_to_plan(self) -> None:
+        """Let the run that goes on follow an undo or redo of what it was steered by."""
+        steering, followed = self._steering, self._followed
+        if steering is None or followed is None:
+            return
+        regions, support = self._plan.regions, self._plan.support
+        steered = {name: getattr(regions, name) for name in _STEERED}
+        changed = {name: value for name, value in steered.items() if value != getattr(followed.regions, name)}
+        excluded = None if regions.excluded == followed.regions.excluded else regions.excluded or ""
+        painted = {"added": support.added, "removed": support.removed}
+        mask = None
+        if any(value != getattr(followed.support, name) for name, value in painted.items()):
+            prepared: Prepared = self._outputs[Step.MASKS].value
+            automatic = replace(prepared.support, mask=prepared.automatic_support)
+            mask = pack_mask(painted_support(support, automatic, prepared.problem.grid).mask)
+        if changed or excluded is not None or mask is not None:
+            steering.push(Change(0, 0, **changed, support=mask, excluded=excluded))
+            followed = replace(followed, regions=replace(followed.regions, **changed))
+            self._followed = _with_masks(followed, excluded, painted)
 
     def _key(self, plan: Plan, step: Step) -> tuple[Any, ...]:
         """The settings that a step and all before it depend on."""

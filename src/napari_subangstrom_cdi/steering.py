@@ -42,6 +42,8 @@ class Steering:
     ----------
     problem : Problem
         In force now.
+    settings : RegionSettings
+        In force now.
     reach : ndarray of bool
         Every pixel that was in a support that was in force.
     applied : tuple of Change
@@ -59,7 +61,7 @@ class Steering:
         self.problem = prepared.problem
         self.reach = prepared.problem.support.copy()
         self.applied: tuple[Change, ...] = ()
-        self._settings = plan.regions
+        self.settings = plan.regions
         self._amplitudes = prepared.amplitudes
         self._beta: float | None = None
         self._recorded = sorted(plan.steering, key=lambda change: (change.member, change.iteration))
@@ -102,20 +104,20 @@ class Steering:
 
     def _apply(self, change: Change) -> Steered:
         settings = replace(
-            self._settings,
-            alpha=self._settings.alpha if change.alpha is None else change.alpha,
-            noise_multiple=self._settings.noise_multiple if change.noise_multiple is None else change.noise_multiple,
-            excluded=self._settings.excluded if change.excluded is None else change.excluded,
+            self.settings,
+            alpha=self.settings.alpha if change.alpha is None else change.alpha,
+            noise_multiple=self.settings.noise_multiple if change.noise_multiple is None else change.noise_multiple,
+            excluded=self.settings.excluded if change.excluded is None else change.excluded,
         )
         problem = self.problem
-        if settings != self._settings:
+        if settings != self.settings:
             excluded = unpack_on(problem.grid, settings.excluded, where="excluded")
             regions = self._amplitudes.regions(settings, excluded)
             problem = replace(problem, regions=regions, band=self._amplitudes.band(regions, settings))
         if change.support is not None:
             problem = replace(problem, support=self._support(change.support))
         # Nothing is taken over before all of it is known to be sound.
-        self._settings, self.problem = settings, problem
+        self.settings, self.problem = settings, problem
         self._beta = self._beta if change.beta is None else change.beta
         self.reach |= problem.support
         self.applied = (*self.applied, change)

@@ -100,7 +100,9 @@ def test_a_slider_turns_image_and_spots_at_once_and_is_one_change(aligned, qtbot
     assert f"{automatic:.3f}" in aligned.hand.automatic.text()
     assert turn_of(image) == pytest.approx(found.rotation_deg, abs=1e-6)
     with SliderDrag(qtbot, aligned.hand.rotation.slider) as held:
-        held.by(12)
+        held.by(1)
+        assert 0 < aligned.hand.rotation.value - found.rotation_deg < 0.25, "fine enough to align by"
+        held.by(11)
         qtbot.waitUntil(lambda: not controller.previews.busy)
         tried = aligned.hand.rotation.value
         assert tried > found.rotation_deg + 0.5

@@ -112,7 +112,9 @@ def test_the_centre_is_dragged_stepped_typed_snapped_and_given_back(dock, contro
     enter(dock.centre.boxes[1], qtbot, "-77.7")
     qtbot.waitUntil(lambda: "Hardly" in dock.centre.match.text())
     assert not dock.centre.snap.isEnabled()
-    controller.undo()  # all that was done to the centre in a row
+    controller.undo()
+    assert by_hand(controller) == pytest.approx((y, x)), "the drag is a step of its own"
+    controller.undo()
     assert by_hand(controller) is None
     drag(canvas, qtbot, QPoint(3, -2))
 

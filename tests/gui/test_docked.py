@@ -9,8 +9,8 @@ import pytest
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QDockWidget, QPushButton, QWidget
 
-from napari_subangstrom_cdi.gui.opening import WORKFLOW
-from napari_subangstrom_cdi.gui.settings import PLUGIN
+from napari_subangstrom_cdi.gui import opening
+from napari_subangstrom_cdi.gui.opening import RECIPROCAL, WORKFLOW
 from napari_subangstrom_cdi.session import Step
 
 from ..hands import LEFT, choose
@@ -26,9 +26,9 @@ def no_garbage_collector() -> Any:
 
 
 def open_dock(viewer: Any, name: str, qtbot: Any) -> tuple[QDockWidget, QWidget]:
-    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    dock = opening.open_dock(viewer, name)
     qtbot.wait(60)
-    return dock, widget
+    return dock, dock.inner_widget()
 
 
 def close_dock(dock: QDockWidget, qtbot: Any) -> None:
@@ -97,3 +97,22 @@ def test_a_dock_closed_by_what_it_shows_itself_does_no_harm(viewer, with_inputs,
     choose(qtbot, widget.rows["background"].combo, "already subtracted")
     with_inputs.inputs.choices_changed.emit()
     qtbot.waitUntil(lambda: not isalive(widget))
+
+
+def test_steps_on_their_own_fit_a_small_screen_and_open_what_they_need(viewer, with_inputs, small_case, do, qtbot):
+    height = viewer.window._qt_window.height()
+    layer = viewer.open(small_case / "particle.tif", plugin="napari")[0]
+    with_inputs.set_input("pattern", layer)
+    _, data = open_dock(viewer, "Data", qtbot)
+    assert opening.find_dock(viewer, RECIPROCAL) is None
+    qtbot.mouseClick(data.button, LEFT)
+    qtbot.waitUntil(lambda: layer in with_inputs.reciprocal.model.layers, timeout=20_000)
+    assert opening.find_dock(viewer, RECIPROCAL).isVisible() and with_inputs.reciprocal.isVisible()
+    for name in ("Background & centre", "Masks", "Phase"):
+        open_dock(viewer, name, qtbot)
+    assert viewer.window._qt_window.height() == height == 800
+    opening.find_dock(viewer, RECIPROCAL).hide()
+    background = opening.find_dock(viewer, "Background & centre").inner_widget()
+    background.centre.by_hand.click()
+    assert with_inputs.reciprocal.isVisible()
+    background.centre.by_hand.click()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import h5py
 import mrcfile
 import numpy as np
 import pytest
+from npe2 import PluginManager
+from qtpy.QtWidgets import QDockWidget
 
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
-
-PLUGIN = "napari-subangstrom-cdi"
+from napari_subangstrom_cdi.gui import opening
+from napari_subangstrom_cdi.gui.settings import PLUGIN, TITLE
 
 
 @pytest.fixture
@@ -28,6 +31,41 @@ def drawn_canvas(viewer, qtbot) -> np.ndarray:
     viewer.reset_view()
     qtbot.wait(300)
     return viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+
+
+def entries(viewer) -> dict[str, Any]:
+    """The plugin's entries in napari's menu, by their text."""
+    [submenu] = [a.menu() for a in viewer.window.plugins_menu.actions() if a.menu() and a.menu().title() == TITLE]
+    return {action.text().replace("&&", "&"): action for action in submenu.actions()}
+
+
+def plugin_docks(viewer) -> list[str]:
+    docks = viewer.window._qt_window.findChildren(QDockWidget)
+    return sorted(dock.objectName() for dock in docks if TITLE in dock.objectName() or PLUGIN in dock.objectName())
+
+
+def test_the_menu_opens_reciprocal_space(viewer, controller, qtbot):
+    entries(viewer)[opening.RECIPROCAL].trigger()
+    qtbot.waitUntil(controller.reciprocal.isVisible)
+
+
+def test_every_entry_of_the_menu_opens_its_dock_once(viewer, controller, qtbot):
+    names = [widget.display_name for widget in PluginManager.instance().get_manifest(PLUGIN).contributions.widgets]
+    assert set(entries(viewer)) == set(names) and len(names) == 9
+    for name in names:
+        if opening.find_dock(viewer, name) is None:  # the workflow brings some along
+            entries(viewer)[name].trigger()
+            qtbot.waitUntil(lambda name=name: opening.find_dock(viewer, name) is not None)
+            qtbot.wait(60)
+        assert opening.find_dock(viewer, name).isVisible(), name
+    assert plugin_docks(viewer) == sorted(f"{name} ({TITLE})" for name in names), "the workflow opens none twice"
+    for name in names:  # a second click hides it, and opening by a program brings it back
+        entries(viewer)[name].trigger()
+        qtbot.wait(20)
+        assert not opening.find_dock(viewer, name).isVisible(), name
+        assert opening.open_dock(viewer, name).isVisible()
+    assert len(plugin_docks(viewer)) == len(names)
+    assert PluginManager.instance().get_manifest(PLUGIN).display_name == TITLE
 
 
 def test_sample_records_open_in_pixels_and_are_drawn(viewer, qtbot):

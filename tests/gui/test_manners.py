@@ -16,8 +16,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QFileDialog, QLabel, QLineEdit, QListWidget
 
 from napari_subangstrom_cdi.gui.controller import Controller
-from napari_subangstrom_cdi.gui.layout import R_FACTOR, RECIPROCAL
-from napari_subangstrom_cdi.gui.opening import open_workflow
+from napari_subangstrom_cdi.gui.opening import R_FACTOR, RECIPROCAL, open_workflow
 from napari_subangstrom_cdi.gui.settings import PLUGIN, Settings
 from napari_subangstrom_cdi.gui.shortcuts import SHORTCUTS, ShortcutHelp
 from napari_subangstrom_cdi.pipeline import run

@@ -33,8 +33,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_subangstrom_cdi.core.schedule import Stage
-from napari_subangstrom_cdi.gui.layout import R_FACTOR, RECIPROCAL
-from napari_subangstrom_cdi.gui.opening import open_workflow
+from napari_subangstrom_cdi.gui.opening import R_FACTOR, RECIPROCAL, open_dock, open_workflow
 from napari_subangstrom_cdi.gui.real_view import SUPPORT
 from napari_subangstrom_cdi.gui.reciprocal_view import PAINTED
 from napari_subangstrom_cdi.gui.settings import PLUGIN
@@ -377,7 +376,7 @@ class User:
         if visible:
             visible[0].close()
         else:
-            self.viewer.window.add_plugin_dock_widget(PLUGIN, name)
+            open_dock(self.viewer, name)
         self.qtbot.wait(80)
         return f"{name} {'closed' if visible else 'opened'}"
 

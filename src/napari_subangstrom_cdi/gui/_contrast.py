@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,7 @@ _MARGIN = 0.15  # of the span, by which data may leave the limits
 _LEAST_FILL = 0.55  # of the span, which data must fill
 _HEADROOM = 0.05
 _LARGEST_RIPPLE = 0.6  # of the highest value; smaller negative values are ripples around a positive object
-_PACE = 0.35  # of the way, each frame
+_PACE, _PACE_S = 0.35, 0.1  # so much of the way in this time
 _ARRIVED = 0.03
 
 
@@ -41,17 +42,20 @@ class SteadyLimits:
         self._positive = positive
         self._fixed = fixed
         self._moving = False
+        self._at = 0.0
         self.limits: Limits | None = fixed
 
-    def follow(self, values: NDArray[np.floating]) -> Limits:
-        """The limits for the next frame."""
+    def follow(self, values: NDArray[np.floating], *, now: float | None = None) -> Limits:
+        """The limits for the next frame; ``now`` is the time in seconds, by default the clock's."""
         if self._fixed is not None:
             return self._fixed
+        now = time.monotonic() if now is None else now
+        since, self._at = now - self._at, now
         target = self._target(*_robust_range(values, self._percentiles))
         if self.limits is None:
             self.limits = target
         elif self._moving or self._misfit(*target):
-            self._move(target)
+            self._move(target, 1 - (1 - _PACE) ** (since / _PACE_S))
         return self.limits
 
     def _target(self, low: float, high: float) -> Limits:
@@ -70,10 +74,10 @@ class SteadyLimits:
         leaves = low < self.limits[0] - _MARGIN * span or high > self.limits[1] + _MARGIN * span
         return leaves or high - low < _LEAST_FILL * span
 
-    def _move(self, target: Limits) -> None:
+    def _move(self, target: Limits, share: float) -> None:
         assert self.limits is not None
         old, span = self.limits, target[1] - target[0]
-        new = (old[0] + _PACE * (target[0] - old[0]), old[1] + _PACE * (target[1] - old[1]))
+        new = (old[0] + share * (target[0] - old[0]), old[1] + share * (target[1] - old[1]))
         self._moving = max(abs(new[0] - target[0]), abs(new[1] - target[1])) > _ARRIVED * span
         self.limits = new
 
@@ -96,7 +100,7 @@ def _with_headroom(low: float, high: float) -> Limits:
 
 
 class LayerContrast:
-    """Sets an image layer's contrast limits until the user sets contrast, colormap or gamma himself."""
+    """Sets an image layer's contrast limits until the user sets them himself."""
 
     def __init__(self, layer: Image, steady: SteadyLimits) -> None:
         self._layer = layer
@@ -105,12 +109,10 @@ class LayerContrast:
         self._ours_last = self._setting()
         self.by_user = False
         layer.events.contrast_limits.connect(self._on_change)
-        layer.events.colormap.connect(self._on_change)
-        layer.events.gamma.connect(self._on_change)
 
-    def _setting(self) -> tuple[object, ...]:
-        layer = self._layer
-        return (*(float(limit) for limit in layer.contrast_limits), str(layer.colormap.name), float(layer.gamma))
+    def _setting(self) -> Limits:
+        low, high = self._layer.contrast_limits
+        return float(low), float(high)
 
     def _on_change(self) -> None:
         """Only a difference is the user's: napari's controls set a layer's own values anew when they are made."""

@@ -186,10 +186,10 @@ class LayerSet:
         """What changes inside is not the user's doing."""
         return self._contrast[role].ours() if role in self._contrast else nullcontext()
 
-    def reset_contrast(self, role: str) -> None:
-        """Let the limits follow the data again."""
-        if role in self._contrast:
-            self._contrast[role].reset()
+    def follow_contrast(self) -> None:
+        """Let the limits of all layers follow the data again."""
+        for contrast in self._contrast.values():
+            contrast.reset()
 
     def set_visible(self, role: str, visible: bool) -> None:
         """Show or hide a role's layer, if it is there."""

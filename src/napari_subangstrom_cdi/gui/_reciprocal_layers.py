@@ -255,11 +255,11 @@ class ReciprocalLayers:
             region = ""
             if self.regions is not None and self.regions.shape == intensity.shape:
                 region = f"  region {Region(int(self.regions[index])).name}"
-            return f"I = {intensity[index]:.4g} e⁻{region}"
+            return f"I = {intensity[index]:.4g}".replace("-", "−") + f" e⁻{region}"
         if self.raw is None:
             return ""
         index = _index(q_yx, self.centre_px, self.q_pixel_per_angstrom, self.raw.shape)
-        return "" if index is None else f"record {self.raw[index]:.5g}"
+        return "" if index is None else f"record {self.raw[index]:.5g}".replace("-", "−")
 
     def state(self) -> dict[str, dict[str, Any]]:
         return self.set.state()

@@ -169,6 +169,11 @@ class Controller(QObject):
         self.real.toggle_masks()
         self.reciprocal.toggle_masks()
 
+    def follow_contrast(self) -> None:
+        """Let the contrast of every layer follow its data again, whatever the user set."""
+        self.real.follow_contrast()
+        self.reciprocal.follow_contrast()
+
     def steer(self, **values: Any) -> None:
         """Change the run that goes on; see :meth:`.session.Session.steer`."""
         try:

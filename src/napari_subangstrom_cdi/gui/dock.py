@@ -61,10 +61,10 @@ class StepDock(Docked):
         for part in (self.body, self.foot):
             inside.addLayout(part)
         inside.addWidget(self.status)
+        self._scroll: UprightScroll | None = UprightScroll(self.content)
         layout = QVBoxLayout(self)
         layout.addWidget(self.header)
-        layout.addWidget(self.content)
-        layout.addStretch(1)
+        layout.addWidget(self._scroll, stretch=1)
         self.build()
         self.button.clicked.connect(self.do)
         self.controller.changed.connect(self._refresh)
@@ -96,12 +96,17 @@ class StepDock(Docked):
         self.controller.run(self.step)
 
     def make_foldable(self) -> None:
-        """Let a click on the header fold the step away, as among other steps."""
+        """Let a click on the header fold the step away, as among other steps, which scroll together."""
         self.header.make_foldable()
         self.header.folded.connect(lambda folded: self.content.setVisible(not folded))
-        layout = self.layout()
-        if layout is not None:
-            layout.setContentsMargins(6, 2, 6, 2)
+        layout, scroll = self.layout(), self._scroll
+        if layout is None or scroll is None:
+            return
+        self._scroll = None
+        layout.replaceWidget(scroll, scroll.takeWidget())
+        scroll.deleteLater()
+        self.content.show()
+        layout.setContentsMargins(6, 2, 6, 2)
 
     def set_folded(self, folded: bool) -> None:
         """Fold the step away or open it."""

@@ -11,6 +11,7 @@ from .fields import Field
 
 _BOX_IN_LETTERS = 22
 _LEAST_SLIDER_PX = 48
+_WIDE = 1.5  # times the range that is wanted
 
 
 class HandSlider(QObject):
@@ -85,10 +86,10 @@ class HandSlider(QObject):
             self.slider.setPageStep(max(1, steps // 20))
             self.slider.setValue(round((self._value - low) / self._step))
 
-    def near_end(self) -> bool:
-        """Whether the slider is about to run out of its range."""
-        share = self.slider.value() / self.slider.maximum()
-        return not 0.1 < share < 0.9
+    def near_end(self, reach: float) -> bool:
+        """Whether the slider is about to run out of its range, or has one much wider than so far to either side."""
+        share, span = self.slider.value() / self.slider.maximum(), self.slider.maximum() * self._step
+        return not 0.1 < share < 0.9 or span > _WIDE * 2 * reach
 
     def set_enabled(self, enabled: bool, why: str = "") -> None:
         """Grey it, and say why, or not."""

@@ -6,10 +6,9 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from .controller import Controller
-from .main_window import adopt_window
-from .settings import PLUGIN
+from .main_window import adopt_window, main_window_of
+from .opening import R_FACTOR, RECIPROCAL, dock_of, find_dock, open_dock
 
-RECIPROCAL, R_FACTOR = "Reciprocal space", "R-factor"
 _BELOW_SHARE = 0.45
 
 
@@ -19,23 +18,35 @@ def arrange(workflow: QWidget, controller: Controller) -> None:
     if not isinstance(window, QMainWindow):
         return
     adopt_window(window, controller)
-    viewer = controller.viewer.window
-    opened = [
-        viewer.add_plugin_dock_widget(PLUGIN, name)[0] for name in (RECIPROCAL, R_FACTOR) if not _is_open(window, name)
-    ]
-    window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-    window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-    for dock in opened:
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    missing = [name for name in (RECIPROCAL, R_FACTOR) if not _is_open(controller, name)]
+    opened = [_open_below(controller, window, name) for name in missing]
     if len(opened) == 2:
         window.splitDockWidget(opened[0], opened[1], Qt.Orientation.Horizontal)
         # once they stand: until then their hints decide
         QTimer.singleShot(0, lambda: _halve(window, opened))
     below = round(window.height() * _BELOW_SHARE)
     window.resizeDocks(opened, [below] * len(opened), Qt.Orientation.Vertical)
-    own = _dock_of(workflow)
+    own = dock_of(workflow)
     if own is not None:
         window.resizeDocks([own], [workflow.sizeHint().width()], Qt.Orientation.Horizontal)
+
+
+def show_reciprocal(widget: QWidget, controller: Controller) -> None:
+    """Bring the second canvas to sight in a widget's window: something is to be seen or done by hand there."""
+    window = main_window_of(widget)
+    if window is not None and not _is_open(controller, RECIPROCAL):
+        dock = _open_below(controller, window, RECIPROCAL)
+        window.resizeDocks([dock], [round(window.height() * _BELOW_SHARE)], Qt.Orientation.Vertical)
+
+
+def _open_below(controller: Controller, window: QMainWindow, name: str) -> QDockWidget:
+    known = find_dock(controller.viewer, name) is not None
+    dock = open_dock(controller.viewer, name)
+    if not known:
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+    return dock
 
 
 def _halve(window: QMainWindow, docks: list[QDockWidget]) -> None:
@@ -43,12 +54,6 @@ def _halve(window: QMainWindow, docks: list[QDockWidget]) -> None:
     window.resizeDocks(docks, [half] * len(docks), Qt.Orientation.Horizontal)
 
 
-def _is_open(window: QMainWindow, name: str) -> bool:
-    return any(name in dock.objectName() and dock.isVisible() for dock in window.findChildren(QDockWidget))
-
-
-def _dock_of(widget: QWidget) -> QDockWidget | None:
-    parent = widget.parentWidget()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parentWidget()
-    return parent
+def _is_open(controller: Controller, name: str) -> bool:
+    dock = find_dock(controller.viewer, name)
+    return dock is not None and dock.isVisible()

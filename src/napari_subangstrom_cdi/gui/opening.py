@@ -1,21 +1,71 @@
-"""Open the plugin in the window that is there, and a project in it."""
+"""Open the plugin in the window that is there: its docks, the workflow, a project."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import napari
+from npe2 import PluginManager
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 from .controller import Controller
-from .settings import PLUGIN
+from .settings import PLUGIN, TITLE
 
-WORKFLOW = "Sub-Å CDI"
+WORKFLOW, RECIPROCAL, R_FACTOR = TITLE, "Reciprocal space", "R-factor"
+
+
+def find_dock(viewer: napari.Viewer, name: str) -> QDockWidget | None:
+    """A dock of the plugin's, hidden or not; None if it was never opened, or closed for good.
+
+    napari's menu and its ``add_plugin_dock_widget`` give the same dock different names.
+    """
+    docked = viewer.window.dock_widgets
+    for full_name in (_full_name(name), f"{name} ({PLUGIN})"):
+        if full_name in docked:
+            return dock_of(docked[full_name])
+    return None
+
+
+def open_dock(viewer: napari.Viewer, name: str) -> QDockWidget:
+    """Bring a dock of the plugin's to sight; one that is not there yet is made as napari's menu would.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        In whose window.
+    name : str
+        As in the menu.
+    """
+    dock = find_dock(viewer, name)
+    if dock is None:
+        dock = viewer.window.add_dock_widget(_widget_class(name)(viewer), name=_full_name(name))
+    dock.show()
+    dock.raise_()
+    return dock
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock that a widget stands in."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
+
+
+def _full_name(name: str) -> str:
+    return f"{name} ({TITLE})"
+
+
+def _widget_class(name: str) -> Any:
+    widgets = PluginManager.instance().iter_widgets()
+    return next(w for w in widgets if (w.plugin_name, w.display_name) == (PLUGIN, name)).get_callable()
 
 
 def open_workflow(viewer: napari.Viewer) -> Controller:
     """Dock the workflow, if it is not there yet, and give its controller."""
-    viewer.window.add_plugin_dock_widget(PLUGIN, WORKFLOW)
+    open_dock(viewer, WORKFLOW)
     return Controller.of(viewer)
 
 

@@ -268,9 +268,9 @@ class RealView:
         """Show or hide the layer of a role, if it is there."""
         self._layers.set_visible(role, visible)
 
-    def reset_contrast(self, role: str) -> None:
-        """Let a layer's contrast follow its data again after the user set it."""
-        self._layers.reset_contrast(role)
+    def follow_contrast(self) -> None:
+        """Let the contrast of all layers follow their data again after the user set it."""
+        self._layers.follow_contrast()
 
     def forget_deletions(self) -> None:
         """Let layers that the user deleted come back: a new run begins."""

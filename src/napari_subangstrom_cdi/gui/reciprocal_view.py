@@ -256,9 +256,9 @@ class ReciprocalView(QWidget):
         for layer in layers:
             layer.visible = show
 
-    def reset_contrast(self, role: str) -> None:
-        """Let a layer's contrast follow its data again after the user set it."""
-        self._layers.set.reset_contrast(role)
+    def follow_contrast(self) -> None:
+        """Let the contrast of all layers follow their data again after the user set it."""
+        self._layers.set.follow_contrast()
 
     def forget_deletions(self) -> None:
         """Let layers that the user deleted come back: a new run begins."""

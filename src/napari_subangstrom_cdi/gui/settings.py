@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 PLUGIN = "napari-subangstrom-cdi"
+TITLE = "Sub-Å CDI"
+"""The plugin's name in menus and titles, as the manifest has it."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ _MOST_LINES = 4
 
 
 class SteeringPanel(QWidget):
-    """α, noise multiple and β of the run that goes on, and the list of what was changed and when."""
+    """α and noise multiple of the next run, and β too of the one that goes on; what was changed in it and when."""
 
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,7 +63,7 @@ class SteeringPanel(QWidget):
         self.changes.setAccessibleName("Changes made during the run")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(section_title("Steer while it runs"))
+        layout.addWidget(section_title("Amplitudes and feedback"))
         layout.addWidget(self.form)
         layout.addWidget(self._hint)
         layout.addWidget(self.changes)
@@ -82,12 +82,14 @@ class SteeringPanel(QWidget):
         shown = self.form.values()
         self.form.set_values({name: value for name, value in wanted.items() if shown[name] != value})
         for name in wanted:
-            if self.form.editor(name).isEnabled() != steerable:
-                self.form.set_enabled(name, steerable)
+            enabled = steerable or (name != "beta" and not session.busy)
+            if self.form.editor(name).isEnabled() != enabled:
+                self.form.set_enabled(name, enabled)
         self._hint.setText(
             "From the next iteration on. Painting the support or M steers the run, too."
             if steerable
-            else "Active during a run; each change is marked on the curve and kept in the recipe."
+            else "During a run, too: each change is then marked on the curve and kept in the recipe. β before a run is "
+            "that of each stage."
         )
         self._list_changes()
 

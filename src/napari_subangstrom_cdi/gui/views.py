@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtWidgets import QWidget
+
 from .controller import Controller
 from .reciprocal_view import ReciprocalView
 
 
-class ReciprocalSpace:
+class ReciprocalSpace(QWidget):
     """The second canvas of a viewer; closed and opened again it is the same one.
 
-    napari asks a class for its dock and looks at ``__init__`` to learn that a viewer is wanted.
+    napari wants a class of widgets, and looks at its ``__init__`` to learn that a viewer is wanted; there is never an
+    instance of this one.
     """
 
     def __new__(cls, napari_viewer: Any) -> ReciprocalView:

@@ -112,9 +112,9 @@ class ByHand(QWidget):
         """A slider that stays well inside its range keeps it, so that its handle does not jump."""
         self.rotation.set_value(rotation)
         self.pixel.set_value(pixel)
-        if self.rotation.near_end():
+        if self.rotation.near_end(_ROTATION_REACH_DEG):
             self.rotation.set_range(rotation - _ROTATION_REACH_DEG, rotation + _ROTATION_REACH_DEG)
-        if self.pixel.near_end():
+        if self.pixel.near_end(pixel * _PIXEL_REACH):
             self.pixel.set_range(pixel * (1 - _PIXEL_REACH), pixel * (1 + _PIXEL_REACH))
 
     def drag(self, turn_deg: float, factor_of_q: float) -> None:

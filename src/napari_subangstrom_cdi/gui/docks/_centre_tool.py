@@ -16,6 +16,7 @@ from napari_subangstrom_cdi.tools import friedel_check
 from ..background_task import BackgroundTask
 from ..field_editors import NumberBox
 from ..fields import Field
+from ..layout import show_reciprocal
 from ..reciprocal_view import IMAGE_POWER, IMAGE_SPOTS, PATTERN, PATTERN_SPOTS, RECONSTRUCTION, RECORD, REGIONS
 from ..style import QuietLabel, section_title
 
@@ -183,6 +184,7 @@ class CentreTool(QWidget):
             self._hidden.clear()
             self._dragged = None
             return
+        show_reciprocal(self, self._controller)
         if reciprocal.layer(RECORD) is None:
             self._controller.presenter.show_record()
         layers = {role: reciprocal.layer(role) for role in _IN_THE_WAY}
@@ -220,10 +222,14 @@ class CentreTool(QWidget):
         self._settle((self._shown[0] + found.offset_px[0], self._shown[1] + found.offset_px[1]))
 
     def _on_automatic(self) -> None:
+        self._controller.session.settle()
         self._controller.change("pattern", beam_centre_px=None)
 
     def _settle(self, centre_px: Pair) -> None:
+        """One step to be undone, whatever was done to the centre just before or is after."""
+        self._controller.session.settle()
         self._controller.change("pattern", beam_centre_px=self._relative(centre_px))
+        self._controller.session.settle()
 
     # How well it fits
 

@@ -268,9 +268,9 @@ class SupportPart(QWidget):
         self.controller.previews.ask(self._task, lambda: (None, measured_support(automatic, mask, grid)))
 
     def _back_to_automatic(self) -> None:
-        presenter = self.controller.presenter
+        presenter, grid = self.controller.presenter, self._grid
         automatic = presenter.automatic_support
-        if automatic is None:
+        if automatic is None or grid is None or automatic.shape != grid.shape:  # of an array that is no more
             self.controller.change("support", added=None, removed=None)
             return
         self.controller.paint_support(presenter.in_shown_frame(automatic))

@@ -12,6 +12,7 @@ from napari_subangstrom_cdi.core.image_geometry import Candidate
 from napari_subangstrom_cdi.gui.dock import StepDock
 from napari_subangstrom_cdi.gui.fields import Field, FieldForm
 from napari_subangstrom_cdi.gui.fold import Fold
+from napari_subangstrom_cdi.gui.layout import show_reciprocal
 from napari_subangstrom_cdi.gui.real_view import IMAGE, ROLES, SUPPORT
 from napari_subangstrom_cdi.gui.reciprocal_view import IMAGE_POWER, IMAGE_SPOTS, PATTERN_SPOTS
 from napari_subangstrom_cdi.session import Event, Happening, State, Step
@@ -168,6 +169,11 @@ class AlignDock(StepDock):
         """Back from aligning by hand."""
         self.by_hand.setChecked(False)
 
+    def do(self) -> None:
+        """Back from aligning by hand first: what it gives is to be seen."""
+        self.by_hand.setChecked(False)
+        super().do()
+
     # What the user does
 
     def _on_field(self, name: str, value: Any) -> None:
@@ -185,6 +191,7 @@ class AlignDock(StepDock):
                 views.real.set_visible(role, visible)
             self._hidden = {}
             return
+        show_reciprocal(self, self.controller)
         comparison = self.session.comparison
         if comparison is not None:
             views.reciprocal.show_spots(comparison.spots_pattern, "pattern")

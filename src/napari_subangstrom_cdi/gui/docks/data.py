@@ -20,6 +20,7 @@ from ..dock import StepDock
 from ..fold import Fold
 from ..input_row import Choice, InputRow
 from ..inputs import ROLES, Role, frame_shape, frames_of
+from ..layout import show_reciprocal
 from ..style import StatusLine
 
 _LABELS: dict[Role, tuple[str, str]] = {
@@ -90,6 +91,7 @@ class DataDock(StepDock):
         except InputError as error:
             self.say(str(error), "error")
             return
+        show_reciprocal(self, self.controller)  # where the patterns go
         super().do()
 
     # What the user does

@@ -173,13 +173,16 @@ class PhaseDock(StepDock):
         self.form.set_values({name: value for name, value in wanted.items() if shown[name] != value})
 
     def _show_schedule(self) -> None:
-        live = self.session.live
-        schedule = self.session.schedule or (() if live is None else live.schedule)
+        session = self.session
+        running = session.live if session.busy else None
+        schedule = session.schedule or (() if running is None else running.schedule)
+        preset = session.plan.retrieval.preset
+        self.schedule_hint.setText(f"The schedule of “{preset}” is known once the masks are done.")
         self.schedule_hint.setVisible(not schedule)
         self.table.setVisible(bool(schedule))
         if schedule:
             self.table.set_schedule(schedule)
-        self.table.set_preset(self.session.preset_schedule, self.session.plan.retrieval.preset)
+        self.table.set_preset(session.preset_schedule, preset)
 
     def _show_end(self) -> None:
         result, live = self.session.result, self.session.live
@@ -225,11 +228,16 @@ class PhaseDock(StepDock):
             self.refresh()
 
     def _choose_preset(self, preset: str) -> None:
+        session = self.session
         if preset in PRESETS:
+            before = {step for step in Step if session.state(step) is State.DONE}
             try:
-                self.session.use_preset(preset)
+                session.use_preset(preset)
             except InputError as error:
                 self.say(str(error), "error")
+            else:
+                stale = [step.value for step in Step if step in before and session.state(step) is State.STALE]
+                self.say(f"changes {', '.join(stale)}: done again by Run, or one by one" if stale else "")
         elif self.session.schedule:
             self.controller.change("retrieval", schedule=self.session.schedule)
         else:

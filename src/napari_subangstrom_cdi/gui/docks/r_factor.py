@@ -58,7 +58,7 @@ class RFactorDock(Docked):
         self.plot.set_theme(self.controller.viewer.theme)
 
     def _on_progress(self, progress: Progress) -> None:
-        show_progress(self.numbers, progress)
+        show_progress(self.numbers, progress, paused=self.controller.session.paused)
         self._pull()
 
     def _on_event(self, event: Event) -> None:

@@ -116,6 +116,13 @@ class ResultsDock(StepDock):
             self._group.addButton(button)
             grid.addWidget(button, i // 3, i % 3)
             self.layer_buttons[role] = button
+        contrast = self._push(
+            "Automatic contrast",
+            "results-contrast",
+            "Let the contrast of all layers follow their data again, after it was set by hand",
+            self.controller.follow_contrast,
+        )
+        grid.addWidget(contrast, len(_SHOWN) // 3, 0, 1, 3)
         return grid
 
     def _export_buttons(self) -> QGridLayout:
