@@ -343,6 +343,27 @@ def test_undo_and_redo_steer_the_run_back_and_forth(running):
     assert running.wait(20) and running.state(Step.PHASE) is State.DONE
 
 
+def test_what_did_not_take_effect_before_the_end_is_said_and_makes_stale(running):
+    """Paused, changed and stopped: the result was not made with the change, and nothing says that it was."""
+    until(lambda: running.live.average is not None)
+    running.pause()
+    until(lambda: running.paused)
+    time.sleep(0.3)
+    automatic = running.prepared.automatic_support
+    running.change("regions", alpha=0.9)
+    smaller = binary_erosion(automatic, iterations=3)
+    running.steer_masks(support=pack_mask(smaller), added=None, removed=pack_mask(automatic & ~smaller))
+    running.poll()
+    running.stop()
+    assert running.wait(20)
+    assert not running.live.marks
+    assert plan_from_toml(running.result.recipe, where="result").regions.alpha != 0.9
+    assert any("α = 0.9" in event.message for event in running.poll() if event.happening is Happening.WARNED)
+    assert running.state(Step.MASKS) is State.STALE and running.state(Step.RESULTS) is State.STALE
+    assert running.undo() and running.undo()
+    assert running.state(Step.PHASE) is State.DONE
+
+
 def test_a_steered_run_is_not_stale(running):
     running.change("regions", alpha=0.7)
     until(lambda: running.live.marks and running.live.average is not None)

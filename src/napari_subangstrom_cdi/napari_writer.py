@@ -6,10 +6,11 @@ reconstruction with all that belongs to it, save the project in the Sub-Å CDI w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import h5py
 import numpy as np
@@ -25,6 +26,25 @@ _RECIPROCAL = ("1 / angstrom", "1/angstrom", "1/Å")
 _MOST_LAYERS = 64
 
 
+_P = ParamSpec("_P")
+
+
+class NotSavedError(OSError):
+    """Layers were not saved, and why. An InputError is a ValueError, which napari takes for a missing plugin."""
+
+
+def _said(write: Callable[_P, list[str]]) -> Callable[_P, list[str]]:
+    @wraps(write)
+    def write_or_say(*args: _P.args, **kwargs: _P.kwargs) -> list[str]:
+        try:
+            return write(*args, **kwargs)
+        except InputError as error:
+            raise NotSavedError(str(error)) from error
+
+    return write_or_say
+
+
+@_said
 def write_image_mrc(path: str | PathLike[str], data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Write an image layer, or a stack of frames, as MRC.
 
@@ -37,7 +57,7 @@ def write_image_mrc(path: str | PathLike[str], data: Any, attributes: Mapping[st
 
     Raises
     ------
-    InputError
+    NotSavedError
         If the layer is in colour, of one or more than three dimensions, or of values that MRC cannot keep, or
         the file cannot be written.
     """
@@ -58,6 +78,7 @@ def write_image_mrc(path: str | PathLike[str], data: Any, attributes: Mapping[st
     return [str(path)]
 
 
+@_said
 def write_layers_cxi(path: str | PathLike[str], layers: Sequence[tuple[Any, Mapping[str, Any], str]]) -> list[str]:
     """Write image and labels layers as ``image_1``, ``image_2``, ... of a CXI file.
 
@@ -71,7 +92,7 @@ def write_layers_cxi(path: str | PathLike[str], layers: Sequence[tuple[Any, Mapp
 
     Raises
     ------
-    InputError
+    NotSavedError
         If there is no layer, one is not a grey image of two dimensions, the file there holds a reconstruction or
         project, or it cannot be written.
     """

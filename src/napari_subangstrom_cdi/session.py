@@ -27,7 +27,7 @@ from .core.friedel import FriedelCheck
 from .core.image_geometry import ImageRegistration
 from .core.retrieval import Retrieval
 from .core.schedule import Schedule
-from .core.support import SupportFinder
+from .core.support import SupportFinder, edits
 from .errors import InputError, collected_doubts
 from .io.cxi import InputFile, Reconstruction
 from .io.mask_text import pack_mask
@@ -120,7 +120,10 @@ class Session:
     Parameters
     ----------
     recovery_folder : Path, optional
-        Where finished members are kept until they are saved; None keeps them in memory only.
+        Where finished members are kept until they are saved; None keeps them in memory only. It may be changed, for
+        the next run.
+    plan : Plan, optional
+        The settings to begin with.
     workers : int, optional
         Threads of the retrieval.
 
@@ -134,13 +137,15 @@ class Session:
         The run that goes on, or the last one.
     """
 
-    def __init__(self, *, recovery_folder: Path | None = None, workers: int | None = None) -> None:
+    def __init__(
+        self, *, recovery_folder: Path | None = None, plan: Plan | None = None, workers: int | None = None
+    ) -> None:
         self.warnings: dict[Step, tuple[str, ...]] = {}
         self.errors: dict[Step, str] = {}
         self.live: Live | None = None
         self.traceback = ""
         self.activity = ""
-        self._plan = Plan(Inputs(""))
+        self._plan = Plan(Inputs("")) if plan is None else plan
         self._undo: list[Plan] = []
         self._redo: list[Plan] = []
         self._last_change: tuple[str, ...] = ()
@@ -160,7 +165,7 @@ class Session:
         self._running_plan: Plan | None = None
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._seconds: dict[Step, dict[str, float]] = {}
-        self._recovery_folder = recovery_folder
+        self.recovery_folder = recovery_folder
         self._recovery: Recovery | None = None
         self._workers = workers
         self._scratch = tempfile.TemporaryDirectory(prefix="subangstrom-")
@@ -687,6 +692,10 @@ class Session:
             members = retrieve_members(plan, prepared, steering, self.live, clock, workers=self._workers)
         finally:
             self._steering = None
+        self._followed = _as_done(plan, prepared, steering)
+        if steering.waiting is not None:
+            late = f"the run ended before this took effect: {described(steering.waiting)}"
+            self._tell(Happening.WARNED, Step.PHASE, late)
         return self._finish(plan, prepared, members, files, clock)
 
     def _average_again(self, plan: Plan, runs: list[Retrieval], clock: Clock) -> Reconstruction:
@@ -733,10 +742,10 @@ class Session:
     def _start_recovery(self, plan: Plan, files: tuple[InputFile, ...]) -> None:
         self._drop_recovery()
         self._running_plan = plan
-        if self._recovery_folder is None:
+        if self.recovery_folder is None:
             return
         try:
-            self._recovery = Recovery.begin(self._recovery_folder, plan.to_toml(), files)
+            self._recovery = Recovery.begin(self.recovery_folder, plan.to_toml(), files)
         except InputError as error:
             self._tell(Happening.WARNED, Step.PHASE, f"finished members cannot be kept on disk: {error}")
 
@@ -836,6 +845,16 @@ class Session:
 
     def _tell(self, happening: Happening, step: Step | None = None, message: str = "") -> None:
         self._events.put(Event(happening, step, message))
+
+
+def _as_done(plan: Plan, prepared: Prepared, steering: Steering) -> Plan:
+    """The settings that a run which began with ``plan`` has come to."""
+    regions, support = steering.settings, plan.support
+    if any(change.support is not None for change in steering.applied):
+        painted = edits(prepared.automatic_support, steering.problem.support)
+        added, removed = (pack_mask(part) or None for part in painted)
+        support = replace(support, added=added, removed=removed)
+    return replace(plan, regions=replace(regions, excluded=regions.excluded or None), support=support)
 
 
 def _with_masks(plan: Plan, excluded: str | None, painted: Mapping[str, Any]) -> Plan:

@@ -84,6 +84,11 @@ class Steering:
         with self._lock:
             self._waiting = change if self._waiting is None else _merged(self._waiting, change)
 
+    @property
+    def waiting(self) -> Change | None:
+        """What was pushed and has not taken effect."""
+        return self._waiting
+
     def at(self, member: int, iteration: int) -> Steered | None:
         """The problem and β from this iteration on, if they change here."""
         changed = None

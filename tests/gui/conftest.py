@@ -14,6 +14,8 @@ import pytest
 
 from napari_subangstrom_cdi.core.schedule import Stage
 
+from ..hands import session_of, take_over
+
 THREAD = "subangstrom-cdi"
 _SHORT_SCHEDULE = (
     Stage("with image", 20, "hio", ("image", "real", "support")),
@@ -35,10 +37,12 @@ def usual_preferences() -> Iterator[None]:
     from napari.settings import get_plugin_settings
 
     kept = get_plugin_settings("napari-subangstrom-cdi").window
-    before = kept.frames_per_second
-    kept.frames_per_second = 0.0
+    before, usual = kept.model_dump(), type(kept)().model_dump()
+    for name, value in usual.items():
+        setattr(kept, name, value)
     yield
-    kept.frames_per_second = before
+    for name, value in before.items():
+        setattr(kept, name, value)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +104,27 @@ def short_run(with_inputs: Any) -> Any:
     with_inputs.change("retrieval", schedule=_SHORT_SCHEDULE)
     with_inputs.change("ensemble", members=2)
     return with_inputs
+
+
+@pytest.fixture(scope="session")
+def prepared_job(small_case: Path) -> Iterator[Any]:
+    """A session that has done every step but the run, with the settings of ``short_run``."""
+    from napari_subangstrom_cdi.session import Step
+
+    session = session_of(small_case, Step.MASKS)
+    session.change("retrieval", schedule=_SHORT_SCHEDULE)
+    session.change("ensemble", members=2)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def ready_run(controller: Any, prepared_job: Any) -> Any:
+    """``short_run`` with every step but the run done: saves a test that time."""
+    from napari_subangstrom_cdi.session import Step
+
+    take_over(controller, prepared_job, Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS)
+    return controller
 
 
 @pytest.fixture

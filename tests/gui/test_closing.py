@@ -15,9 +15,12 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMainWindow, QM
 
 from napari_subangstrom_cdi.gui.closing import RecoveryBanner
 from napari_subangstrom_cdi.gui.main_window import adopt_window
+from napari_subangstrom_cdi.gui.settings import PLUGIN
 from napari_subangstrom_cdi.io.project import read_project
 from napari_subangstrom_cdi.recovery import DATA_VARIABLE, default_folder, found
 from napari_subangstrom_cdi.session import State, Step
+
+from ..hands import take_over
 
 MANY = 400
 BUTTON = QMessageBox.StandardButton
@@ -80,9 +83,18 @@ def watched(viewer, short_run):
     return short_run
 
 
+@pytest.fixture(scope="module")
+def done(prepared_job):
+    """The same with its run done, for all tests that need none of their own."""
+    prepared_job.start(Step.PHASE)
+    assert prepared_job.wait(60) and prepared_job.state(Step.PHASE) is State.DONE, prepared_job.errors
+    return prepared_job
+
+
 @pytest.fixture
-def finished(watched, do):
-    do(watched, Step.PHASE)
+def finished(watched, done):
+    take_over(watched, done, *(step for step in Step if step is not Step.RESULTS))
+    watched.session._saved = False
     assert watched.session.unsaved
     return watched
 
@@ -114,6 +126,25 @@ def test_cancel_and_a_failed_save_keep_everything_and_a_save_lets_go(viewer, fin
     assert Path(proposals[0]).name == "particle.cxi"
     np.testing.assert_array_equal(read_project(tmp_path / "named.cxi").result.object, finished.session.result.object)
     assert found(default_folder()) == []
+
+
+def test_opening_a_file_asks_about_unsaved_work_first(viewer, finished, qtbot, tmp_path):
+    finished.session.save(tmp_path / "other.cxi")
+    finished.change("ensemble", seed=3)
+    finished.run(Step.PHASE)
+    qtbot.waitUntil(lambda: not finished.session.busy, timeout=60_000)
+    finished.poll()
+    mine, said = finished.session.result, []
+    assert finished.session.unsaved
+    answer(BUTTON.Cancel, said)
+    viewer.open(tmp_path / "other.cxi", plugin=PLUGIN)
+    qtbot.waitUntil(lambda: bool(said))
+    qtbot.wait(50)
+    assert finished.session.result is mine and finished.session.unsaved
+    answer(BUTTON.Discard, said)
+    viewer.open(tmp_path / "other.cxi", plugin=PLUGIN)
+    qtbot.waitUntil(lambda: finished.session.result is not mine)
+    qtbot.waitUntil(lambda: not finished.session.busy, timeout=60_000)
 
 
 def test_discard_ends_everything(viewer, finished):
@@ -151,7 +182,10 @@ def test_a_run_without_a_finished_member_is_just_stopped(viewer, watched, qtbot)
     assert not watched.session.busy
 
 
-def test_closed_by_a_program_nobody_is_asked_and_members_stay_on_disk(viewer, finished):
+def test_closed_by_a_program_nobody_is_asked_and_members_stay_on_disk(viewer, watched, do):
+    finished = watched
+    do(finished, Step.PHASE)
+    assert finished.session.unsaved
     viewer.close()
     assert not finished.is_open
     [left] = found(default_folder())

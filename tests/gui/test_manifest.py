@@ -161,6 +161,16 @@ def test_layers_saved_as_cxi_come_back_where_they_were(viewer, tmp_path, options
     np.testing.assert_allclose(viewer.layers.extent.world, world * 10)
 
 
+def test_what_cannot_be_saved_is_said_through_napari(viewer, tmp_path):
+    """napari takes a ValueError of a writer for a missing plugin."""
+    viewer.add_image(np.zeros((8, 8)), name="grey")
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), name="colour", rgb=True)
+    with pytest.raises(OSError, match="colour"):
+        viewer.layers.save(str(tmp_path / "all.cxi"), plugin=PLUGIN)
+    with pytest.raises(OSError, match="colour"):
+        viewer.layers["colour"].save(str(tmp_path / "one.mrc"), plugin=PLUGIN)
+
+
 def test_one_layer_in_reciprocal_space_is_saved_as_cxi(viewer, tmp_path):
     layer = viewer.add_image(np.eye(16), name="pattern", scale=(0.01, 0.01), units=("1/angstrom", "1/angstrom"))
     path = str(tmp_path / "pattern.cxi")

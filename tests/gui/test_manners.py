@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QFileDialog, QL
 
 from napari_subangstrom_cdi.gui.controller import Controller
 from napari_subangstrom_cdi.gui.opening import R_FACTOR, RECIPROCAL, open_workflow
-from napari_subangstrom_cdi.gui.settings import PLUGIN, Settings
+from napari_subangstrom_cdi.gui.settings import PLUGIN, Settings, remember
 from napari_subangstrom_cdi.gui.shortcuts import SHORTCUTS, ShortcutHelp
 from napari_subangstrom_cdi.pipeline import run
 from napari_subangstrom_cdi.session import State, Step
@@ -28,6 +28,11 @@ from .conftest import let_go
 MANY = 400
 CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 CTRL_ALT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+
+
+@pytest.fixture
+def short_run(ready_run):
+    return ready_run
 
 
 @pytest.fixture
@@ -305,6 +310,25 @@ def test_settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbo
     viewer.window._open_preferences_dialog()
     qtbot.waitUntil(lambda: bool(pages), timeout=10_000)
     assert any("Sub-Å" in page or PLUGIN in page for page in pages), pages
+
+
+def test_preferences_reach_an_open_window_and_new_jobs(viewer, workflow, short_run, make_napari_viewer, qtbot):
+    kept = get_plugin_settings(PLUGIN).window
+    kept.members, kept.preset, kept.autosave, kept.frames_per_second = 7, "paper", False, 3.0
+    assert short_run.settings == Settings(3.0, False, "paper", 7)
+    assert short_run.session.recovery_folder is None
+    assert workflow.steps[Step.PHASE].form.values()["frames_per_second"] == 3.0
+    assert short_run.session.plan.ensemble.members == 2, "a job that was begun stays as it is"
+    remember("frames_per_second", 5.0)
+    assert (kept.members, kept.preset, kept.frames_per_second) == (7, "paper", 5.0)
+    other = Controller.of(make_napari_viewer(show=False))
+    try:
+        plan = other.session.plan
+        assert (plan.ensemble.members, plan.retrieval.preset, plan.image.potential) == (7, "paper", "weak-phase")
+        assert not other.session.can_undo
+    finally:
+        other.close()
+        let_go(other.reciprocal)
 
 
 # Errors

@@ -23,6 +23,11 @@ MANY = 400  # members: a run that is still going on when it is stopped
 
 
 @pytest.fixture
+def short_run(ready_run):
+    return ready_run
+
+
+@pytest.fixture
 def dock(viewer, short_run, qtbot):
     dock = PhaseDock(viewer)
     viewer.window.add_dock_widget(dock, name="Phase")
@@ -66,7 +71,7 @@ def start_and_wait_for_iterations(qtbot, dock, controller):
 
 def test_run_to_the_end_is_the_command_lines(dock, short_run, qtbot, picture):
     assert dock.button.text() == "Run"
-    assert dock.badge.state() == "to do"
+    assert dock.badge.state() == "ready"
     click(qtbot, dock.button)
     qtbot.waitUntil(lambda: dock.badge.state() == "done", timeout=30_000)
     result = short_run.session.result
@@ -141,7 +146,9 @@ def test_step_from_rest_does_one_iteration(dock, short_run, qtbot):
 def test_steering_is_marked_listed_and_replayed(dock, viewer, short_run, qtbot):
     curve = RFactorDock(viewer)
     viewer.window.add_dock_widget(curve, name="R-factor", area="bottom")
-    assert not dock.steering.form.editor("alpha").isEnabled()
+    assert not dock.steering.form.editor("beta").isEnabled()
+    enter(qtbot, dock.steering.form, "alpha", "0.4")  # before a run it is a setting like others
+    assert short_run.session.plan.regions.alpha == 0.4
     short_run.change("ensemble", members=MANY)
     start_and_wait_for_iterations(qtbot, dock, short_run)
     click(qtbot, dock.button)
@@ -170,7 +177,18 @@ def test_steering_is_marked_listed_and_replayed(dock, viewer, short_run, qtbot):
     again = run(replace(recipe, inputs=short_run.session.plan.inputs)).reconstruction
     np.testing.assert_array_equal(again.object, result.object)
     assert [mark.text for mark in curve.plot._record.marks] == [marks[0].text]
-    assert not dock.steering.form.editor("alpha").isEnabled()
+    assert not dock.steering.form.editor("beta").isEnabled()
+
+
+def test_a_preset_chosen_after_a_run_shows_no_stages_of_the_other(dock, short_run, do, qtbot):
+    do(short_run, Step.PHASE)
+    choose(qtbot, dock.form, "preset", "paper")
+    assert dock.form.values()["preset"] == "paper"
+    assert not dock.table.isVisible() and "paper" in dock.schedule_hint.text()
+    assert "align, masks" in dock.status.text(), "what the preset made stale is said"
+    do(short_run, Step.MASKS)
+    qtbot.waitUntil(dock.table.isVisible)
+    assert dock.table.schedule() == short_run.session.schedule
 
 
 def test_settings_go_into_the_plan_and_come_back_by_undo(dock, short_run, qtbot):

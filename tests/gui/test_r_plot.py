@@ -105,6 +105,17 @@ def test_a_mark_tells_its_text_under_the_mouse(plot, qtbot):
     assert "α 0.9 → 0.8" in plot._upper.getViewBox().toolTip()
 
 
+def test_agreement_of_earlier_members_is_a_curve_without_breaks_between_its_samples(plot):
+    plot.start([("a", 20)], 2)
+    for member in range(2):
+        plot.append(member, 1, [0.2] * 20, [0.3] * 20)
+        plot.add_agreements(member, [(4, 0.4), (12, 0.8)])
+    x, y = plot._earlier_agreement.getData()
+    inside = (x >= 4) & (x <= 12)
+    np.testing.assert_allclose(y[inside], 0.4 + 0.05 * (x[inside] - 4))
+    assert np.isnan(y[~inside]).all()
+
+
 def test_agreement_opens_a_second_plot(plot, qtbot):
     plot.start(STAGES, 1)
     plot.append(0, 1, falling(40), falling(40))

@@ -181,6 +181,19 @@ def test_the_result_is_shown_on_the_supports_box(view):
     assert view.layer(rv.SUPPORT).data.sum() == disc().sum()
 
 
+def test_hidden_layers_hold_the_result_too(window, view):
+    view.show_frame(frame(0), BOX, GRID)
+    view.make_all()
+    field = np.zeros((128, 128), np.complex64)
+    field[disc()] = 2 + 1j
+    view.show_result(field, np.abs(field) / 4, disc(), GRID)
+    largest = {rv.AMPLITUDE: math.sqrt(5), rv.PHASE: math.atan2(1, 2), rv.DEVIATION: math.sqrt(5) / 4}
+    for role, expected in largest.items():
+        layer = view.layer(role)
+        assert not layer.visible
+        assert layer.data.max() == pytest.approx(expected, rel=1e-6), role
+
+
 def test_limits_rarely_move_with_noise_and_follow_a_real_change(window, view):
     changes = []
     view.show_frame(frame(0), BOX, GRID)

@@ -21,6 +21,11 @@ from napari_subangstrom_cdi.share import as_command, as_python
 
 
 @pytest.fixture
+def short_run(ready_run):
+    return ready_run
+
+
+@pytest.fixture
 def dock(viewer, short_run, do, qtbot):
     dock = ResultsDock(viewer)
     viewer.window.add_dock_widget(dock, name="Results")

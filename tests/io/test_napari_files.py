@@ -13,7 +13,7 @@ from napari_subangstrom_cdi.io.cxi import write_cxi
 from napari_subangstrom_cdi.io.project import Project, write_project
 from napari_subangstrom_cdi.io.stack import read_stack
 from napari_subangstrom_cdi.napari_reader import get_reader, read_layers
-from napari_subangstrom_cdi.napari_writer import write_image_mrc, write_layers_cxi
+from napari_subangstrom_cdi.napari_writer import NotSavedError, write_image_mrc, write_layers_cxi
 from results import result
 
 IMAGE = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)
@@ -183,14 +183,14 @@ def test_other_programs_find_titles_and_pixels_in_metres(tmp_path):
     ],
 )
 def test_layers_that_cxi_cannot_keep_are_said(tmp_path, layers, problem):
-    with pytest.raises(InputError, match=problem):
+    with pytest.raises(NotSavedError, match=problem):
         write_layers_cxi(tmp_path / "a.cxi", layers)
     assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("data", [np.zeros((2, 2, 2, 2)), np.zeros(4), np.full((2, 2), 2**30)])
 def test_images_that_mrc_cannot_keep_are_said(tmp_path, data):
-    with pytest.raises(InputError, match="MRC"):
+    with pytest.raises(NotSavedError, match="MRC"):
         write_image_mrc(tmp_path / "a.mrc", data, {})
     assert not os.listdir(tmp_path)
 
@@ -206,7 +206,7 @@ def test_layers_do_not_take_the_place_of_a_result_or_project(tmp_path):
     ):
         write()
         before = path.read_bytes()
-        with pytest.raises(InputError, match="save the project"):
+        with pytest.raises(NotSavedError, match="save the project"):
             write_layers_cxi(path, [(IMAGE, {}, "image")])
         assert path.read_bytes() == before
 

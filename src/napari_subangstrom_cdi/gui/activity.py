@@ -13,8 +13,8 @@ from napari_subangstrom_cdi.session import Event, Happening, Step
 if TYPE_CHECKING:
     from .controller import Controller
 
-_UPDATE_EVERY_MS = 250  # a progress bar may take 60 ms to draw
-_CALM_PERCENT = 1  # a picture in some seconds
+_UPDATE_EVERY_MS = 1000  # a progress bar may take 60 ms to draw
+_AT_ONCE_MS = 250
 _INDICATOR = "loading.gif"
 _NAMES = {
     Step.DATA: "reading the records",
@@ -28,8 +28,8 @@ _NAMES = {
 class Activity(QObject):
     """One bar from the start of a step to the end of the session's thread.
 
-    napari runs its event loop at each change of a bar. That must not happen while events are passed on, so
-    a timer does it; while phases are retrieved, when the window shows other news anyway.
+    napari runs its event loop at each change of a bar. That must not happen while events are passed on, nor in the
+    middle of news, half of which would then be painted; so a timer of its own does it.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -43,7 +43,6 @@ class Activity(QObject):
         self._timer.setInterval(_UPDATE_EVERY_MS)
         self._timer.timeout.connect(self.update)
         controller.happened.connect(self._on_event)
-        controller.progressed.connect(self._on_progress)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -51,7 +50,7 @@ class Activity(QObject):
         if self._bar is not None:
             bar, self._bar = self._bar, None
             bar.close()
-            _turn_indicator(100)
+            _turn_indicator(True)
 
     def update(self) -> None:
         """Bring the bar in line with the session."""
@@ -65,6 +64,7 @@ class Activity(QObject):
 
     def _update(self) -> None:
         session = self._controller.session
+        self._timer.setInterval(_UPDATE_EVERY_MS)
         if not session.busy:
             self.close()
             return
@@ -78,7 +78,7 @@ class Activity(QObject):
             done = numbers.member * numbers.iterations + numbers.iteration
         if self._bar is None:
             self._bar, self._text = progress(total=total, desc=text), text
-            _turn_indicator(_CALM_PERCENT)
+            _turn_indicator(False)
         self._show(text, done, total)
 
     def _show(self, text: str, done: int, total: int) -> None:
@@ -94,18 +94,14 @@ class Activity(QObject):
     def _on_event(self, event: Event) -> None:
         if event.happening is Happening.STARTED and event.step is not None:
             self._step = event.step
-            self._timer.start()
+            self._timer.start(_AT_ONCE_MS)
         elif event.happening is Happening.IDLE:
-            self._timer.start()
-
-    def _on_progress(self, progress: Any) -> None:
-        self._timer.stop()
-        QTimer.singleShot(0, self.update)
+            self._timer.start(_AT_ONCE_MS)
 
 
-def _turn_indicator(percent: int) -> None:
-    """Set the speed of napari's turning sign: at its own, drawing it takes 0.4 of a core away from the run."""
+def _turn_indicator(on: bool) -> None:
+    """Let napari's sign turn, or stand still: turning, it takes 0.4 of a core away from the run."""
     for widget in QApplication.allWidgets():
         movie = widget.movie() if isinstance(widget, QLabel) else None
         if movie is not None and movie.fileName().endswith(_INDICATOR):
-            movie.setSpeed(percent)
+            movie.setPaused(not on)

@@ -28,6 +28,7 @@ from .opening import open_workflow
 
 _TICK_MS = 10
 _LATE_MS = 100.0
+_COMPARED_MEMBERS = 10
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def run_window_bench(*, frames_per_second: float = 10.0, members: int = 20, pair
     members : int
         Of the run whose lateness and memory are measured.
     pairs : int
-        Runs of four members, watched and unwatched in turns, for the slowdown.
+        Runs of ten members, watched and unwatched in turns, for the slowdown.
     """
     with as_file(files("napari_subangstrom_cdi") / "sample") as sample:
         inputs = Inputs(str(sample / "particle.tif"), str(sample / "background.tif"), str(sample / "image.mrc"))
@@ -116,6 +117,7 @@ def _in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> WindowResu
     viewer.window.resize(1600, 1000)
     controller = open_workflow(viewer)
     controller.settings = replace(controller.settings, frames_per_second=frames_per_second, autosave=False)
+    controller.session.recovery_folder = None
     frames: list[None] = []
     controller.framed.connect(lambda frame: frames.append(None))
     controller.session.set_plan(plan)
@@ -159,7 +161,7 @@ def _slowdown(controller: Controller, alone: Session, pairs: int) -> float:
         order = ("watched", "alone") if k % 2 else ("alone", "watched")
         for how in order:
             session = controller.session if how == "watched" else alone
-            session.change("ensemble", members=4, seed=100 + k)
+            session.change("ensemble", members=_COMPARED_MEMBERS, seed=100 + k)
             if how == "watched":
                 _do(controller, Step.PHASE)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from napari_subangstrom_cdi.core.regions import with_friedel_mates
 from napari_subangstrom_cdi.core.support import edits
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io.mask_text import pack_mask
-from napari_subangstrom_cdi.live import Progress
+from napari_subangstrom_cdi.live import Frame, Progress
+from napari_subangstrom_cdi.plan import Inputs, Plan, with_preset
 from napari_subangstrom_cdi.preparation.problem import unpack_on
 from napari_subangstrom_cdi.recovery import default_folder
 from napari_subangstrom_cdi.session import Event, Happening, Session, State, Step
@@ -25,11 +27,12 @@ from . import shortcuts
 from .activity import Activity
 from .input_layers import InputLayers
 from .inputs import Role
+from .painting import painted_at_once
 from .presenter import Presenter
 from .previews import Previews
 from .real_view import RealView
 from .reciprocal_view import ReciprocalView
-from .settings import Settings
+from .settings import Settings, kept_by_napari
 
 Bool = NDArray[np.bool_]
 
@@ -37,9 +40,15 @@ _POLL_MS = 40
 _NUMBERS_EVERY_S = 0.25
 _ASKED_BEFORE_S = 0.12
 """A frame is asked for so long before it is due: it comes with the next iteration."""
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.5
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 4.0
 _PAINTING_SHARE = 0.03
 """Of the time, at most, is spent on painting while the update rate is automatic."""
+
+
+def _new_job(settings: Settings) -> Plan:
+    plan = Plan(Inputs(""))
+    plan = replace(plan, ensemble=replace(plan.ensemble, members=settings.members))
+    return with_preset(plan, settings.preset)
 
 
 def unwrapped(viewer: Any) -> ViewerModel:
@@ -88,7 +97,10 @@ class Controller(QObject):
         super().__init__()
         self.viewer = viewer
         self.settings = Settings.read()
-        self.session = Session(recovery_folder=default_folder() if self.settings.autosave else None)
+        self.session = Session(recovery_folder=self._recovery_folder(), plan=_new_job(self.settings))
+        self._preferences = kept_by_napari()
+        if self._preferences is not None:
+            self._preferences.events.connect(self._on_preferences)
         self.real = RealView(
             viewer, on_deleted=self._deleted, on_support_painted=self.paint_support, on_made=self.changed.emit
         )
@@ -102,11 +114,21 @@ class Controller(QObject):
         self._due = 0.0
         self._numbers_due = 0.0
         self._told: Progress | None = None
+        self._average_due = False
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self.poll)
         for canvas in (viewer, self.reciprocal.model):
             shortcuts.bind(canvas, self)
+
+    def _recovery_folder(self) -> Path | None:
+        return default_folder() if self.settings.autosave else None
+
+    def _on_preferences(self) -> None:
+        self.settings = Settings.read()
+        self.session.recovery_folder = self._recovery_folder()
+        self._due = 0.0
+        self.changed.emit()
 
     # What the docks do
 
@@ -295,24 +317,31 @@ class Controller(QObject):
 
     def poll(self) -> None:
         """Pass on what happened, and show the newest frame if one is due."""
-        for event in self.session.poll():
-            self._pass_on(event)
+        self._pass_on_all()
         if self.session.busy:
             self._watch()
             if not self._timer.isActive():
                 self._timer.start()
         elif self._timer.isActive():
             self._timer.stop()
-            for event in self.session.poll():
-                self._pass_on(event)
+            self._pass_on_all()
             self.changed.emit()
+
+    def _pass_on_all(self) -> None:
+        events = self.session.poll()
+        if events:
+            with painted_at_once():
+                for event in events:
+                    self._pass_on(event)
 
     def _pass_on(self, event: Event) -> None:
         if event.happening is Happening.DONE and event.step is not None:
             self.presenter.show(event.step)
             self.inputs.after(event.step)
         elif event.happening is Happening.MEMBER:
-            self.presenter.show_average()
+            self._average_due = True  # shown with the next frame: whatever is painted costs as much as all of it
+            self.happened.emit(event)
+            return
         elif event.happening is Happening.WARNED:
             self.said.emit(event.message, "warning")
         self.happened.emit(event)
@@ -339,16 +368,25 @@ class Controller(QObject):
         if not news and frame is None:  # it waits, and so does the processor
             self._due = now + _SHORTEST_PAUSE_S
             return
-        if news and (rate <= 0 or now >= self._numbers_due):
-            self._numbers_due = now + _NUMBERS_EVERY_S
-            self._told = live.progress
-            self.progressed.emit(live.progress)
-        if frame is not None:
-            self.presenter.show_frame(frame)
-            self.framed.emit(frame)
+        numbers = live.progress if news and (rate <= 0 or now >= self._numbers_due) else None
+        with painted_at_once():
+            self._show_news(numbers, frame, now)
         if rate <= 0:
             # After what was posted, the painting, comes the end of the turn after; then the time is known.
             QTimer.singleShot(0, lambda: QTimer.singleShot(0, lambda: self._painted(now)))
+
+    def _show_news(self, numbers: Progress | None, frame: Frame | None, now: float) -> None:
+        if numbers is not None:
+            self._numbers_due = now + _NUMBERS_EVERY_S
+            self._told = numbers
+            self.progressed.emit(numbers)
+        if frame is None:
+            return
+        if self._average_due:
+            self._average_due = False
+            self.presenter.show_average()
+        self.presenter.show_frame(frame)
+        self.framed.emit(frame)
 
     def _painted(self, began: float) -> None:
         """Choose when to show more, so that showing takes no more than its share of the time."""
@@ -370,6 +408,8 @@ class Controller(QObject):
         if Controller._of_viewer.pop(id(self.viewer), None) is None:
             return
         self._timer.stop()
+        if self._preferences is not None:
+            self._preferences.events.disconnect(self._on_preferences)
         self.previews.close()
         self.activity.close()
         self.session.close(keep_recovery=keep_recovery)

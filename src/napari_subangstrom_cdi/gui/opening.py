@@ -10,7 +10,9 @@ from npe2 import PluginManager
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QDockWidget, QWidget
 
+from .closing import ask_about_unsaved
 from .controller import Controller
+from .main_window import main_window_of
 from .settings import PLUGIN, TITLE
 
 WORKFLOW, RECIPROCAL, R_FACTOR = TITLE, "Reciprocal space", "R-factor"
@@ -76,7 +78,11 @@ def open_project(path: str | Path) -> bool:
         return False
 
     def load() -> None:
-        open_workflow(viewer).load(path)
+        controller = open_workflow(viewer)
+        window = main_window_of(open_dock(viewer, WORKFLOW))
+        unsaved = controller.session.unsaved and not controller.session.busy
+        if window is None or not unsaved or ask_about_unsaved(window, controller):
+            controller.load(path)
 
     # napari is still in the middle of opening a file
     QTimer.singleShot(0, load)

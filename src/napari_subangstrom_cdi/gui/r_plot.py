@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import ArrayLike
-from qtpy.QtCore import QEvent, QObject, QPointF, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QPointF, Qt
 from qtpy.QtGui import QAction, QColor, QFontMetricsF, QImage, QPen
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.r_record import Float, Mark, RRecord, history_record, log10
+from napari_subangstrom_cdi.gui.r_record import Float, Mark, RRecord, history_record, joined, log10
 from napari_subangstrom_cdi.gui.run_numbers import RunNumbers, percent
-from napari_subangstrom_cdi.gui.style import COLOURS, StatusLine, ThemeType
+from napari_subangstrom_cdi.gui.style import COLOURS, RoomForText, StatusLine, ThemeType
 from napari_subangstrom_cdi.io.atomic import atomic_path
 
 __all__ = ["RPlot", "RunNumbers"]
@@ -80,6 +80,10 @@ class RPlot(QWidget):
         if not self._lower.isVisible() and np.isfinite(self._record.agreement).any():
             self._show_lower(True)
         self._draw_agreement()
+
+    def flush(self) -> None:
+        """Have what changed painted with the rest of the window; the scene would tell its view in a later turn."""
+        QCoreApplication.sendPostedEvents(self._graphics.scene(), QEvent.Type.MetaCall.value)
 
     def mark(self, member: int, iteration: int, text: str) -> None:
         """Mark a change made by the user; the text shows when the mouse is over the mark."""
@@ -202,7 +206,6 @@ class RPlot(QWidget):
         self._readout.setWordWrap(True)
         self._readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._readout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._readout.setMinimumHeight(2 * self._readout.fontMetrics().lineSpacing() + 4)
         self._message = StatusLine()
         menu = QMenu(self)
         actions: tuple[tuple[str, Callable[[], None]], ...] = (
@@ -224,7 +227,7 @@ class RPlot(QWidget):
         button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         button.setMenu(menu)
         row = QHBoxLayout()
-        row.addWidget(self._readout, 1)
+        row.addWidget(RoomForText(self._readout, lines=2), 1)
         row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -291,7 +294,7 @@ class RPlot(QWidget):
         kept = np.ones(record.rows, bool) if self._kept is None else np.array(self._kept)
         _set_many(self._earlier, log10(record.r[others & kept]))
         _set_many(self._rejected, log10(record.r[others & ~kept]))
-        _set_many(self._earlier_agreement, record.agreement[others])
+        _set_many(self._earlier_agreement, joined(record.agreement[others]))
         self._colour_faint()
 
     def _draw_agreement(self) -> None:

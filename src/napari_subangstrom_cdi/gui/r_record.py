@@ -162,3 +162,14 @@ def log10(values: ArrayLike) -> Float:
 
 def _as_text(value: float) -> str:
     return f"{value:.6g}" if np.isfinite(value) else ""
+
+
+def joined(rows: Float) -> Float:
+    """Values of some iterations of each row, with those between them by straight lines: a curve without breaks."""
+    filled = np.full_like(rows, np.nan)
+    for values, line in zip(rows, filled, strict=True):
+        known = np.flatnonzero(np.isfinite(values))
+        if known.size:
+            between = np.arange(known[0], known[-1] + 1)
+            line[between] = np.interp(between, known, values[known])
+    return filled

@@ -172,6 +172,9 @@ class RealView:
         box = support_box(support) if support.any() else (slice(0, grid.n), slice(0, grid.n))
         self.show_frame(field[box], box, grid)
         self.show_ensemble(field[box], deviation[box], box, grid)
+        for role in list(self._newest):  # hidden layers as well: they may be saved without having been looked at
+            if role in self._layers:
+                self._draw(role)
         self.show_support(support, grid)
 
     def _offer(self, role: str, frame: _Frame) -> None:

@@ -12,8 +12,8 @@ from napari.layers import Image, Labels, Points
 from napari.qt import QtViewer
 from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import QCoreApplication, Qt, Signal
-from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtCore import QCoreApplication, Qt, QTimer, Signal
+from qtpy.QtGui import QCloseEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.grid import Grid
@@ -94,6 +94,11 @@ class ReciprocalView(QWidget):
         self._main = viewer
         self._on_deleted = on_deleted or _ignore
         self._closed = False
+        self._home: tuple[float, ...] | None = None
+        self._refit = QTimer(self)  # once the canvas has its new size
+        self._refit.setSingleShot(True)
+        self._refit.setInterval(0)
+        self._refit.timeout.connect(self.home)
         self._kept: QDockWidget | None = None
         self.model = ViewerModel(title="reciprocal space")
         if viewer is not None:
@@ -238,8 +243,19 @@ class ReciprocalView(QWidget):
     # the canvas
 
     def home(self) -> None:
-        """Fill the canvas with what is shown."""
+        """Fill the canvas with what is shown, until the user looks elsewhere; also when its size changes."""
         self.model.reset_view()
+        self._home = self._looks_at()
+
+    def _looks_at(self) -> tuple[float, ...]:
+        camera = self.model.scene.camera
+        return (*camera.center, camera.zoom)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """What fitted fits again."""
+        super().resizeEvent(event)
+        if self._home == self._looks_at():
+            self._refit.start()
 
     def layer(self, role: str) -> Any:
         """The layer of a role, or None."""
@@ -321,6 +337,8 @@ class ReciprocalView(QWidget):
         if self._closed:
             return
         self._closed = True
+        if isalive(self):
+            self._refit.stop()
         self._centre_drag.stop()
         self._align_drag.stop()
         self.bar.release()

@@ -54,7 +54,8 @@ class RunNumbers(QWidget):
         """The font is known now, and with it the room that the widest text needs."""
         for name, _, _, widest in _CELLS:
             value = self._values[name]
-            value.setMinimumWidth(value.fontMetrics().horizontalAdvance(widest))
+            value.setFixedSize(value.fontMetrics().horizontalAdvance(widest), value.sizeHint().height())
+            _make_room(value)
         super().showEvent(event)
 
     def clear(self) -> None:
@@ -103,6 +104,13 @@ class RunNumbers(QWidget):
         label = self._values[name]
         if label.text() != text:  # writing drops a selection
             label.setText(text)
+            _make_room(label)
+
+
+def _make_room(label: QLabel) -> None:
+    """Of fixed size, a label whose text changes has nothing laid out anew; only a text too wide for it does."""
+    if label.minimumWidth() == label.maximumWidth() < label.sizeHint().width():
+        label.setFixedWidth(label.sizeHint().width())
 
 
 def percent(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 PLUGIN = "napari-subangstrom-cdi"
 TITLE = "Sub-Å CDI"
@@ -33,22 +34,22 @@ class Settings:
     @classmethod
     def read(cls) -> Settings:
         """The preferences as they stand; the defaults where napari keeps none."""
-        from napari.settings import get_plugin_settings
+        kept = kept_by_napari()
+        return cls() if kept is None else cls(**{f.name: getattr(kept, f.name) for f in fields(cls)})
 
-        try:
-            kept = get_plugin_settings(PLUGIN).window
-        except (KeyError, AttributeError):  # the plugin is not registered with this napari
-            return cls()
-        return cls(**{f.name: getattr(kept, f.name) for f in fields(cls)})
 
-    def write(self) -> None:
-        """Have napari keep these preferences; it saves each that differs at once."""
-        from napari.settings import get_plugin_settings
+def remember(name: str, value: Any) -> None:
+    """Have napari keep one preference, which it saves at once."""
+    kept = kept_by_napari()
+    if kept is not None:
+        setattr(kept, name, value)
 
-        try:
-            kept = get_plugin_settings(PLUGIN).window
-        except (KeyError, AttributeError):
-            return
-        for f in fields(self):
-            if getattr(kept, f.name) != getattr(self, f.name):
-                setattr(kept, f.name, getattr(self, f.name))
+
+def kept_by_napari() -> Any:
+    """Napari's own object of these preferences, with an event for each; None if it does not know the plugin."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        return get_plugin_settings(PLUGIN).window
+    except (KeyError, AttributeError):
+        return None

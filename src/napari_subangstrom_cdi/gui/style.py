@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 ThemeType = Literal["dark", "light"]
@@ -115,6 +115,8 @@ class StateBadge(QWidget):
         """Show a state; ``tooltip`` may say more than the usual explanation."""
         if state not in STATES:
             raise ValueError(f"unknown state {state!r}")
+        if state == self._glyph.state and self._label.text() and not tooltip:
+            return  # painting it again would have the whole window put together anew
         self._glyph.state = state
         self._glyph.update()
         self._label.setText(state)
@@ -226,6 +228,30 @@ class StatusLine(QLabel):
         if colour != self._colour:  # setting a style sheet is a change of style itself
             self._colour = colour
             self.setStyleSheet(f"color: {colour};")
+
+
+class RoomForText(QWidget):
+    """A label in a room of so many lines; whatever its text, nothing is laid out anew.
+
+    Parameters
+    ----------
+    label : QLabel
+        Wraps its text if there is more than a line.
+    lines : int
+        Height of the room.
+    """
+
+    def __init__(self, label: QLabel, lines: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        label.setParent(self)
+        self._label = label
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(lines * label.fontMetrics().lineSpacing() + 4)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Of fixed size, a label tells no layout of its text."""
+        super().resizeEvent(event)
+        self._label.setFixedSize(self.size())
 
 
 class QuietLabel(QLabel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from qtpy.QtWidgets import QProgressBar, QPushButton
@@ -18,6 +17,7 @@ from ..dock import StepDock
 from ..fields import Field, FieldForm
 from ..run_numbers import RunNumbers
 from ..schedule_table import ScheduleTable
+from ..settings import remember
 from ..steering_panel import SteeringPanel
 from ..style import QuietLabel, section_title
 from .r_factor import show_progress, show_result_numbers
@@ -222,8 +222,7 @@ class PhaseDock(StepDock):
         if name == "preset":
             self._choose_preset(value)
         elif name == "frames_per_second":
-            self.controller.settings = replace(self.controller.settings, frames_per_second=float(value or 0))
-            self.controller.settings.write()
+            remember("frames_per_second", float(value or 0))
         elif not self.controller.change("ensemble", **{name: value}):
             self.refresh()
 

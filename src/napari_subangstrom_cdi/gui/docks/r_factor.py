@@ -57,20 +57,23 @@ class RFactorDock(Docked):
     def _on_theme(self, event: Any) -> None:
         self.plot.set_theme(self.controller.viewer.theme)
 
-    def _on_progress(self, progress: Progress) -> None:
-        show_progress(self.numbers, progress, paused=self.controller.session.paused)
-        self._pull()
+    def _on_progress(self, _: Progress) -> None:
+        if self._result is None:
+            self._pull()
 
     def _on_event(self, event: Event) -> None:
         if event.step is Step.PHASE and event.happening is Happening.STARTED:
             self._result = None
-        if event.happening in (Happening.MEMBER, Happening.IDLE):
+        if event.happening is Happening.IDLE and self._result is None:
             self._pull()
 
     def _pull(self) -> None:
+        """Curve and numbers of the same moment."""
         live = self.controller.session.live
-        if live is None or live.progress is None:
+        progress = None if live is None else live.progress
+        if live is None or progress is None:
             return
+        show_progress(self.numbers, progress, paused=self.controller.session.paused)
         if self._feed is None or self._feed.live is not live:
             self._feed = LiveFeed(live, self.plot)
         self._feed.pull()
@@ -124,6 +127,7 @@ class LiveFeed:
         for member, iteration, text in self.live.marks[self._marks :]:
             self._plot.mark(member, max(1, iteration), text)
             self._marks += 1
+        self._plot.flush()
 
 
 def show_result(plot: RPlot, result: Reconstruction, live: Live | None) -> None:
