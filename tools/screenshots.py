@@ -213,6 +213,8 @@ def data(studio: Studio) -> None:
     studio.wait(1.5)
     studio.picture("tutorial-2-sample")
     studio.do(Step.DATA)
+    studio.wait(30.0, lambda: str((studio.viewer.layers.units or ("",))[-1]) == "angstrom")  # the patterns move on
+    studio.wait(_SETTLE_S)
     studio.picture("tutorial-3-data")
     studio.dock_picture("dock-data", Step.DATA)
     dock = studio.docks[Step.DATA]
@@ -326,11 +328,24 @@ def paint_regions(studio: Studio) -> None:
 
 
 def phase(studio: Studio, members: int) -> None:
-    """A short run that is steered and stopped, then the whole one."""
+    """The whole run."""
     dock, session = studio.docks[Step.PHASE], studio.controller.session
-    studio.enter(dock.form.editor("members"), "3")
+    studio.enter(dock.form.editor("members"), str(members))
     studio.dock_picture("dock-phase", Step.PHASE)
     studio.workflow.open_only(Step.PHASE)
+    studio.click(dock.button)
+    studio.wait(_LONGEST_S, lambda: _reached(session, min(members - 1, 4), 90))
+    studio.wait(_SETTLE_S)
+    studio.picture("tutorial-7-run")
+    studio.picture("dock-r-factor", studio.window.findChild(RFactorDock))
+    studio.finish(Step.PHASE)
+
+
+def steering(studio: Studio) -> None:
+    """A short run that is steered and stopped."""
+    dock, session = studio.docks[Step.PHASE], studio.controller.session
+    studio.workflow.open_only(Step.PHASE)
+    studio.enter(dock.form.editor("members"), "3")
     studio.click(dock.button)
     studio.wait(_LONGEST_S, lambda: _reached(session, 1, 60))
     studio.enter(dock.steering.form.editor("alpha"), "0.4")
@@ -339,14 +354,6 @@ def phase(studio: Studio, members: int) -> None:
     studio.picture("steering")
     studio.click(dock.stop_button)
     studio.wait(_LONGEST_S, lambda: not session.busy)
-    studio.workflow.open_only(Step.PHASE)
-    studio.click(studio.workflow.undo_button)
-    studio.enter(dock.form.editor("members"), str(members))
-    studio.click(dock.button)
-    studio.wait(_LONGEST_S, lambda: _reached(session, min(members - 1, 4), 90))
-    studio.picture("tutorial-7-run")
-    studio.picture("dock-r-factor", studio.window.findChild(RFactorDock))
-    studio.finish(Step.PHASE)
 
 
 def _reached(session: Any, member: int, iteration: int) -> bool:
@@ -355,7 +362,7 @@ def _reached(session: Any, member: int, iteration: int) -> bool:
 
 
 def results(studio: Studio) -> None:
-    """The result, its layers, the other theme; saved, so that nothing is left behind."""
+    """The result, its layers, the other theme, and a run that is steered; saved, so that nothing is left behind."""
     studio.picture("tutorial-8-result")
     studio.dock_picture("dock-results", Step.RESULTS)
     studio.picture("dock-reciprocal", studio.reciprocal)
@@ -365,6 +372,7 @@ def results(studio: Studio) -> None:
     studio.wait(1.0)
     studio.picture("other-theme")
     studio.viewer.theme = theme
+    steering(studio)
     studio.controller.save(Path(_SCRATCH.name) / "platelet.cxi")
 
 

@@ -92,9 +92,13 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
     qtbot.waitUntil(lambda: dock.button.text() == "Resume")
     qtbot.waitUntil(lambda: not short_run.real.is_making, timeout=10_000)
     qtbot.wait(300)  # the iteration that was under way
-    held, cpu, wall = position(short_run), time.process_time(), time.perf_counter()
-    qtbot.wait(500)
-    share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+    held = position(short_run)
+    for _ in range(10):  # what was still to be painted takes a slow machine its time
+        cpu, wall = time.process_time(), time.perf_counter()
+        qtbot.wait(500)
+        share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+        if share < 0.1:
+            break
     assert position(short_run) == held
     assert share < 0.1
     assert dock.numbers.text("time") == "–"

@@ -328,7 +328,11 @@ class User:
         if found is None:
             return None
         model, layer = found
-        model.layers.remove(layer)
+        if model is self.viewer:
+            model.layers.selection.active = layer
+            self.qtbot.mouseClick(self.viewer.window._qt_viewer.layerButtons.deleteButton, LEFT)
+        else:  # the second canvas has no list of layers
+            model.layers.remove(layer)
         self.qtbot.wait(30)
         return f"{layer.name} in {model.title}"
 
@@ -452,6 +456,21 @@ def user(viewer: Any, short_run: Any, small_case: Path, tmp_path: Path, qtbot: A
     user.__dict__.clear()  # pytest holds what a fixture gave until after napari has looked for windows left over
 
 
+def close_during_a_run(user: User, qtbot: Any) -> None:
+    """As a user does, whatever the answers to the questions that are asked on the way."""
+    user.choose_inputs()
+    user.controller.run(Step.PHASE)
+    qtbot.wait(500)
+    for _ in range(40):
+        user.window.close()
+        qtbot.wait(50)
+        if not user.window.isVisible():
+            break
+    assert not user.window.isVisible() and not user.controller.is_open
+    assert not user.controller.session.busy
+    user.viewer.close()
+
+
 def test_two_hundred_random_actions(user: User, qtbot: Any) -> None:
     print(f"seed {SEED}")
     try:
@@ -478,3 +497,4 @@ def soak(user: User, qtbot: Any) -> None:
     assert_shown_as_it_is(user)
     assert resident_mb() - memory < GROWTH_MB
     assert len(user.count) >= 20, user.count
+    close_during_a_run(user, qtbot)

@@ -104,7 +104,7 @@ class StepDock(Docked):
             return
         self._scroll = None
         layout.replaceWidget(scroll, scroll.takeWidget())
-        scroll.deleteLater()
+        scroll.setParent(None)
         self.content.show()
         layout.setContentsMargins(6, 2, 6, 2)
 

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.comparison import LiveComparison
 from napari_subangstrom_cdi.core.image_geometry import ImageRegistration
-from napari_subangstrom_cdi.core.retrieval import support_box
 from napari_subangstrom_cdi.live import Frame
 from napari_subangstrom_cdi.preparation.problem import unpack_on
 from napari_subangstrom_cdi.session import Session, State, Step
 
 from ._layers import TAG
-from .real_view import SUPPORT, RealView
+from .real_view import SUPPORT, RealView, box_of
 from .reciprocal_view import IMAGE_POWER, PATTERN, PATTERN_SPOTS, REGIONS, ReciprocalView
 
 Bool = NDArray[np.bool_]
@@ -230,7 +229,7 @@ class Presenter:
             found = self.session.image.registration
             self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
         self.real.show_result(result.object, result.deviation, result.support, result.grid)
-        box = support_box(result.support) if result.support.any() else (slice(0, result.grid.n),) * 2
+        box = box_of(result.support)
         self.reciprocal.show_reconstruction_power(result.object[box], box, result.grid)
         prepared = self.session.prepared
         # what is shown already is not drawn again, which takes long: a result that was steered or loaded differs

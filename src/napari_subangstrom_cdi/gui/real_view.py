@@ -169,7 +169,7 @@ class RealView:
 
     def show_result(self, field: Complex, deviation: Float, support: Bool, grid: Grid) -> None:
         """Show the averaged object, its deviation and its support, all of shape (n, n)."""
-        box = support_box(support) if support.any() else (slice(0, grid.n), slice(0, grid.n))
+        box = box_of(support)
         self.show_frame(field[box], box, grid)
         self.show_ensemble(field[box], deviation[box], box, grid)
         for role in list(self._newest):  # hidden layers as well: they may be saved without having been looked at
@@ -295,6 +295,11 @@ class RealView:
         self._newest.clear()
         self._support.close()
         self._layers.close()
+
+
+def box_of(support: Bool) -> Box:
+    """The rectangle of the grid that a result is shown on: the support's, or all of it where there is none."""
+    return support_box(support) if support.any() else (slice(0, support.shape[0]), slice(0, support.shape[1]))
 
 
 def image_placement(matrix_yx: NDArray[np.float64], centre_px: tuple[float, float]) -> Placement:

@@ -292,9 +292,12 @@ class ReciprocalView(QWidget):
         y, x = (float(value) for value in self.model.cursor.position[-2:])
         value = self._layers.value_at((y, x))
         parts = [f"{part:+.3f}".replace("-", "−") for part in (x, y)]
-        # What is needed least stands last, where a narrow dock cuts it off.
-        said = (describe_q(y, x), value, f"q = ({parts[0]}, {parts[1]})")
-        self.readout.setText("  ".join(part for part in said if part))
+        said = [part for part in (describe_q(y, x), value, f"q = ({parts[0]}, {parts[1]})") if part]
+        full, less = "  ".join(said), "  ".join(said[:-1])
+        short = less.replace(" = ", " ").replace("region ", "")
+        room, metrics = self.readout.contentsRect().width(), self.readout.fontMetrics()
+        fits = (text for text in (full, less, short) if metrics.horizontalAdvance(text) <= room)
+        self.readout.setText(next(fits, short))
 
     def _on_theme(self, event: Any) -> None:
         self.model.theme = event.value

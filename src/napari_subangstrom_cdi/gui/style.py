@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 ThemeType = Literal["dark", "light"]
@@ -244,9 +244,13 @@ class RoomForText(QWidget):
     def __init__(self, label: QLabel, lines: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         label.setParent(self)
-        self._label = label
+        self._label, self._lines = label, lines
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(lines * label.fontMetrics().lineSpacing() + 4)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """The font is known now, and with it the height of a line."""
+        self.setFixedHeight(self._lines * self._label.fontMetrics().lineSpacing() + 4)
+        super().showEvent(event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Of fixed size, a label tells no layout of its text."""

@@ -258,8 +258,7 @@ class RegionsPart(QWidget):
     def _on_edited(self, mask: Bool) -> None:
         self._painted = self.controller.session.plan.regions.excluded
         self._show_count(mask)
-        if self.controller.session.steerable:
-            self.said.emit("takes effect at the next iteration", "info")
+        self.said.emit("takes effect at the next iteration" if self.controller.session.steerable else "", "info")
 
     def _clear(self) -> None:
         prepared = self.controller.session.prepared

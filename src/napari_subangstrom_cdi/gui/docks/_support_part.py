@@ -262,6 +262,7 @@ class SupportPart(QWidget):
         source = self._source()
         if grid is None or automatic is None or source is None:
             return
+        self.said.emit("takes effect at the next iteration" if session.steerable else "", "info")
         settings = session.plan.support
         self._asked = (settings, source if isinstance(source, SupportFinder) else source.mask.shape, grid)
         self.controller.previews.forget(self._task)
