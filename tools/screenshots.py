@@ -350,6 +350,8 @@ def steering(studio: Studio) -> None:
     studio.wait(_LONGEST_S, lambda: _reached(session, 1, 60))
     studio.enter(dock.steering.form.editor("alpha"), "0.4")
     studio.wait(_LONGEST_S, lambda: _reached(session, 1, 125))
+    studio.click(dock.button)  # a pause shows where it stands
+    studio.wait(_SETTLE_S)
     studio.show_in_dock(dock.steering)
     studio.picture("steering")
     studio.click(dock.stop_button)

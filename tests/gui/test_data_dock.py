@@ -189,6 +189,7 @@ def test_a_deleted_layer_is_said_and_its_data_stay_in_use(dock, controller, view
     load(dock, controller, qtbot)
     assert controller.session.state(Step.DATA) is State.DONE
     # Deleting the adopted image and a moved layer breaks nothing either.
+    qtbot.waitUntil(lambda: layers["background"] in controller.reciprocal.model.layers)
     viewer.layers.remove(layers["image"])
     controller.reciprocal.model.layers.remove(layers["background"])
     qtbot.waitUntil(lambda: combo(dock, "image").currentText() == "TEM of the particle (layer deleted)")

@@ -213,6 +213,7 @@ def test_settings_go_into_the_plan_and_come_back_by_undo(dock, short_run, qtbot)
 
 def test_preset_and_own_schedule(dock, short_run, do, qtbot):
     assert dock.form.values()["preset"] == "own"
+    short_run.change("support", grow_angstrom=2.0)  # the masks are to be made again
     choose(qtbot, dock.form, "preset", "extend")
     assert short_run.session.plan.retrieval.schedule == ()
     assert not dock.table.isVisible() and dock.schedule_hint.isVisible()

@@ -115,6 +115,7 @@ class Controller(QObject):
         self._numbers_due = 0.0
         self._told: Progress | None = None
         self._average_due = False
+        self._marked = (0, 0)
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self.poll)
@@ -356,6 +357,9 @@ class Controller(QObject):
         live, now = self.session.live, time.perf_counter()
         if live is None:
             return
+        marked = (id(live), len(live.marks))
+        if marked != self._marked:  # something was steered: that is to be seen at once
+            self._marked, self._due, self._numbers_due = marked, now, now
         if now >= self._due - _ASKED_BEFORE_S:
             live.request_frame()
         if now < self._due:

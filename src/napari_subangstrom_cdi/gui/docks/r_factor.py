@@ -82,7 +82,8 @@ class RFactorDock(Docked):
         """A result that was loaded or has just been finished, or the run that goes on."""
         session = self.controller.session
         if session.busy and session.live is not None:
-            self._pull()
+            if self._feed is None or self._feed.live is not session.live:  # else with all other news of it
+                self._pull()
             return
         result = session.result
         if result is None and session.live is None and (self._feed is not None or self._result is not None):
