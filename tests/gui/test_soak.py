@@ -463,9 +463,9 @@ def close_during_a_run(user: User, qtbot: Any) -> None:
     qtbot.wait(500)
     for _ in range(40):
         user.window.close()
-        qtbot.wait(50)
         if not user.window.isVisible():
             break
+        qtbot.wait(50)
     assert not user.window.isVisible() and not user.controller.is_open
     assert not user.controller.session.busy
     user.viewer.close()

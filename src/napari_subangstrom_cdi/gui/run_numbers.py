@@ -109,8 +109,9 @@ class RunNumbers(QWidget):
 
 def _make_room(label: QLabel) -> None:
     """Of fixed size, a label whose text changes has nothing laid out anew; only a text too wide for it does."""
-    if label.minimumWidth() == label.maximumWidth() < label.sizeHint().width():
-        label.setFixedWidth(label.sizeHint().width())
+    wanted = label.fontMetrics().horizontalAdvance(label.text())
+    if label.minimumWidth() == label.maximumWidth() < wanted:
+        label.setFixedWidth(wanted)
 
 
 def percent(value: float) -> str:
