@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QSlider, QStyle, QStyleOptionSlider
 
-from napari_subangstrom_cdi.io import read_acquisition
 from napari_subangstrom_cdi.session import Session, State, Step
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-
-
-def session_of(folder: Path, upto: Step) -> Session:
-    """A session that has done the steps up to one with the small case's files."""
-    session = Session()
-    for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
-        session.set_input(role, folder / name)
-    session.set_plan(replace(session.plan, acquisition=read_acquisition(folder / "acquisition.json")))
-    session.start(upto)
-    assert session.wait(120) and session.state(upto) is State.DONE, session.errors
-    return session
 
 
 def take_over(controller: Any, done: Session, *steps: Step) -> None:

@@ -174,7 +174,7 @@ def _bench_size(n: int, repeats: int, workers: int) -> SizeResult:
     calls: dict[str, Callable[[], object]] = {name: partial(pair, field) for name, pair in pairs.items()}
     calls |= {name: run.__next__ for name, run in runs.items()}
     try:
-        times = _interleaved(calls, repeats)
+        times = interleaved(calls, repeats)
     finally:
         for run in runs.values():
             run.close()
@@ -186,7 +186,7 @@ def _bench_size(n: int, repeats: int, workers: int) -> SizeResult:
     )
 
 
-def _interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median ms of each call, in rounds; the first calls plan and allocate and do not count."""
     for call in calls.values():
         call()

@@ -160,6 +160,11 @@ def _add_bench(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048], metavar="N")
     parser.add_argument(
+        "--tools",
+        action="store_true",
+        help="instead, time what follows the hand in the window, such as a slider's correlation, on the sample",
+    )
+    parser.add_argument(
         "--window",
         action="store_true",
         help="instead, open a window and measure how it answers while the sample's reconstruction streams into it",
@@ -307,6 +312,12 @@ def _bench(arguments: argparse.Namespace) -> int:
         from .gui.launch import run_window_bench
 
         print(run_window_bench(arguments.frames_per_second, json=arguments.json))
+        return 0
+    if arguments.tools:
+        from .bench_tools import format_tools_bench, run_tools_bench
+
+        tools = run_tools_bench()
+        print(tools.to_json() if arguments.json else format_tools_bench(tools))
         return 0
     from .bench import format_bench, run_bench
 

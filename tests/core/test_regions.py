@@ -1,7 +1,5 @@
 """Regions G, B and M, and the amplitude band made of them."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -217,18 +215,3 @@ def test_the_mates_are_those_of_the_transform():
         pair = spectrum[with_friedel_mates(mask)]
         assert len(pair) in (1, 2)
         assert pair[0] == pytest.approx(np.conj(pair[-1]))
-
-
-def test_another_noise_multiple_keeps_up_with_a_slider():
-    rng = np.random.default_rng(0)
-    intensity = rng.normal(0, 1, (1024, 1024)).astype(np.float32)
-    intensity[::40, ::40] += 100
-    sigma, valid = np.ones_like(intensity), np.ones(intensity.shape, bool)
-    painted = np.zeros_like(valid)
-    painted[500:520, :512] = True
-    seconds = []
-    for multiple in (2.0, 3.0, 4.0, 5.0, 6.0):
-        began = time.process_time()
-        find_regions(intensity, sigma, valid, noise_multiple=multiple, min_pixels=1, user_mask=painted)
-        seconds.append(time.process_time() - began)
-    assert np.median(seconds) < 0.06

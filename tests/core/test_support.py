@@ -1,7 +1,5 @@
 """The support of known shapes."""
 
-import time
-
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
@@ -162,20 +160,6 @@ def test_a_finder_is_not_changed_by_what_is_painted_on_its_masks():
     kept = first.mask.copy()
     first.mask[:] = True
     np.testing.assert_array_equal(finder.find(threshold=0.3).mask, kept)
-
-
-def test_another_threshold_keeps_up_with_a_slider():
-    grid = Grid(1024, 400.0)
-    inside = np.zeros(grid.shape, np.float32)
-    inside[256:768, 256:768] = fringes(ellipse(35, 45, 0.3))
-    finder = SupportFinder(inside, grid)
-    finder.find()
-    seconds = []
-    for threshold in np.linspace(0.2, 0.6, 7):
-        began = time.process_time()
-        finder.find(threshold=float(threshold), grow_angstrom=2.0)
-        seconds.append(time.process_time() - began)
-    assert np.median(seconds) < 0.04
 
 
 def test_painting_survives_another_threshold():

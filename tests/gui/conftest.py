@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -14,13 +15,33 @@ import pytest
 
 from napari_subangstrom_cdi.core.schedule import Stage
 
-from ..hands import session_of, take_over
+from ..hands import take_over
+from ..jobs import advance, job
 
 THREAD = "subangstrom-cdi"
+_PATIENCE_MS = 300_000
 _SHORT_SCHEDULE = (
     Stage("with image", 20, "hio", ("image", "real", "support")),
     Stage("refine", 40, "hio", ("real", "support")),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_collections() -> None:
+    """What is imported is left out of garbage collections; napari does a whole one for each layer that goes."""
+    import napari.layers
+    import napari.qt  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """pytest-qt's, but it waits as long as a busy machine may need: how fast something is, is for the benchmarks."""
+    wait_until = qtbot.waitUntil
+    qtbot.waitUntil = lambda condition: wait_until(condition, timeout=_PATIENCE_MS)
+    return qtbot
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +132,7 @@ def prepared_job(small_case: Path) -> Iterator[Any]:
     """A session that has done every step but the run, with the settings of ``short_run``."""
     from napari_subangstrom_cdi.session import Step
 
-    session = session_of(small_case, Step.MASKS)
+    session = advance(job(small_case), Step.MASKS)
     session.change("retrieval", schedule=_SHORT_SCHEDULE)
     session.change("ensemble", members=2)
     yield session
@@ -135,13 +156,13 @@ def do(qtbot: Any) -> Callable[..., None]:
     """
     from napari_subangstrom_cdi.session import State
 
-    def run(controller: Any, step: Any, *, timeout_ms: int = 60_000) -> None:
+    def run(controller: Any, step: Any) -> None:
         controller.run(step)
-        qtbot.waitUntil(lambda: not controller.session.busy, timeout=timeout_ms)
+        qtbot.waitUntil(lambda: not controller.session.busy)
         controller.poll()
         session = controller.session
         assert session.state(step) is State.DONE, f"{session.errors}\n{session.traceback}"
-        qtbot.waitUntil(lambda: not controller.real.is_making, timeout=10_000)
+        qtbot.waitUntil(lambda: not controller.real.is_making)
 
     return run
 

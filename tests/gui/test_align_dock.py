@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from hands import LEFT, SliderDrag, choose, place_in, session_of, stroke, take_over, type_into
+from hands import LEFT, SliderDrag, choose, place_in, stroke, take_over, type_into
+from jobs import advance, job
 from napari_subangstrom_cdi.gui import real_view as rv
 from napari_subangstrom_cdi.gui import reciprocal_view as cv
 from napari_subangstrom_cdi.gui.docks.align import AlignDock
@@ -19,7 +20,7 @@ from napari_subangstrom_cdi.session import State, Step
 @pytest.fixture(scope="module")
 def done(small_case):
     """The steps before, done once for all tests."""
-    session = session_of(small_case, Step.BACKGROUND)
+    session = advance(job(small_case), Step.BACKGROUND)
     yield session
     session.close()
 
@@ -35,18 +36,17 @@ def dock(controller, viewer, done, qtbot):
 
 
 @pytest.fixture
-def aligned(dock, qtbot):
-    qtbot.mouseClick(dock.button, LEFT)
+def aligned(dock, prepared_job, qtbot):
+    take_over(dock.controller, prepared_job, Step.ALIGN)
     settle(dock, qtbot)
-    assert dock.session.state(Step.ALIGN) is State.DONE, dock.session.errors
     return dock
 
 
 def settle(dock, qtbot) -> None:
     session, previews = dock.session, dock.controller.previews
-    qtbot.waitUntil(lambda: not session.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not session.busy)
     dock.controller.poll()
-    qtbot.waitUntil(lambda: not previews.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not previews.busy)
 
 
 def open_hand(dock, qtbot) -> None:
@@ -73,9 +73,12 @@ def test_before_anything_is_aligned_the_hand_has_nothing_to_move(dock):
     assert dock.table.values["rotation"].text() == "–"
 
 
-def test_the_button_aligns_and_the_dock_shows_what_was_found(aligned, picture):
-    found = aligned.session.image.registration
-    texts = {name: label.text() for name, label in aligned.table.values.items()}
+def test_the_button_aligns_and_the_dock_shows_what_was_found(dock, qtbot, picture):
+    qtbot.mouseClick(dock.button, LEFT)
+    settle(dock, qtbot)
+    assert dock.session.state(Step.ALIGN) is State.DONE, dock.session.errors
+    found = dock.session.image.registration
+    texts = {name: label.text() for name, label in dock.table.values.items()}
     rotation, error = texts["rotation"].rstrip("°").split(" ± ")
     assert float(rotation) == pytest.approx(found.rotation_deg, abs=found.rotation_error_deg)
     assert float(error) == pytest.approx(found.rotation_error_deg, rel=0.06)
@@ -83,11 +86,11 @@ def test_the_button_aligns_and_the_dock_shows_what_was_found(aligned, picture):
     assert texts["correlation"].startswith(f"{found.correlation:.4f}, {found.n_reflections} ")
     assert texts["phase"] == f"{found.object_phase_deg:.1f}°".replace("-", "−")
     assert texts["defocus"] == f"{found.defocus_nm:.1f} nm".replace("-", "−")
-    assert "correlation" in aligned.status.text()
-    shown = aligned.candidates.tree.topLevelItemCount()
+    assert "correlation" in dock.status.text()
+    shown = dock.candidates.tree.topLevelItemCount()
     assert 1 < shown <= len(found.candidates)
-    assert np.hypot(*image_spots(aligned).T).max() > 0.2
-    picture(aligned, "align")
+    assert np.hypot(*image_spots(dock).T).max() > 0.2
+    picture(dock, "align")
 
 
 def test_a_slider_turns_image_and_spots_at_once_and_is_one_change(aligned, qtbot, picture):

@@ -30,7 +30,7 @@ def press(dock, qtbot, name) -> None:
 
 def run(dock, controller, qtbot) -> None:
     qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not controller.session.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not controller.session.busy)
     qtbot.wait(100)
     assert controller.session.state(Step.BACKGROUND) is State.DONE, controller.session.errors
 
@@ -95,7 +95,7 @@ def test_the_centre_is_dragged_stepped_typed_snapped_and_given_back(dock, contro
     do(controller, Step.DATA)
     reciprocal = controller.reciprocal
     press(dock, qtbot, "centre-by-hand")
-    qtbot.waitUntil(lambda: dock.centre.residual is not None, timeout=10_000)  # the spots are found beside the window
+    qtbot.waitUntil(lambda: dock.centre.residual is not None)  # the spots are found beside the window
     assert reciprocal.layer(MATE).visible
     qtbot.wait(200)
     drawn = reciprocal.qt_viewer.screenshot(flash=False)[..., :3].astype(int)

@@ -100,7 +100,7 @@ def units_of(canvas) -> set[str]:
 
 def load(dock, controller, qtbot) -> None:
     qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not controller.session.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not controller.session.busy)
     qtbot.wait(150)
 
 

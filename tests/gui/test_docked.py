@@ -59,10 +59,9 @@ def test_a_dock_that_floats_or_is_put_elsewhere_lives_on(viewer, with_inputs, qt
     assert isalive(widget) and widget.isVisible()
 
 
-def test_closing_the_masks_dock_lets_go_of_the_painted_layers(viewer, short_run, no_garbage_collector, do, qtbot):
+def test_closing_the_masks_dock_lets_go_of_the_painted_layers(viewer, ready_run, no_garbage_collector, qtbot):
     dock, widget = open_dock(viewer, "Masks", qtbot)
-    do(short_run, Step.MASKS)
-    layer = short_run.real.layer("support")
+    layer = ready_run.real.layer("support")
     close_dock(dock, qtbot)
     qtbot.waitUntil(lambda: not isalive(widget))
     layer.mode = "paint"
@@ -106,7 +105,7 @@ def test_steps_on_their_own_fit_a_small_screen_and_open_what_they_need(viewer, w
     _, data = open_dock(viewer, "Data", qtbot)
     assert opening.find_dock(viewer, RECIPROCAL) is None
     qtbot.mouseClick(data.button, LEFT)
-    qtbot.waitUntil(lambda: layer in with_inputs.reciprocal.model.layers, timeout=20_000)
+    qtbot.waitUntil(lambda: layer in with_inputs.reciprocal.model.layers)
     assert opening.find_dock(viewer, RECIPROCAL).isVisible() and with_inputs.reciprocal.isVisible()
     for name in ("Background & centre", "Masks", "Phase"):
         open_dock(viewer, name, qtbot)

@@ -213,7 +213,7 @@ app = get_qapp()
 QTimer.singleShot(1500, look)
 raise SystemExit(launch())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "LAYERS ['background pattern', 'particle pattern', 'TEM image']" in done.stdout
 
@@ -230,6 +230,6 @@ try:
 except InputError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "there is no display" in done.stdout

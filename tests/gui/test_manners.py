@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_two_viewers_run_side_by_side_and_do_not_mix(viewer, short_run, make_nap
         other.change("ensemble", seed=77)
         for controller in (short_run, other):
             controller.run(Step.PHASE)
-        qtbot.waitUntil(lambda: not (short_run.session.busy or other.session.busy), timeout=60_000)
+        qtbot.waitUntil(lambda: not (short_run.session.busy or other.session.busy))
         for controller in (short_run, other):
             controller.poll()
             expected = run(controller.session.plan).reconstruction
@@ -87,7 +88,7 @@ def test_closing_the_window_during_a_run_ends_the_thread(viewer, workflow, short
         "retrieval", schedule=tuple(replace(stage, iterations=9000) for stage in short_run.session.schedule)
     )
     short_run.run(Step.PHASE)
-    qtbot.waitUntil(lambda: is_running(short_run), timeout=60_000)
+    qtbot.waitUntil(lambda: is_running(short_run))
     viewer.window._qt_window.close()
     assert not short_run.session.busy and not short_run.is_open
     viewer.close()
@@ -231,7 +232,7 @@ def test_a_screen_of_four_thousand_pixels():
     environment |= {"QT_SCALE_FACTOR": "2"}
     display = ["xvfb-run", "-a", "-s", "-screen 0 3840x2160x24"]
     done = subprocess.run(
-        [*display, sys.executable, "-c", _LARGE], env=environment, capture_output=True, text=True, timeout=120
+        [*display, sys.executable, "-c", _LARGE], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert "RATIO 2.0 3840 2160 1920 1080" in done.stdout
@@ -246,7 +247,7 @@ def test_keys_work_on_both_canvases(which, viewer, workflow, short_run, do, qtbo
     canvas = main_canvas(viewer) if which == "main" else short_run.reciprocal.qt_viewer.canvas.native
     session = short_run.session
     press(qtbot, canvas, Qt.Key.Key_N)
-    qtbot.waitUntil(lambda: session.state(Step.DATA) is State.DONE and not session.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: session.state(Step.DATA) is State.DONE and not session.busy)
     do(short_run, Step.MASKS)
     support = short_run.real.layer("support")
     shown = support.visible
@@ -255,7 +256,7 @@ def test_keys_work_on_both_canvases(which, viewer, workflow, short_run, do, qtbo
 
     short_run.change("ensemble", members=MANY)
     press(qtbot, canvas, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: is_running(short_run), timeout=20_000)
+    qtbot.waitUntil(lambda: is_running(short_run))
     press(qtbot, canvas, Qt.Key.Key_R)
     assert session.paused
     qtbot.wait(100)
@@ -267,7 +268,7 @@ def test_keys_work_on_both_canvases(which, viewer, workflow, short_run, do, qtbo
     press(qtbot, canvas, Qt.Key.Key_R)
     assert not session.paused
     press(qtbot, canvas, Qt.Key.Key_X)
-    qtbot.waitUntil(lambda: not session.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not session.busy)
 
     press(qtbot, canvas, Qt.Key.Key_Z)
     assert session.plan.ensemble.members == 2
@@ -308,7 +309,7 @@ def test_settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbo
 
     QTimer.singleShot(1500, look)
     viewer.window._open_preferences_dialog()
-    qtbot.waitUntil(lambda: bool(pages), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(pages))
     assert any("Sub-Å" in page or PLUGIN in page for page in pages), pages
 
 
@@ -334,30 +335,28 @@ def test_preferences_reach_an_open_window_and_new_jobs(viewer, workflow, short_r
 # Errors
 
 
-@pytest.mark.parametrize("kind", ["text", "truncated", "empty"])
-def test_a_wrong_file_gives_a_sentence_in_the_dock(kind, viewer, workflow, short_run, small_case, tmp_path, qtbot):
-    wrong = tmp_path / f"{kind}.tif"
-    content = {"text": b"nothing but text\n" * 99, "empty": b"", "truncated": b""}[kind]
-    wrong.write_bytes((small_case / "particle.tif").read_bytes()[:5000] if kind == "truncated" else content)
-    data = workflow.steps[Step.DATA]
+def test_a_wrong_file_gives_a_sentence_in_the_dock(workflow, short_run, small_case, tmp_path, qtbot):
+    good = (small_case / "particle.tif").read_bytes()
     workflow.open_only(Step.DATA)
+    for name, content in (("text", b"nothing but text\n" * 99), ("truncated", good[:5000]), ("empty", b"")):
+        wrong = tmp_path / f"{name}.tif"
+        wrong.write_bytes(content)
+        choose_a_wrong_file(qtbot, workflow.steps[Step.DATA], short_run, wrong)
 
-    def choose() -> None:
-        dialog = QApplication.activeModalWidget()
-        assert isinstance(dialog, QFileDialog)
-        dialog.findChild(QLineEdit).setText(str(wrong))
-        dialog.accept()
 
+def choose_a_wrong_file(qtbot: Any, data: Any, short_run: Any, wrong: Path) -> None:
     qtbot.mouseClick(data.rows["pattern"].browse, LEFT)
     qtbot.waitUntil(lambda: isinstance(QApplication.activeModalWidget(), QFileDialog))
-    choose()
+    dialog = QApplication.activeModalWidget()
+    dialog.findChild(QLineEdit).setText(str(wrong))
+    dialog.accept()
     qtbot.wait(100)
     assert wrong.name in data.findChild(QComboBox, "input-pattern").currentText() or "particle.tif" in str(
         short_run.session.plan.inputs.pattern
     )
     if data.button.isEnabled() and short_run.session.plan.inputs.pattern == str(wrong):
         qtbot.mouseClick(data.button, LEFT)
-        qtbot.waitUntil(lambda: data.badge.state() == "failed", timeout=10_000)
+        qtbot.waitUntil(lambda: data.badge.state() == "failed")
         said = data.status.text()
     else:
         said = data.rows["pattern"].note.text()
@@ -367,27 +366,26 @@ def test_a_wrong_file_gives_a_sentence_in_the_dock(kind, viewer, workflow, short
     assert not short_run.session.busy
 
 
-@pytest.mark.parametrize(
-    "kind", [RuntimeError, OSError, RecursionError, StopIteration, AssertionError, SystemExit, KeyboardInterrupt]
-)
-def test_errors_of_every_kind_reach_the_status_line(kind, workflow, short_run, do, qtbot, monkeypatch):
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise kind("out of luck")
+KINDS = (RuntimeError, OSError, RecursionError, StopIteration, AssertionError, SystemExit, KeyboardInterrupt)
 
-    with monkeypatch.context() as patch:
-        for name in ("fft2", "rfft2", "fft", "ifft2"):
-            patch.setattr(f"scipy.fft.{name}", fail)
-        patch.setattr("tifffile.imread", fail)
-        patch.setattr("tifffile.TiffFile", fail)
-        qtbot.mouseClick(workflow.next_button, LEFT)
-        qtbot.waitUntil(lambda: not short_run.session.busy, timeout=20_000)
-        short_run.poll()
-        if short_run.session.state(Step.DATA) is State.DONE:
+
+def test_errors_of_every_kind_reach_the_status_line(workflow, short_run, do, qtbot, monkeypatch):
+    phase = workflow.steps[Step.PHASE]
+    for kind in KINDS:
+
+        def fail(*arguments: Any, kind: type[BaseException] = kind, **options: Any) -> None:
+            raise kind("out of luck")
+
+        with monkeypatch.context() as patch:
+            for name in ("fft2", "rfft2", "fft", "ifft2"):
+                patch.setattr(f"scipy.fft.{name}", fail)
             qtbot.mouseClick(workflow.next_button, LEFT)
-            qtbot.waitUntil(lambda: not short_run.session.busy, timeout=20_000)
-    [failed] = [step for step in Step if short_run.session.state(step) is State.FAILED]
-    dock = workflow.steps[failed]
-    assert dock.badge.state() == "failed" and not dock.header.is_folded
-    assert dock.status.text() and dock.status.level() == "error"
+            qtbot.waitUntil(lambda kind=kind: kind.__name__ in phase.status.text())
+        # Python itself makes another error of a StopIteration that leaves a generator
+        assert kind is StopIteration or "out of luck" in phase.status.text()
+        assert phase.status.level() == "error"
+        assert phase.badge.state() == "failed" and not phase.header.is_folded
+        qtbot.waitUntil(lambda: not short_run.session.busy)
+        assert short_run.session.state(Step.PHASE) is State.FAILED
     do(short_run, Step.PHASE)
-    assert not workflow.steps[failed].status.text().startswith("unexpected")
+    assert not phase.status.text().startswith("unexpected")

@@ -13,7 +13,6 @@ from hands import (
     main_canvas,
     move,
     place_in,
-    session_of,
     stroke,
     take_over,
     tick,
@@ -32,14 +31,6 @@ from napari_subangstrom_cdi.session import State, Step
 STEPS = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS)
 
 
-@pytest.fixture(scope="module")
-def done(small_case):
-    """All steps but the run, done once for all tests."""
-    session = session_of(small_case, Step.MASKS)
-    yield session
-    session.close()
-
-
 @pytest.fixture
 def dock(controller, viewer, qtbot):
     dock = MasksDock(viewer)
@@ -50,8 +41,8 @@ def dock(controller, viewer, qtbot):
 
 
 @pytest.fixture
-def made(dock, done, qtbot):
-    take_over(dock.controller, done, *STEPS)
+def made(dock, prepared_job, qtbot):
+    take_over(dock.controller, prepared_job, *STEPS)
     settle(dock, qtbot)
     dock.controller.reciprocal.home()
     qtbot.wait(100)
@@ -61,9 +52,9 @@ def made(dock, done, qtbot):
 def settle(dock, qtbot) -> None:
     session, previews = dock.session, dock.controller.previews
     qtbot.wait(30)  # a stroke is told when the event loop turns
-    qtbot.waitUntil(lambda: not session.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not session.busy)
     dock.controller.poll()
-    qtbot.waitUntil(lambda: not previews.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not previews.busy)
 
 
 def make(dock, qtbot):
@@ -298,7 +289,7 @@ def test_steering_from_the_dock_is_recorded_and_replays_bit_for_bit(made, qtbot)
     controller.change("retrieval", schedule=(Stage("refine", 60, "hio", ("real", "support")),))
     controller.change("ensemble", members=2)
     controller.run(Step.PHASE, paused=True)
-    qtbot.waitUntil(lambda: session.steerable and session.live.progress is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.steerable and session.live.progress is not None)
     qtbot.wait(100)
     assert not made.support.level.slider.isEnabled() and "run goes on" in made.support.level.slider.toolTip()
     assert not made.regions.form.editor("reading").isEnabled()
@@ -306,11 +297,11 @@ def test_steering_from_the_dock_is_recorded_and_replays_bit_for_bit(made, qtbot)
     type_into(qtbot, made.regions.alpha.box, "0.6")
     assert "next iteration" in made.status.text()
     controller.step_once()
-    qtbot.waitUntil(lambda: len(session.live.marks) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(session.live.marks) == 1)
     with SliderDrag(qtbot, made.regions.multiple.slider) as held:
         held.by(8)
     controller.step_once()
-    qtbot.waitUntil(lambda: len(session.live.marks) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: len(session.live.marks) == 2)
     top = np.argwhere(session.prepared.support.mask).min() - session.centred.grid.n // 2
     top *= session.centred.grid.pixel_angstrom
     qtbot.mouseClick(made.support.tools.buttons["paint"], LEFT)
@@ -320,7 +311,7 @@ def test_steering_from_the_dock_is_recorded_and_replays_bit_for_bit(made, qtbot)
     stroke(qtbot, view.model, view.qt_viewer.canvas.native, (-0.4, 0.3), (-0.4, 0.5))
     support, excluded = shown_support(made), shown_painted(made)
     controller.toggle_run()
-    qtbot.waitUntil(lambda: not session.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not session.busy)
     controller.poll()
     assert session.state(Step.PHASE) is State.DONE, session.errors
     recorded = plan_from_toml(session.result.recipe, where="recipe")

@@ -65,7 +65,7 @@ def position(controller):
 
 def start_and_wait_for_iterations(qtbot, dock, controller):
     click(qtbot, dock.button)
-    qtbot.waitUntil(lambda: controller.session.steerable and position(controller) > (0, 2), timeout=30_000)
+    qtbot.waitUntil(lambda: controller.session.steerable and position(controller) > (0, 2))
     qtbot.waitUntil(lambda: dock.button.text() == "Pause" and dock.button.isEnabled())
 
 
@@ -73,7 +73,7 @@ def test_run_to_the_end_is_the_command_lines(dock, short_run, qtbot, picture):
     assert dock.button.text() == "Run"
     assert dock.badge.state() == "ready"
     click(qtbot, dock.button)
-    qtbot.waitUntil(lambda: dock.badge.state() == "done", timeout=30_000)
+    qtbot.waitUntil(lambda: dock.badge.state() == "done")
     result = short_run.session.result
     assert "R " in dock.status.text() and "of 2 members averaged" in dock.status.text()
     assert dock.numbers.text("member") == "2/2"
@@ -90,7 +90,7 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
 
     click(qtbot, dock.button)
     qtbot.waitUntil(lambda: dock.button.text() == "Resume")
-    qtbot.waitUntil(lambda: not short_run.real.is_making, timeout=10_000)
+    qtbot.waitUntil(lambda: not short_run.real.is_making)
     qtbot.wait(300)  # the iteration that was under way
     held = position(short_run)
     for _ in range(10):  # what was still to be painted takes a slow machine its time
@@ -117,18 +117,16 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
 
     click(qtbot, dock.button)
     qtbot.waitUntil(lambda: dock.button.text() == "Pause")
-    qtbot.waitUntil(lambda: short_run.session.live.average is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: short_run.session.live.average is not None)
 
-    asked = time.perf_counter()
     at = position(short_run)
     click(qtbot, dock.stop_button)
     assert dock.stop_button.text() == "Stopping…" and not dock.stop_button.isEnabled()
     assert not dock.button.isEnabled()
-    qtbot.waitUntil(lambda: not short_run.session.steerable, timeout=5000)
-    assert time.perf_counter() - asked < 0.3  # an iteration takes 5 ms, a frame 50
+    qtbot.waitUntil(lambda: not short_run.session.steerable)
     after = position(short_run)
     assert (after[0] - at[0]) * 60 + after[1] - at[1] <= 2
-    qtbot.waitUntil(lambda: dock.badge.state() == "done", timeout=10_000)
+    qtbot.waitUntil(lambda: dock.badge.state() == "done")
     assert dock.stop_button.text() == "Stop"
     assert "stopped after" in dock.status.text()
     assert not short_run.session.result.complete
@@ -136,12 +134,12 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
 
 def test_step_from_rest_does_one_iteration(dock, short_run, qtbot):
     click(qtbot, dock.step_button)
-    qtbot.waitUntil(lambda: position(short_run) > (0, 0), timeout=30_000)
+    qtbot.waitUntil(lambda: position(short_run) > (0, 0))
     qtbot.wait(300)
     assert position(short_run) == (0, 1)
     qtbot.waitUntil(lambda: dock.button.text() == "Resume")
     click(qtbot, dock.stop_button)
-    qtbot.waitUntil(lambda: not short_run.session.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not short_run.session.busy)
     qtbot.waitUntil(lambda: "nothing was finished" in dock.status.text())
     assert short_run.session.result is None
     assert dock.button.text() == "Run" and dock.button.isEnabled()
@@ -170,9 +168,9 @@ def test_steering_is_marked_listed_and_replayed(dock, viewer, short_run, qtbot):
     assert [mark.text for mark in marks] == [text for _, _, text in short_run.session.live.marks]
     click(qtbot, dock.button)
     member = position(short_run)[0]
-    qtbot.waitUntil(lambda: position(short_run)[0] > member, timeout=30_000)
+    qtbot.waitUntil(lambda: position(short_run)[0] > member)
     click(qtbot, dock.stop_button)
-    qtbot.waitUntil(lambda: dock.badge.state() == "done", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.badge.state() == "done")
 
     result = short_run.session.result
     recipe = plan_from_toml(result.recipe, where="test")
@@ -262,7 +260,7 @@ def test_file_damaged_after_it_was_chosen_is_said_where_the_user_looks(dock, sho
     assert short_run.set_input("pattern", chosen)
     chosen.write_bytes(b"II*\x00 this is no picture")
     click(qtbot, dock.button)
-    qtbot.waitUntil(lambda: dock.status.level() == "error" and bool(dock.status.text()), timeout=10_000)
+    qtbot.waitUntil(lambda: dock.status.level() == "error" and bool(dock.status.text()))
     assert "chosen.tif" in dock.status.text()
     qtbot.waitUntil(lambda: dock.button.isEnabled() and dock.button.text() == "Run")
 
@@ -280,25 +278,25 @@ def test_errors_of_libraries_are_said_and_the_window_lives_on(kind, dock, short_
         patch.setattr("scipy.fft.ifft", fail)
         patch.setattr("scipy.fft.ifft2", fail)
         click(qtbot, dock.button)
-        qtbot.waitUntil(lambda: dock.badge.state() == "failed", timeout=10_000)
+        qtbot.waitUntil(lambda: dock.badge.state() == "failed")
     assert "out of luck" in dock.status.text() and dock.status.level() == "error"
     assert dock.button.isEnabled()
     short_run.change("ensemble", members=1)
     click(qtbot, dock.button)
-    qtbot.waitUntil(lambda: dock.badge.state() == "done", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.badge.state() == "done")
 
 
 def test_activity_shows_the_run_and_goes_with_it(dock, short_run, qtbot):
     short_run.change("ensemble", members=MANY)
     assert not progress._all_instances
     start_and_wait_for_iterations(qtbot, dock, short_run)
-    qtbot.waitUntil(lambda: any(bar.n > 3 for bar in progress._all_instances), timeout=5000)
+    qtbot.waitUntil(lambda: any(bar.n > 3 for bar in progress._all_instances))
     [bar] = progress._all_instances
     assert bar.total == MANY * 60
     assert "Sub-Å CDI" in bar.desc and f"of {MANY}" in bar.desc
     assert dock.bar.maximum() == MANY * 60 and dock.bar.value() > 0
     click(qtbot, dock.stop_button)
-    qtbot.waitUntil(lambda: not progress._all_instances, timeout=10_000)
+    qtbot.waitUntil(lambda: not progress._all_instances)
 
 
 def test_closing_the_dock_does_not_end_the_run(dock, viewer, short_run, qtbot):
@@ -314,4 +312,4 @@ def test_closing_the_dock_does_not_end_the_run(dock, viewer, short_run, qtbot):
     qtbot.waitUntil(another.stop_button.isVisible)
     assert another.button.text() == "Pause"
     click(qtbot, another.stop_button)
-    qtbot.waitUntil(lambda: not short_run.session.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not short_run.session.busy)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -226,18 +225,6 @@ def test_menu_exports_and_says_what_went_wrong(plot, qtbot, tmp_path, monkeypatc
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     actions["Export CSV…"].trigger()
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.png"]
-
-
-def test_appending_is_cheap(plot):
-    plot.start([("all", 200)], 20)
-    r = falling(200)
-    times = []
-    for member in range(20):
-        for first in range(0, 200, 20):
-            start = time.perf_counter()
-            plot.append(member, first + 1, r[first : first + 20], r[first : first + 20])
-            times.append(time.perf_counter() - start)
-    assert np.median(times) < 0.005
 
 
 def test_numbers_change_one_by_one_and_can_be_selected(qtbot):

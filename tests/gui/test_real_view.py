@@ -399,7 +399,7 @@ def test_new_layers_come_one_by_one_so_that_the_window_answers_in_between(window
     view.show_frame(frame(), BOX, GRID)
     view.show_ensemble(frame().real, np.abs(frame()), BOX, GRID)
     assert view.is_making and view.layer(rv.REAL) is None
-    qtbot.waitUntil(lambda: all(view.layer(role) is not None for role in roles), timeout=10_000)
+    qtbot.waitUntil(lambda: all(view.layer(role) is not None for role in roles))
     ticks.stop()
     qtbot.waitUntil(lambda: not view.is_making)
     assert set(seen) >= {0, 1, 2, 3, 4, 5}, "the timer came between any two"

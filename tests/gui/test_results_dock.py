@@ -60,7 +60,7 @@ def choose_file(path, seen=None):
 
 
 def wait_for(qtbot, dock, beginning):
-    qtbot.waitUntil(lambda: dock.status.text().startswith(beginning), timeout=30_000)
+    qtbot.waitUntil(lambda: dock.status.text().startswith(beginning))
 
 
 def test_numbers_layers_exports_and_copies(dock, viewer, short_run, qtbot, tmp_path, picture):
@@ -157,7 +157,7 @@ def test_save_and_open_in_a_second_window(dock, viewer, short_run, make_napari_v
     try:
         choose_file(path)
         click(qtbot, other, "results-open")
-        qtbot.waitUntil(lambda: not controller.session.busy and controller.session.prepared is not None, timeout=60_000)
+        qtbot.waitUntil(lambda: not controller.session.busy and controller.session.prepared is not None)
         controller.poll()
         assert {s: controller.session.state(s) for s in Step} == {s: session.state(s) for s in Step}
         assert controller.session.state(Step.RESULTS) is State.DONE

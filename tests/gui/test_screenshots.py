@@ -17,7 +17,7 @@ def test_the_first_pictures_show_the_whole_window_and_what_its_canvases_hold(tmp
         [sys.executable, str(_SCRIPT), "--out", str(tmp_path), "--upto", "data"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

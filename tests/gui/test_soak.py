@@ -157,7 +157,7 @@ class User:
             return None
         button = self.chance.choice(buttons)
         text = button.objectName() or button.text() or button.toolTip()
-        dock = next(dock for dock in self.docks() if dock.isAncestorOf(button)).objectName()
+        dock = next(dock for dock in self.docks() if button in dock.findChildren(QAbstractButton)).objectName()
         self.qtbot.mouseClick(button, LEFT, pos=QPoint(button.width() // 2, button.height() // 2))
         return f"{text} in {dock}"
 
@@ -492,7 +492,7 @@ def soak(user: User, qtbot: Any) -> None:
         if number == ACTIONS // 4:
             memory = resident_mb()
     user.controller.stop()
-    qtbot.waitUntil(lambda: not user.controller.session.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not user.controller.session.busy)
     qtbot.wait(200)
     assert_shown_as_it_is(user)
     assert resident_mb() - memory < GROWTH_MB

@@ -92,12 +92,15 @@ def test_what_is_no_mask_is_refused_by_the_name_of_its_place(text):
 
 
 @given(st.integers(0, len(GOOD) - 1), st.characters(min_codepoint=33, max_codepoint=126))
-def test_a_changed_character_is_noticed(place, character):
+def test_a_changed_character_is_noticed_or_changes_nothing(place, character):
+    """A few of the stream's bits may be either way: the same mask can be deflated in more ways than one."""
     text = GOOD[:place] + character + GOOD[place + 1 :]
-    if text == GOOD:
+    try:
+        found = unpack_mask(text, where="here")
+    except InputError:
+        assert text != GOOD
         return
-    with pytest.raises(InputError):
-        unpack_mask(text, where="here")
+    np.testing.assert_array_equal(found, disc(64, 20))
 
 
 @given(st.text(max_size=60))
