@@ -385,8 +385,9 @@ class _Bar(Silent):
     def started(self, members: int, iterations: int) -> None:
         self._members = members
         total = members * iterations
+        often = 0.2 if sys.stderr.isatty() else 5.0  # a log is read line by line
         self._bar = tqdm(
-            total=total, unit="it", disable=self._quiet, mininterval=0.2, file=sys.stderr, dynamic_ncols=True
+            total=total, unit="it", disable=self._quiet, mininterval=often, file=sys.stderr, dynamic_ncols=True
         )
 
     def iteration(self, member: int, snapshot: Snapshot) -> None:

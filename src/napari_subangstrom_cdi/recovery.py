@@ -13,7 +13,8 @@ import re
 import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -27,7 +28,7 @@ from .core.retrieval import Retrieval, support_box
 from .errors import InputError, doubt
 from .io import atomic_hdf5, atomic_path
 from .io.cxi import InputFile, new_entry, open_entry, read_inputs, write_inputs
-from .plan import plan_from_toml
+from .plan import Change, Plan, plan_from_toml
 
 DATA_VARIABLE = "NAPARI_SUBANGSTROM_CDI_DATA"
 """Environment variable that names another folder for the program's data."""
@@ -194,6 +195,78 @@ class Found:
             If they cannot be removed.
         """
         _remove(self.folder)
+
+
+class Keeper:
+    """Keeps the finished members of a session's runs, one run at a time, until they are saved or not wanted.
+
+    Where they cannot be kept, that is said once, and the run goes on without.
+
+    Parameters
+    ----------
+    folder : Path or None
+        As `default_folder`; None keeps nothing. It may be changed, for the next run.
+    say : callable
+        Takes a sentence for the user.
+
+    Attributes
+    ----------
+    restored : Found or None
+        A run of an earlier session that this one has taken over; its files go when its members are safe.
+    """
+
+    def __init__(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.restored: Found | None = None
+        self._say = say
+        self._recovery: Recovery | None = None
+        self._plan: Plan | None = None
+
+    def begin(self, plan: Plan, inputs: tuple[InputFile, ...]) -> None:
+        """Drop what was kept before, and begin a run."""
+        self.drop()
+        self._plan = plan
+        if self.folder is None:
+            return
+        try:
+            self._recovery = Recovery.begin(self.folder, plan.to_toml(), inputs)
+        except InputError as error:
+            self._say(f"finished members cannot be kept on disk: {error}")
+
+    def add(self, member: int, retrieval: Retrieval) -> None:
+        """Keep a finished member."""
+        self._try(lambda recovery: recovery.add(member, retrieval))
+
+    def steered(self, changes: tuple[Change, ...]) -> None:
+        """Record what the run was steered by so far."""
+        if self._plan is not None:
+            plan = replace(self._plan, steering=changes)
+            self._try(lambda recovery: recovery.record(plan.to_toml()))
+
+    def drop(self) -> None:
+        """Remove what is kept: it is safe elsewhere, or not wanted."""
+        self._try(Recovery.done)
+        self._recovery = None
+        if self.restored is not None:
+            with contextlib.suppress(InputError):  # it is then offered again, which loses nothing
+                self.restored.discard()
+            self.restored = None
+
+    def leave(self) -> None:
+        """Let the next start find what is kept."""
+        if self._recovery is not None:
+            self._recovery.leave()
+        self._recovery = self.restored = None
+
+    def _try(self, task: Callable[[Recovery], None]) -> None:
+        if self._recovery is None:
+            return
+        try:
+            task(self._recovery)
+        except InputError as error:
+            self._recovery.leave()
+            self._recovery = None
+            self._say(f"finished members are no longer kept on disk: {error}")
 
 
 def found(folder: Path) -> list[Found]:

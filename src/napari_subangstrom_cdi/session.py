@@ -6,14 +6,12 @@ No Qt: a watcher calls :meth:`Session.poll` now and then. Everything that change
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import tempfile
 import threading
-import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +27,7 @@ from .core.retrieval import Retrieval
 from .core.schedule import Schedule
 from .core.support import SupportFinder, edits
 from .errors import InputError, collected_doubts
+from .history import History
 from .io.cxi import InputFile, Reconstruction
 from .io.mask_text import pack_mask
 from .io.project import Project, extract_files, read_project, write_project
@@ -48,7 +47,7 @@ from .preparation.problem import (
     mask,
     painted_support,
 )
-from .recovery import Found, Recovery
+from .recovery import Found, Keeper
 from .steering import Steering, described
 from .tools import friedel_check, live_comparison
 
@@ -108,9 +107,6 @@ class _Output:
 
 
 _COMPUTED = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, Step.PHASE)
-_UNDO_STEPS = 200
-_ONE_MOVE_S = 1.0
-"""Changes of the same setting that follow each other so soon are one, as by a slider."""
 _STEERED = ("alpha", "noise_multiple")
 
 
@@ -145,11 +141,7 @@ class Session:
         self.live: Live | None = None
         self.traceback = ""
         self.activity = ""
-        self._plan = Plan(Inputs("")) if plan is None else plan
-        self._undo: list[Plan] = []
-        self._redo: list[Plan] = []
-        self._last_change: tuple[str, ...] = ()
-        self._last_change_at = 0.0
+        self._history = History(Plan(Inputs("")) if plan is None else plan)
         self._outputs: dict[Step, _Output] = {}
         self._tools: dict[str, _Output] = {}
         self._failed: dict[Step, tuple[Any, ...]] = {}
@@ -160,13 +152,10 @@ class Session:
         self._doubts: list[str] = []
         self._steering: Steering | None = None
         self._preset_schedule: tuple[str, int, Schedule] | None = None
-        self._restored: Found | None = None
         self._followed: Plan | None = None
-        self._running_plan: Plan | None = None
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._seconds: dict[Step, dict[str, float]] = {}
-        self.recovery_folder = recovery_folder
-        self._recovery: Recovery | None = None
+        self._keeper = Keeper(recovery_folder, lambda said: self._tell(Happening.WARNED, Step.PHASE, said))
         self._workers = workers
         self._scratch = tempfile.TemporaryDirectory(prefix="subangstrom-")
 
@@ -175,7 +164,16 @@ class Session:
     @property
     def plan(self) -> Plan:
         """The settings as they stand."""
-        return self._plan
+        return self._history.plan
+
+    @property
+    def recovery_folder(self) -> Path | None:
+        """Where finished members are kept until they are saved; a new one is that of the next run."""
+        return self._keeper.folder
+
+    @recovery_folder.setter
+    def recovery_folder(self, folder: Path | None) -> None:
+        self._keeper.folder = folder
 
     def change(self, section: str, **values: Any) -> None:
         """Change settings of one section of the plan, such as ``change("regions", alpha=0.4)``.
@@ -187,9 +185,9 @@ class Session:
         InputError
             If a value is impossible; nothing is changed then.
         """
-        part = replace(getattr(self._plan, section), **values)
-        plan = replace(self._plan, **{section: part})
-        if plan == self._plan:
+        part = replace(getattr(self.plan, section), **values)
+        plan = replace(self.plan, **{section: part})
+        if plan == self.plan:
             return
         steered = {name: value for name, value in values.items() if section == "regions" and name in _STEERED}
         if steered and self._steering is not None:
@@ -198,33 +196,35 @@ class Session:
 
     def set_plan(self, plan: Plan) -> None:
         """Take over a whole plan, as one change that can be undone."""
-        self._adopt(plan, ("plan", str(len(self._undo))))
+        self.settle()
+        self._adopt(plan, ("plan",))
+        self.settle()
 
     def use_preset(self, preset: str) -> None:
         """Take over a preset's settings and leave what was set by hand: centre, alignment, masks, members, seed."""
-        self._adopt(with_preset(self._plan, preset), ("preset", preset))
+        self._adopt(with_preset(self.plan, preset), ("preset", preset))
 
     def settle(self) -> None:
         """Let the next change be undone by itself, even if it is to the same setting as the last one."""
-        self._last_change = ()
+        self._history.settle()
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a change of settings to take back."""
-        return bool(self._undo)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether one that was taken back can be made again."""
-        return bool(self._redo)
+        return self._history.can_redo
 
     def undo(self) -> bool:
         """Take back the last change of settings; False if there is none."""
-        return self._step_back(self._undo, self._redo)
+        return self._travelled(self._history.undo())
 
     def redo(self) -> bool:
         """Make the change again that was last taken back."""
-        return self._step_back(self._redo, self._undo)
+        return self._travelled(self._history.redo())
 
     def set_input(
         self,
@@ -257,7 +257,7 @@ class Session:
         """Roles of the inputs whose files go away with the session: layers, and the raw files of a project."""
         folder = Path(self._scratch.name)
         roles = ("pattern", "background", "image", "support", "mask")
-        return tuple(r for r in roles if folder in Path(getattr(self._plan.inputs, r) or ".").parents)
+        return tuple(r for r in roles if folder in Path(getattr(self.plan.inputs, r) or ".").parents)
 
     # What is done
 
@@ -318,21 +318,21 @@ class Session:
     def _tool(self, name: str, since: Step) -> Any:
         """A tool, unless what it was made from is stale."""
         made = self._tools.get(name)
-        return made.value if made is not None and made.key == self._key(self._plan, since) else None
+        return made.value if made is not None and made.key == self._key(self.plan, since) else None
 
     @property
     def schedule(self) -> Schedule:
         """The plan's own schedule, or the preset's for these data; empty while that is not known."""
-        return self._plan.retrieval.schedule or self.preset_schedule
+        return self.plan.retrieval.schedule or self.preset_schedule
 
     @property
     def preset_schedule(self) -> Schedule:
         """The preset's schedule for these data; empty while that is not known."""
-        preset, prepared = self._plan.retrieval.preset, self.prepared
+        preset, prepared = self.plan.retrieval.preset, self.prepared
         if preset not in PRESETS or prepared is None or self.state(Step.MASKS) is not State.DONE:
             return ()
         if self._preset_schedule is None or self._preset_schedule[:2] != (preset, id(prepared)):
-            plan = replace(self._plan, retrieval=RetrievalSettings(preset))
+            plan = replace(self.plan, retrieval=RetrievalSettings(preset))
             self._preset_schedule = (preset, id(prepared), choose_schedule(plan, self.image, prepared.problem))
         return self._preset_schedule[2]
 
@@ -347,7 +347,7 @@ class Session:
             return State.RUNNING
         if step is Step.RESULTS:
             return self._state_of_results()
-        found, key = self._outputs.get(step), self._key(self._plan, step)
+        found, key = self._outputs.get(step), self._key(self.plan, step)
         if found is not None and (self._is_current(step) or self._is_steered_to()):
             return State.DONE
         if self._failed.get(step) == key:
@@ -355,13 +355,13 @@ class Session:
         if found is not None:
             return State.STALE
         before = _COMPUTED[: _COMPUTED.index(step)]
-        ready = bool(self._plan.inputs.pattern) and all(self.state(s) is State.DONE for s in before)
+        ready = bool(self.plan.inputs.pattern) and all(self.state(s) is State.DONE for s in before)
         return State.READY if ready else State.TODO
 
     def _is_current(self, step: Step) -> bool:
         """Whether a step's output was made with the settings as they are."""
         found = self._outputs.get(step)
-        return found is not None and found.key == self._key(self._plan, step)
+        return found is not None and found.key == self._key(self.plan, step)
 
     def _is_steered_to(self) -> bool:
         """Whether the run that goes on, or the last one, was steered to the settings as they are.
@@ -369,7 +369,7 @@ class Session:
         Its masks were made with those of its beginning; what is in force is what was steered to.
         """
         if self._steering is not None and self._followed is not None:
-            return self._key(self._followed, Step.PHASE) == self._key(self._plan, Step.PHASE)
+            return self._key(self._followed, Step.PHASE) == self._key(self.plan, Step.PHASE)
         return self._is_current(Step.PHASE)
 
     def _state_of_results(self) -> State:
@@ -425,16 +425,14 @@ class Session:
         """
         if self.busy:
             raise InputError(f"{self.activity or 'a step'} is still going on", mend="wait for it, or stop it")
-        if not self._plan.inputs.pattern:
+        if not self.plan.inputs.pattern:
             raise InputError("no pattern is chosen", mend="choose the record with the particle in the Data step")
         if self._thread is not None:
             self._thread.join()
         steps, self._control, self._followed = self.needed(step), Control(), None
         if paused:  # which it does after the first iteration
             self._control.pause()
-        self._thread = threading.Thread(
-            target=self._work, args=(steps, self._plan), name="subangstrom-cdi", daemon=True
-        )
+        self._thread = threading.Thread(target=self._work, args=(steps, self.plan), name="subangstrom-cdi", daemon=True)
         self._thread.start()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -482,7 +480,7 @@ class Session:
             raise InputError("no phase retrieval is going on", mend="start it first")
         self._steering.push(Change(0, 0, support=support, excluded=excluded))
         self._followed = _with_masks(self._followed, excluded, painted)
-        self._adopt(_with_masks(self._plan, excluded, painted), ("masks",))
+        self._adopt(_with_masks(self.plan, excluded, painted), ("masks",))
 
     def poll(self) -> list[Event]:
         """What happened since the last time."""
@@ -500,12 +498,9 @@ class Session:
         """
         self.stop()
         self.wait()
-        if keep_recovery and self._recovery is not None:
-            self._recovery.leave()
-            self._recovery = None
         if keep_recovery:
-            self._restored = None
-        self._drop_recovery()
+            self._keeper.leave()
+        self._keeper.drop()
         self._scratch.cleanup()
 
     # Keeping
@@ -519,14 +514,14 @@ class Session:
             If the file cannot be written; an older one is then left as it was.
         """
         result = self.result  # a run may replace it meanwhile
-        recipe = self._plan.to_toml() if result is None else result.recipe
+        recipe = self.plan.to_toml() if result is None else result.recipe
         files = self._input_files()
         state = {**(view or {}), "result_is_current": self.state(Step.PHASE) is State.DONE}
-        write_project(path, Project(recipe, files, result, state, self._plan.to_toml()))
+        write_project(path, Project(recipe, files, result, state, self.plan.to_toml()))
         if result is not None and result is self.result:
             self._saved = True
             if not self.busy:
-                self._drop_recovery()
+                self._keeper.drop()
         self._tell(Happening.CHANGED)
 
     def load(self, path: str | Path) -> Mapping[str, Any]:
@@ -565,7 +560,7 @@ class Session:
         paths = self._unpack(files)
         plan = replace(plan, inputs=with_paths(plan.inputs, paths))
         self._forget()
-        self._restored = found
+        self._keeper.restored = found
         self._adopt(replace(plan, steering=()), ("recovery",))
         self._control, self._followed = Control(), None
         self._thread = threading.Thread(
@@ -686,7 +681,7 @@ class Session:
         files = embedded_inputs(plan)
         steering = Steering(plan, prepared, on_applied=self._mark, on_refused=self._refused)
         self.live = Live(lambda: steering.problem, prepared.schedule, self._control, self._keep_member)
-        self._start_recovery(replace(plan, retrieval=replace(plan.retrieval, schedule=prepared.schedule)), files)
+        self._keeper.begin(replace(plan, retrieval=replace(plan.retrieval, schedule=prepared.schedule)), files)
         self._steering, self._followed = steering, plan
         try:
             members = retrieve_members(plan, prepared, steering, self.live, clock, workers=self._workers)
@@ -717,45 +712,15 @@ class Session:
         return with_timing(Outcome(result, dict(seconds), (*said, *self._doubts)), dict(seconds))
 
     def _keep_member(self, member: int, result: Retrieval) -> None:
-        self._keeping(lambda recovery: recovery.add(member, result))
+        self._keeper.add(member, result)
         self._tell(Happening.MEMBER, Step.PHASE)
-
-    def _keeping(self, task: Callable[[Recovery], None]) -> None:
-        """Write to the recovery files; if that fails it is said once and the run goes on without them."""
-        if self._recovery is None:
-            return
-        try:
-            task(self._recovery)
-        except InputError as error:
-            self._recovery.leave()
-            self._recovery = None
-            self._tell(Happening.WARNED, Step.PHASE, f"finished members are no longer kept on disk: {error}")
-
-    def _drop_recovery(self) -> None:
-        self._keeping(Recovery.done)
-        self._recovery = None
-        if self._restored is not None:
-            with contextlib.suppress(InputError):  # it is then offered again, which loses nothing
-                self._restored.discard()
-            self._restored = None
-
-    def _start_recovery(self, plan: Plan, files: tuple[InputFile, ...]) -> None:
-        self._drop_recovery()
-        self._running_plan = plan
-        if self.recovery_folder is None:
-            return
-        try:
-            self._recovery = Recovery.begin(self.recovery_folder, plan.to_toml(), files)
-        except InputError as error:
-            self._tell(Happening.WARNED, Step.PHASE, f"finished members cannot be kept on disk: {error}")
 
     def _mark(self, change: Change) -> None:
         if self.live is not None:
             self.live.beta = self.live.beta if change.beta is None else change.beta
             self.live.marks.append((change.member, change.iteration, described(change)))
-        if self._recovery is not None and self._running_plan is not None and self._steering is not None:
-            steered = replace(self._running_plan, steering=self._steering.applied)
-            self._keeping(lambda recovery: recovery.record(steered.to_toml()))
+        if self._steering is not None:
+            self._keeper.steered(self._steering.applied)
 
     def _refused(self, error: InputError) -> None:
         steering, followed = self._steering, self._followed
@@ -766,36 +731,25 @@ class Session:
     # Small things
 
     def _adopt(self, plan: Plan, what: tuple[str, ...]) -> None:
-        if plan == self._plan:
-            return
-        now = time.monotonic()
-        if what != self._last_change or now - self._last_change_at > _ONE_MOVE_S:
-            self._undo.append(self._plan)
-            del self._undo[:-_UNDO_STEPS]
-        self._redo.clear()
-        self._last_change, self._last_change_at = what, now
-        self._plan = plan
-        self._tell(Happening.CHANGED)
+        if self._history.adopt(plan, what):
+            self._tell(Happening.CHANGED)
 
-    def _step_back(self, source: list[Plan], target: list[Plan]) -> bool:
-        if not source:
-            return False
-        target.append(self._plan)
-        self._plan = source.pop()
-        self._last_change = ()
-        try:
-            self._steer_to_plan()
-        except InputError as error:
-            self._refused(error)
-        self._tell(Happening.CHANGED)
-        return True
+    def _travelled(self, moved: bool) -> bool:
+        """After an undo or redo."""
+        if moved:
+            try:
+                self._steer_to_plan()
+            except InputError as error:
+                self._refused(error)
+            self._tell(Happening.CHANGED)
+        return moved
 
     def _steer_to_plan(self) -> None:
         """Let the run that goes on follow an undo or redo of what it was steered by."""
         steering, followed = self._steering, self._followed
         if steering is None or followed is None:
             return
-        regions, support = self._plan.regions, self._plan.support
+        regions, support = self.plan.regions, self.plan.support
         steered = {name: getattr(regions, name) for name in _STEERED}
         changed = {name: value for name, value in steered.items() if value != getattr(followed.regions, name)}
         excluded = None if regions.excluded == followed.regions.excluded else regions.excluded or ""
@@ -833,10 +787,10 @@ class Session:
 
     def _input_files(self) -> tuple[InputFile, ...]:
         """The raw files in use; those of the result where they are gone."""
-        if not self._plan.inputs.pattern:
+        if not self.plan.inputs.pattern:
             return ()
         with collected_doubts():
-            files = embedded_inputs(self._plan)
+            files = embedded_inputs(self.plan)
         return files or (self.result.inputs if self.result is not None else ())
 
     def _unpack(self, files: tuple[InputFile, ...]) -> dict[str, Path]:
