@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+from qtpy.QtCore import QSortFilterProxyModel
 from qtpy.QtGui import QPaintEvent
-from qtpy.QtWidgets import QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QListView, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.painting import painted_at_once
+from napari_subangstrom_cdi.gui.painting import RestingLists, painted_at_once
 from napari_subangstrom_cdi.gui.style import RoomForText
 
 
@@ -77,3 +79,23 @@ def test_a_text_in_its_room_lays_out_nothing_anew(bar, qtbot):
     assert layout.isEnabled() and bar.geometry() == before
     qtbot.wait(50)
     assert bar.geometry() == before and label.size() == room.size() and room.height() == height
+
+
+def test_a_layer_list_rests_while_only_data_change_and_hears_of_the_rest_again(viewer):
+    layer = viewer.add_image(np.zeros((8, 8), np.float32))
+    views = viewer.window._qt_window.findChildren(QListView)
+    [view] = [view for view in views if isinstance(view.model(), QSortFilterProxyModel)]
+    told: list[int] = []
+    view.model().dataChanged.connect(lambda first, *_: told.append(first.row()))
+    layer.translate = (1, 2)
+    assert told, "napari takes it for news, which is why there is something to rest from"
+    told.clear()
+    at_rest = RestingLists()
+    for k in range(2):
+        with at_rest():
+            layer.translate = (3, k)
+            layer.data = np.full((8, 8), k, np.float32)
+            layer.contrast_limits = (0, 2 + k)
+    assert told == []
+    layer.visible = False
+    assert told

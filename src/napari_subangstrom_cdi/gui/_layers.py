@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.grid import Grid
 
 from ._contrast import LayerContrast, SteadyLimits
+from .painting import RestingLists
 
 TAG = "subangstrom_cdi"
 
@@ -102,6 +103,7 @@ class LayerSet:
         self._deleted: set[str] = set()
         self._wanted: dict[str, Mapping[str, Any]] = {}
         self._closing = False
+        self._lists_at_rest = RestingLists()
         model.layers.events.inserted.connect(self._on_inserted)
         model.layers.events.removed.connect(self._on_removed)
 
@@ -162,11 +164,11 @@ class LayerSet:
             layer = self._new_image(role, data, place, steady, look)
         else:
             # a thumbnail a frame has the whole layer list painted anew, which costs more than the picture
-            with layer.events.thumbnail.blocker():
+            with layer.events.thumbnail.blocker(), self._lists_at_rest():
                 layer.data = data
-            place.apply(layer)
-            if role in self._contrast and steady is not None:
-                self._contrast[role].follow(data)
+                place.apply(layer)
+                if role in self._contrast and steady is not None:
+                    self._contrast[role].follow(data)
         return layer
 
     def _new_image(
