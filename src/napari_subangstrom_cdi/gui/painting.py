@@ -56,5 +56,6 @@ class RestingLists:
 
 def _layer_models() -> list[QAbstractItemModel]:
     lists = [view for top in QApplication.topLevelWidgets() for view in top.findChildren(QListView)]
-    proxies = [view.model() for view in lists if isinstance(view.model(), QSortFilterProxyModel)]
-    return [proxy.sourceModel() for proxy in proxies if proxy.sourceModel() is not None]
+    models = [view.model() for view in lists if isalive(view)]  # PySide6 finds some that are gone
+    sources = [model.sourceModel() for model in models if isinstance(model, QSortFilterProxyModel)]
+    return [source for source in sources if source is not None]
