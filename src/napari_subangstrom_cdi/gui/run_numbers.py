@@ -54,7 +54,7 @@ class RunNumbers(QWidget):
         """The font is known now, and with it the room that the widest text needs."""
         for name, _, _, widest in _CELLS:
             value = self._values[name]
-            value.setFixedSize(_width_for(value, widest), value.sizeHint().height())
+            value.setFixedSize(value.fontMetrics().horizontalAdvance(widest), value.sizeHint().height())
             _make_room(value)
         super().showEvent(event)
 
@@ -109,17 +109,9 @@ class RunNumbers(QWidget):
 
 def _make_room(label: QLabel) -> None:
     """Of fixed size, a label whose text changes has nothing laid out anew; only a text too wide for it does."""
-    wanted = _width_for(label, label.text())
+    wanted = label.fontMetrics().horizontalAdvance(label.text())
     if label.minimumWidth() == label.maximumWidth() < wanted:
         label.setFixedWidth(wanted)
-
-
-def _width_for(label: QLabel, text: str) -> int:
-    """Of a label with a text: the theme's style sheet pads it."""
-    label.ensurePolished()
-    metrics = label.fontMetrics()
-    padding = label.sizeHint().width() - metrics.horizontalAdvance(label.text())
-    return metrics.horizontalAdvance(text) + max(padding, 0)
 
 
 def percent(value: float) -> str:
