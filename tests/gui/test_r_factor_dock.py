@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QLabel
 
 from napari_subangstrom_cdi.gui.docks.r_factor import LiveFeed, RFactorDock
 from napari_subangstrom_cdi.gui.r_plot import RPlot
@@ -38,6 +39,8 @@ def test_curve_of_a_run_and_of_its_project(dock, viewer, short_run, do, qtbot, t
     assert np.isfinite(dock.plot._record.agreement).any()
     assert drawn and drawn[0] > 0
     assert dock.numbers.text("stage") == "average" and dock.numbers.text("member") == "3/3"
+    for label in dock.numbers.findChildren(QLabel):
+        assert label.width() >= label.sizeHint().width(), f"{label.text()!r} is cut off"
     picture(dock, "r_factor")
     dock.plot.export_csv(tmp_path / "r.csv")
     with open(tmp_path / "r.csv", encoding="utf-8", newline="") as stream:

@@ -243,6 +243,9 @@ def test_numbers_change_one_by_one_and_can_be_selected(qtbot):
     assert numbers.text("time") == "2 s"
     numbers.set(seconds_left=7384)
     assert numbers.text("time") == "2 h 03 m"
+    numbers.set(stage="with image")
+    stage = numbers.findChild(QLabel, "run_stage")
+    assert stage.text() == "with i…" and "with image" in stage.toolTip()
     label = numbers.findChild(QLabel, "run_r")
     qtbot.mouseDClick(label, Qt.MouseButton.LeftButton, pos=QPoint(6, label.height() // 2))
     assert label.selectedText()

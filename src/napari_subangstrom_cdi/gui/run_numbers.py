@@ -12,10 +12,11 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from napari_subangstrom_cdi.gui.style import QuietLabel
 
 _NONE: Final = "–"
+_MOST_LETTERS: Final = 7
 # name, caption, tooltip, the widest text that is usual
 _CELLS: Final = (
     ("member", "member", "Member of the ensemble, and how many there are", "100/100"),
-    ("stage", "stage", "Stage of the schedule", "complexes"),
+    ("stage", "stage", "Stage of the schedule", "complex"),
     ("iteration", "iteration", "Iteration of this member, and how many it has", "150/170"),
     ("time", "time left", "Until the last member has finished, at the present rate", "1 h 59 m"),
     ("r", "R", "R-factor: misfit of the amplitudes inside G, of the estimate demanded to obey the support", "100.0 %"),
@@ -37,6 +38,7 @@ class RunNumbers(QWidget):
         super().__init__(parent)
         self._values: dict[str, QLabel] = {}
         self._state: dict[str, int | None] = {}
+        self._padding = 0
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(0)
@@ -51,11 +53,13 @@ class RunNumbers(QWidget):
         self.clear()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """The font is known now, and with it the room that the widest text needs."""
+        """Font and theme are known now, and with them the room that the widest text needs."""
+        self._padding = _padding_of(self._values["r"])
         for name, _, _, widest in _CELLS:
             value = self._values[name]
-            value.setFixedSize(value.fontMetrics().horizontalAdvance(widest), value.sizeHint().height())
-            _make_room(value)
+            width = value.fontMetrics().horizontalAdvance(widest) + self._padding
+            value.setFixedSize(width, value.sizeHint().height())
+            self._make_room(value)
         super().showEvent(event)
 
     def clear(self) -> None:
@@ -84,7 +88,8 @@ class RunNumbers(QWidget):
         self._write("member", _of(self._state["member"], self._state["members"]))
         self._write("iteration", _of(self._state["iteration"], self._state["iterations"]))
         if stage is not None:
-            self._write("stage", stage)
+            self._write("stage", _shortened(stage))
+            self._values["stage"].setToolTip(f"Stage of the schedule: {stage}")
         if r is not None:
             self._write("r", percent(r))
         if free_r is not None:
@@ -104,14 +109,28 @@ class RunNumbers(QWidget):
         label = self._values[name]
         if label.text() != text:  # writing drops a selection
             label.setText(text)
-            _make_room(label)
+            self._make_room(label)
+
+    def _make_room(self, label: QLabel) -> None:
+        """Of fixed size, a label whose text changes has nothing laid out anew; only a text too wide for it does."""
+        wanted = label.fontMetrics().horizontalAdvance(label.text()) + self._padding
+        if label.minimumWidth() == label.maximumWidth() < wanted:
+            label.setFixedWidth(wanted)
 
 
-def _make_room(label: QLabel) -> None:
-    """Of fixed size, a label whose text changes has nothing laid out anew; only a text too wide for it does."""
-    wanted = label.fontMetrics().horizontalAdvance(label.text())
-    if label.minimumWidth() == label.maximumWidth() < wanted:
-        label.setFixedWidth(wanted)
+def _shortened(stage: str) -> str:
+    """A long name of a stage would make the window outgrow a small screen."""
+    return stage if len(stage) <= _MOST_LETTERS else stage[: _MOST_LETTERS - 1] + "…"
+
+
+def _padding_of(like: QLabel) -> int:
+    """Width that the theme adds to the text of a label; a fixed size leaves its own hint behind."""
+    probe = QLabel("0", like.parentWidget())
+    probe.setFont(like.font())
+    probe.ensurePolished()
+    padding = probe.sizeHint().width() - probe.fontMetrics().horizontalAdvance("0")
+    probe.setParent(None)
+    return max(padding, 0) + 1  # what figures are wide is rounded
 
 
 def percent(value: float) -> str:
