@@ -202,6 +202,7 @@ def is_ours(dock: QDockWidget) -> bool:
 _LARGE = """
 import napari
 from napari.qt import get_qapp
+from qtpy.QtCore import QTimer
 from qtpy.QtTest import QTest
 from napari_subangstrom_cdi.gui.opening import open_workflow
 
@@ -220,8 +221,9 @@ picture = window.grab()
 print("RATIO", window.devicePixelRatio(), picture.width(), picture.height(), window.width(), window.height())
 canvas = controller.reciprocal.qt_viewer.canvas.native
 print("CANVAS", canvas.devicePixelRatio(), canvas.width() > 200)
-controller.close()
-viewer.close()
+QTimer.singleShot(0, viewer.close)
+napari.run()
+assert not controller.is_open
 """
 
 

@@ -42,8 +42,8 @@ def viewer(request):
 class Prompt(rv.RealView):
     """Without the time between one new layer and the next."""
 
-    def show_frame(self, *arguments):
-        super().show_frame(*arguments)
+    def show_frame(self, *arguments, **options):
+        super().show_frame(*arguments, **options)
         self.make_all()
 
     def show_ensemble(self, *arguments):
@@ -192,6 +192,75 @@ def test_hidden_layers_hold_the_result_too(window, view):
         layer = view.layer(role)
         assert not layer.visible
         assert layer.data.max() == pytest.approx(expected, rel=1e-6), role
+
+
+def test_live_frames_share_one_array_and_are_seen(window, view):
+    view.show_frame(frame(0), BOX, GRID)
+    view.show_frame(frame(1), BOX, GRID)
+    layer = view.layer(rv.REAL)
+    array = layer.data
+    view.home()
+    before = window.screenshot(canvas_only=True, flash=False).astype(float)
+    view.show_frame(-frame(1), BOX, GRID)
+    assert layer.data is array
+    np.testing.assert_array_equal(array, -frame(1).real)
+    after = window.screenshot(canvas_only=True, flash=False).astype(float)
+    assert np.abs(after - before).mean() > 5
+
+
+RECONSTRUCTION = (rv.REAL, rv.AMPLITUDE, rv.PHASE, rv.COMPOSITE, rv.MEAN, rv.DEVIATION)
+
+
+def test_layers_made_before_a_run_wait_hidden_and_begin_with_the_first_frame(window, view, viewer):
+    view.show_image(np.ones((50, 70), np.float32), 0.4)
+    view.expect_frames(GRID)
+    view.make_all()
+    assert not any(view.layer(role).visible for role in RECONSTRUCTION) and view.layer(rv.IMAGE).visible
+    assert not set(RECONSTRUCTION) & set(view.state())
+    made = {role: view.layer(role) for role in RECONSTRUCTION}
+    view.show_frame(frame(gain=1000.0), BOX, GRID)
+    assert {role: view.layer(role) for role in RECONSTRUCTION} == made
+    assert [role for role in RECONSTRUCTION if made[role].visible] == [rv.REAL]
+    assert not view.layer(rv.IMAGE).visible
+    np.testing.assert_array_equal(made[rv.REAL].data, frame(gain=1000.0).real)
+    assert made[rv.REAL].contrast_limits[1] > 500, "at once, not by and by from those of an empty layer"
+    made[rv.AMPLITUDE].visible = True
+    np.testing.assert_allclose(made[rv.AMPLITUDE].data, np.abs(frame(gain=1000.0)))
+    assert made[rv.AMPLITUDE].contrast_limits[1] > 500
+    assert {rv.REAL, rv.AMPLITUDE} <= set(view.state())
+
+
+def test_frames_that_come_while_layers_are_being_made_are_the_ones_shown(view):
+    view.expect_frames(GRID)
+    view.show_frame(frame(), BOX, GRID)
+    np.testing.assert_array_equal(view.layer(rv.REAL).data, frame().real)
+    assert view.layer(rv.REAL).visible and not view.layer(rv.AMPLITUDE).visible
+
+
+def test_layers_with_something_in_them_are_not_emptied(view):
+    view.show_frame(frame(), BOX, GRID)
+    view.expect_frames(GRID)
+    view.make_all()
+    np.testing.assert_array_equal(view.layer(rv.REAL).data, frame().real)
+    assert view.layer(rv.REAL).visible
+
+
+def test_a_result_is_never_written_over(view):
+    view.show_frame(frame(0), BOX, GRID)
+    field = np.zeros((128, 128), np.complex64)
+    field[BOX] = frame(1)
+    support = np.zeros((128, 128), bool)
+    support[BOX] = True
+    view.show_result(field, np.abs(field), support, GRID)
+    held = {role: view.layer(role).data for role in (rv.REAL, rv.AMPLITUDE, rv.PHASE, rv.COMPOSITE)}
+    copies = {role: data.copy() for role, data in held.items()}
+    for role in held:
+        view.set_visible(role, True)
+    for seed in (2, 3):
+        view.show_frame(frame(seed), BOX, GRID)
+    for role, data in held.items():
+        assert not np.shares_memory(view.layer(role).data, data)
+        np.testing.assert_array_equal(data, copies[role])
 
 
 def test_limits_rarely_move_with_noise_and_follow_a_real_change(window, view):

@@ -121,7 +121,7 @@ def test_every_layer_is_in_inverse_angstrom_with_the_beam_at_zero(view, qtbot):
     view.show_spots([(0.1, 0.2)], "pattern")
     view.show_spots([(0.1, 0.2), (0.3, 0.4)], "image")
     view.show_image_power(np.ones((64, 64), np.float32), np.eye(2), 0.01)
-    view.show_reconstruction_power(np.ones((40, 30), np.complex64), (slice(40, 80), slice(50, 80)), GRID)
+    view.show_reconstruction_power(np.ones((40, 30), np.complex64), GRID)
     view.start_centre_drag()
     assert {layer.metadata["subangstrom_cdi"] for layer in view.model.layers} == set(rv.ROLES)
     assert [layer.name for layer in view.model.layers] == list(rv.ROLES)
@@ -310,18 +310,31 @@ def test_the_reconstructions_power_peaks_where_its_fringes_say(view):
     box = (slice(44, 84), slice(40, 90))
     _, x = np.mgrid[box] * GRID.pixel_angstrom
     estimate = np.cos(2 * np.pi * q * x).astype(np.complex64)
-    layer = view.show_reconstruction_power(estimate, box, GRID)
+    layer = view.show_reconstruction_power(estimate, GRID)
     assert not layer.visible
     held = layer.data.copy()
-    view.show_reconstruction_power(np.zeros_like(estimate), box, GRID)
+    view.show_reconstruction_power(np.zeros_like(estimate), GRID)
     np.testing.assert_array_equal(layer.data, held)  # hidden: only remembered
-    view.show_reconstruction_power(estimate, box, GRID)
+    view.show_reconstruction_power(estimate, GRID)
     view.set_visible(rv.RECONSTRUCTION, True)
     peak = np.unravel_index(layer.data.argmax(), layer.data.shape)
     qy, qx = layer.data_to_world(peak)
     assert abs(qy) < 0.02 and abs(qx) == pytest.approx(q, abs=0.02)
     extent = np.ptp(layer.extent.world, axis=0)
     np.testing.assert_allclose(extent, 2 * GRID.q_max_per_angstrom, rtol=0.03)
+
+
+def test_its_layer_waits_hidden_for_a_run(view):
+    view.expect_reconstruction_power(GRID)
+    layer = view.layer(rv.RECONSTRUCTION)
+    assert not layer.visible and rv.RECONSTRUCTION not in view.state()
+    estimate = np.random.default_rng(0).standard_normal((40, 50)).astype(np.complex64)
+    view.show_reconstruction_power(1e6 * estimate, GRID)
+    view.expect_reconstruction_power(GRID)
+    view.set_visible(rv.RECONSTRUCTION, True)
+    assert view.layer(rv.RECONSTRUCTION) is layer
+    assert layer.data.max() > 12 and layer.contrast_limits[1] > 12
+    assert rv.RECONSTRUCTION in view.state()
 
 
 def test_image_power_is_turned_by_its_affine(view):

@@ -104,6 +104,7 @@ class LayerSet:
         self._wanted: dict[str, Mapping[str, Any]] = {}
         self._closing = False
         self._lists_at_rest = RestingLists()
+        self._live: dict[str, NDArray[Any]] = {}
         model.layers.events.inserted.connect(self._on_inserted)
         model.layers.events.removed.connect(self._on_removed)
 
@@ -138,11 +139,16 @@ class LayerSet:
         """Put a new layer at its place among the others; what is active stays active."""
         layer.metadata = {**layer.metadata, TAG: role}
         self._layers[role] = layer
-        selection = self._model.layers.selection
-        active = selection.active
-        self._model.layers.insert(self._position(role), layer)
+        layers, active = self._model.layers, self._model.layers.selection.active
+        # napari's own flag: to select the new one and go back costs a quarter of making it
+        layers._activate_on_insert = active is None
+        try:
+            layers.insert(self._position(role), layer)
+        finally:
+            layers._activate_on_insert = True
+        self._lists_at_rest.find()  # now, because the first frame will have no time for it
         if active is not None:
-            selection.active = active
+            layers.selection.active = active
         if role in self._wanted:
             self._dress(role, layer, self._wanted.pop(role))
         return layer
@@ -154,9 +160,14 @@ class LayerSet:
         place: Placement,
         *,
         steady: SteadyLimits | None = None,
+        live: bool = False,
         **look: Any,
     ) -> Image | None:
-        """Show an array in the role's layer, which is made if need be; None if the user deleted it."""
+        """Show an array in the role's layer, which is made if need be; None if the user deleted it.
+
+        What is live is soon replaced: it is written over the last live array, which costs a quarter of a new one.
+        An array that is not live is never written to.
+        """
         if role in self._deleted:
             return None
         layer = self._layers.get(role)
@@ -165,11 +176,22 @@ class LayerSet:
         else:
             # a thumbnail a frame has the whole layer list painted anew, which costs more than the picture
             with layer.events.thumbnail.blocker(), self._lists_at_rest():
-                layer.data = data
+                self._put(role, layer, data, live)
                 place.apply(layer)
                 if role in self._contrast and steady is not None:
                     self._contrast[role].follow(data)
         return layer
+
+    def _put(self, role: str, layer: Image, data: NDArray[Any], live: bool) -> None:
+        own = self._live.get(role)
+        if not live:
+            self._live.pop(role, None)
+            layer.data = data
+        elif own is None or layer.data is not own or own.shape != data.shape or own.dtype != data.dtype:
+            self._live[role] = layer.data = data.copy()
+        else:
+            own[...] = data
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _new_image(
         self, role: str, data: NDArray[Any], place: Placement, steady: SteadyLimits | None, look: dict[str, Any]
@@ -263,6 +285,7 @@ class LayerSet:
             if layer is event.value:
                 del self._layers[role]
                 self._contrast.pop(role, None)
+                self._live.pop(role, None)
                 self._deleted.add(role)
                 self._on_deleted(role)
 
@@ -273,3 +296,4 @@ class LayerSet:
         self._model.layers.events.removed.disconnect(self._on_removed)
         self._layers.clear()
         self._contrast.clear()
+        self._live.clear()

@@ -21,7 +21,6 @@ from ._mask_layer import MaskLayer
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
-Box = tuple[slice, slice]
 Pair = tuple[float, float]
 
 RECORD, MATE, PATTERN, REGIONS = "record", "Friedel mate", "pattern", "regions"
@@ -58,6 +57,7 @@ _SPOT_LOOKS: dict[str, dict[str, Any]] = {
 _LINE_PX = 1.6
 _FLAT: dict[str, Any] = {"units": ("1/Å", "1/Å"), "axis_labels": ("qy", "qx"), "scale": (1.0, 1.0)}
 _LARGEST_DISPLAY = 512
+_BLANK_PX = 16
 
 
 class ReciprocalLayers:
@@ -83,8 +83,9 @@ class ReciprocalLayers:
         self._steady = {role: SteadyLimits((_FAINT, _BRIGHT)) for role in _LOOKS}
         self._steady[IMAGE_POWER] = SteadyLimits((75.0, 99.95))
         self._steady |= {role: SteadyLimits((1.0, 99.95)) for role in (RECORD, MATE)}
-        self._estimate: tuple[NDArray[np.complex64], Box, Grid] | None = None
+        self._estimate: tuple[NDArray[np.complex64], Grid, bool] | None = None
         self._watched: Layer | None = None
+        self._blank = False
         self.centre_px: Pair = (0.0, 0.0)
         self.q_pixel_per_angstrom = 0.0
         self.raw: NDArray[Any] | None = None
@@ -218,22 +219,30 @@ class ReciprocalLayers:
         if layer is not None:
             power_placement(layer.data.shape, matrix_yx, step).apply(layer)
 
-    def show_reconstruction_power(self, estimate: NDArray[np.complex64], box: Box, grid: Grid) -> Image | None:
-        self._estimate = (estimate, box, grid)
+    def expect_reconstruction_power(self, grid: Grid) -> None:
+        if RECONSTRUCTION not in self.set:
+            self.show_reconstruction_power(np.zeros((_BLANK_PX, _BLANK_PX), np.complex64), grid, live=False)
+            self._blank = True
+
+    def show_reconstruction_power(self, estimate: NDArray[np.complex64], grid: Grid, live: bool) -> Image | None:
+        self._estimate = (estimate, grid, live)
         layer = self.set.get(RECONSTRUCTION)
         return self._draw_reconstruction() if layer is None or layer.visible else layer
 
     def _draw_reconstruction(self) -> Image | None:
         if self._estimate is None:
             return None
-        (estimate, _, grid), self._estimate = self._estimate, None
+        (estimate, grid, live), self._estimate = self._estimate, None
         m = _padded_size(estimate.shape, grid.n)
         # Where the box lies only turns phases, which a power spectrum does not show.
         power = scipy.fft.fftshift(np.abs(scipy.fft.fft2(estimate, s=(m, m))) ** 2)
         place = reciprocal_space((m // 2, m // 2), 1 / (m * grid.pixel_angstrom))
         steady = self._steady[RECONSTRUCTION]
+        if self._blank:
+            self._blank = False
+            steady.reset()
         layer = self.set.show_image(
-            RECONSTRUCTION, _log_intensity(power), place, steady=steady, **_LOOKS[RECONSTRUCTION]
+            RECONSTRUCTION, _log_intensity(power), place, steady=steady, live=live, **_LOOKS[RECONSTRUCTION]
         )
         if layer is not None and layer is not self._watched:
             self._watched = layer
@@ -262,7 +271,7 @@ class ReciprocalLayers:
         return "" if index is None else f"record {self.raw[index]:.5g}".replace("-", "−")
 
     def state(self) -> dict[str, dict[str, Any]]:
-        return self.set.state()
+        return {role: look for role, look in self.set.state().items() if not (self._blank and role == RECONSTRUCTION)}
 
     def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         self.set.restore(state)

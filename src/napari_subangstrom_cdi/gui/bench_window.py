@@ -127,9 +127,10 @@ def measure_in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> Win
     try:
         _do(controller, Step.MASKS)
         _wait(lambda: False, 2.0)
+        gc.collect()
         lateness, memory = _Lateness(), _Memory(controller)
         lateness.start()
-        _do(controller, Step.PHASE)
+        _run(controller, Step.PHASE)
         lateness.stop()
         seconds = _phase_seconds(controller.session)
         shown, growth = len(frames), memory.growth_mb()
@@ -202,6 +203,10 @@ def memory_mb() -> float:
 
 def _do(controller: Controller, step: Step) -> None:
     gc.collect()
+    _run(controller, step)
+
+
+def _run(controller: Controller, step: Step) -> None:
     controller.run(step)
     _wait(lambda: not controller.session.busy)
 

@@ -40,8 +40,8 @@ _POLL_MS = 40
 _NUMBERS_EVERY_S = 0.25
 _ASKED_BEFORE_S = 0.12
 """A frame is asked for so long before it is due: it comes with the next iteration."""
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 4.0
-_PAINTING_SHARE = 0.03
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_PAINTING_SHARE = 0.025
 """Of the time, at most, is spent on painting while the update rate is automatic."""
 
 
@@ -343,6 +343,8 @@ class Controller(QObject):
             self._average_due = True  # shown with the next frame: whatever is painted costs as much as all of it
             self.happened.emit(event)
             return
+        elif event.happening is Happening.STARTED and event.step is Step.MASKS:
+            self.presenter.expect_frames()
         elif event.happening is Happening.WARNED:
             self.said.emit(event.message, "warning")
         self.happened.emit(event)
@@ -359,6 +361,8 @@ class Controller(QObject):
             return
         marked = (id(live), len(live.marks))
         if marked != self._marked:  # something was steered: that is to be seen at once
+            if marked[0] != self._marked[0]:
+                self._told = None
             self._marked, self._due, self._numbers_due = marked, now, now
         if now >= self._due - _ASKED_BEFORE_S:
             live.request_frame()
@@ -366,8 +370,9 @@ class Controller(QObject):
             return
         rate = self.settings.frames_per_second
         self._due = now + (1 / rate if rate > 0 else _LONGEST_PAUSE_S)
-        # while layers are still being made one by one, a frame between them would make the window wait longer
-        frame = None if self.real.is_making else live.take_frame()
+        # while layers are still being made one by one, a frame between them would make the window wait longer,
+        # and a new run's curve is drawn up before its first frame for the same reason
+        frame = None if self.real.is_making or self._told is None else live.take_frame()
         news = live.progress is not None and live.progress != self._told
         if not news and frame is None:  # it waits, and so does the processor
             self._due = now + _SHORTEST_PAUSE_S

@@ -41,12 +41,16 @@ class RestingLists:
     def __init__(self) -> None:
         self._models: list[QAbstractItemModel] | None = None
 
+    def find(self) -> list[QAbstractItemModel]:
+        """What the lists show; looked for the first time only, because it takes 20 ms."""
+        if self._models is None or not all(map(isalive, self._models)):
+            self._models = _layer_models()
+        return self._models
+
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Inside, neither name, visibility nor thumbnail of any layer may change, nor their order."""
-        if self._models is None or not all(map(isalive, self._models)):
-            self._models = _layer_models()  # which takes 20 ms
-        blockers = [QSignalBlocker(model) for model in self._models]
+        blockers = [QSignalBlocker(model) for model in self.find()]
         try:
             yield
         finally:

@@ -203,10 +203,16 @@ class Presenter:
 
     # The run
 
+    def expect_frames(self) -> None:
+        """Make the layers that a run will fill: that takes napari a quarter of a second each, and the run more."""
+        if self.session.centred is not None:
+            self.real.expect_frames(self.session.centred.grid)
+            self.reciprocal.expect_reconstruction_power(self.session.centred.grid)
+
     def show_frame(self, frame: Frame) -> None:
         """Show the newest estimate and its power spectrum."""
         self.real.show_frame(frame.estimate, frame.box, frame.grid)
-        self.reciprocal.show_reconstruction_power(frame.estimate, frame.box, frame.grid)
+        self.reciprocal.show_reconstruction_power(frame.estimate, frame.grid)
 
     def show_average(self) -> None:
         """Show the running average of the members."""
@@ -230,7 +236,7 @@ class Presenter:
             self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
         self.real.show_result(result.object, result.deviation, result.support, result.grid)
         box = box_of(result.support)
-        self.reciprocal.show_reconstruction_power(result.object[box], box, result.grid)
+        self.reciprocal.show_reconstruction_power(result.object[box], result.grid, live=False)
         prepared = self.session.prepared
         # what is shown already is not drawn again, which takes long: a result that was steered or loaded differs
         pattern, regions = (None, None) if prepared is None else (prepared.pattern.intensity, prepared.problem.regions)

@@ -47,6 +47,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
 }
 _SUPPORT_COLOUR = "#35d0ff"
 _HOME_MARGIN = 0.12
+_BLANK_HALF_PX = 8
 _BETWEEN_NEW_LAYERS_MS = 60
 _LEAST_AMPLITUDE = 1e-30
 
@@ -57,6 +58,8 @@ class _Frame:
 
     field: NDArray[Any]
     place: Placement
+    live: bool = False
+    blank: bool = False
 
 
 class RealView:
@@ -99,6 +102,7 @@ class RealView:
         self._steady[PHASE] = SteadyLimits(fixed=(-np.pi, np.pi))
         self._brightness = SteadyLimits((0.0, 92.0))
         self._newest: dict[str, _Frame] = {}
+        self._blank: set[str] = set()
         self._making = False
         self._watched: dict[str, Image] = {}
         self._home_box: tuple[float, float, float, float] | None = None
@@ -152,14 +156,34 @@ class RealView:
 
     # the reconstruction
 
-    def show_frame(self, estimate: Complex, box: Box, grid: Grid) -> None:
-        """Show an estimate on a rectangle of the grid; hidden layers get it when they are made visible."""
-        if REAL not in self._layers and not self._layers.is_deleted(REAL):
-            self.set_visible(IMAGE, False)
-            self.set_visible(POTENTIAL, False)
-        frame = _Frame(estimate, real_space(grid, box))
+    def expect_frames(self, grid: Grid) -> None:
+        """Make the layers of the reconstruction, hidden and empty, so that a run need not wait for them."""
+        middle = slice(grid.n // 2 - _BLANK_HALF_PX, grid.n // 2 + _BLANK_HALF_PX)
+        field = np.zeros((2 * _BLANK_HALF_PX,) * 2, np.complex64)
+        blank = _Frame(field, real_space(grid, (middle, middle)), blank=True)
+        for role in (*_OBJECT_ROLES, MEAN, DEVIATION):
+            if role not in self._layers and role not in self._newest:
+                self._offer(role, blank)
+
+    def show_frame(self, estimate: Complex, box: Box, grid: Grid, *, live: bool = True) -> None:
+        """Show an estimate on a rectangle of the grid; hidden layers get it when they are made visible.
+
+        A live one shares its layers' memory with the next.
+        """
+        first = not self._layers.is_deleted(REAL) and (REAL not in self._layers or REAL in self._blank)
+        frame = _Frame(estimate, real_space(grid, box), live)
         for role in _OBJECT_ROLES:
             self._offer(role, frame)
+        if first:
+            self._reveal()
+
+    def _reveal(self) -> None:
+        """From now on the reconstruction is looked at; drawn before it is shown, it is sliced once."""
+        if REAL in self._layers:
+            self._draw(REAL)
+        self.set_visible(IMAGE, False)
+        self.set_visible(POTENTIAL, False)
+        self.set_visible(REAL, True)
 
     def show_ensemble(self, mean: NDArray[Any], deviation: Float, box: Box, grid: Grid) -> None:
         """Show the mean of the members so far (its real part) and their standard deviation."""
@@ -170,7 +194,7 @@ class RealView:
     def show_result(self, field: Complex, deviation: Float, support: Bool, grid: Grid) -> None:
         """Show the averaged object, its deviation and its support, all of shape (n, n)."""
         box = box_of(support)
-        self.show_frame(field[box], box, grid)
+        self.show_frame(field[box], box, grid, live=False)
         self.show_ensemble(field[box], deviation[box], box, grid)
         for role in list(self._newest):  # hidden layers as well: they may be saved without having been looked at
             if role in self._layers:
@@ -219,7 +243,15 @@ class RealView:
         if frame is None:
             return
         values = self._values(role, frame.field)
-        layer = self._layers.show_image(role, values, frame.place, steady=self._steady.get(role), **_LOOKS[role])
+        steady, look = self._steady.get(role), _LOOKS[role]
+        if frame.blank:
+            self._blank.add(role)
+            look = {**look, "visible": False}
+        elif role in self._blank:
+            self._blank.remove(role)
+            if steady is not None:
+                steady.reset()
+        layer = self._layers.show_image(role, values, frame.place, steady=steady, live=frame.live, **look)
         if layer is not None and self._watched.get(role) is not layer:
             self._watched[role] = layer
             layer.events.visible.connect(self._on_visible)
@@ -280,8 +312,8 @@ class RealView:
         self._layers.forget_deletions()
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """How the layers look, as plain JSON values."""
-        return self._layers.state()
+        """How the layers look that show something, as plain JSON values."""
+        return {role: look for role, look in self._layers.state().items() if role not in self._blank}
 
     def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the layers look as :meth:`state` said."""

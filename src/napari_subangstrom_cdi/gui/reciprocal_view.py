@@ -54,7 +54,6 @@ __all__ = [
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
-Box = tuple[slice, slice]
 Pair = tuple[float, float]
 
 _AT_REST = "q, d and the value under the cursor"
@@ -236,9 +235,18 @@ class ReciprocalView(QWidget):
         """Turn or scale the image's power spectrum; the array stays, so it is cheap."""
         self._layers.place_image_power(matrix_yx, step)
 
-    def show_reconstruction_power(self, estimate: NDArray[np.complex64], box: Box, grid: Grid) -> Image | None:
-        """Show |F|² of an estimate on a rectangle of the grid; while hidden it is only remembered."""
-        return self._layers.show_reconstruction_power(estimate, box, grid)
+    def expect_reconstruction_power(self, grid: Grid) -> None:
+        """Make its layer, hidden and empty, so that a run need not wait for it."""
+        self._layers.expect_reconstruction_power(grid)
+
+    def show_reconstruction_power(
+        self, estimate: NDArray[np.complex64], grid: Grid, *, live: bool = True
+    ) -> Image | None:
+        """Show |F|² of an estimate on a rectangle of the grid; while hidden it is only remembered.
+
+        A live one shares its layer's memory with the next.
+        """
+        return self._layers.show_reconstruction_power(estimate, grid, live)
 
     # the canvas
 
