@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QAbstractItemModel, QCoreApplication, QEvent, QSignalBlocker, QSortFilterProxyModel, Qt
-from qtpy.QtWidgets import QApplication, QListView
+from qtpy.QtWidgets import QApplication, QLabel, QListView
 
 
 @contextmanager
@@ -29,6 +29,13 @@ def painted_at_once() -> Iterator[None]:
         for window in held:
             window.setAttribute(Qt.WidgetAttribute.WA_UpdatesDisabled, False)
             QCoreApplication.postEvent(window, QEvent(QEvent.Type.UpdateRequest))
+
+
+def write(label: QLabel, text: str) -> None:
+    """Set a label's text and lay it out now: a text that can be selected is else laid out when it is painted, and
+    painted once more after that."""
+    label.setText(text)
+    label.sizeHint()
 
 
 class RestingLists:

@@ -15,6 +15,7 @@ from qtpy.QtGui import QAction, QColor, QFontMetricsF, QImage, QPen
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.painting import write
 from napari_subangstrom_cdi.gui.r_record import Float, Mark, RRecord, history_record, joined, log10
 from napari_subangstrom_cdi.gui.run_numbers import RunNumbers, percent
 from napari_subangstrom_cdi.gui.style import COLOURS, RoomForText, StatusLine, ThemeType
@@ -82,7 +83,11 @@ class RPlot(QWidget):
         self._draw_agreement()
 
     def flush(self) -> None:
-        """Have what changed painted with the rest of the window; the scene would tell its view in a later turn."""
+        """Have what changed painted with the rest of the window; the scene would tell its view in a later turn.
+
+        pyqtgraph moves its items when it is painted, and would be painted again for that.
+        """
+        self._graphics.scene().prepareForPaint()
         QCoreApplication.sendPostedEvents(self._graphics.scene(), QEvent.Type.MetaCall.value)
 
     def mark(self, member: int, iteration: int, text: str) -> None:
@@ -517,7 +522,7 @@ class RPlot(QWidget):
         parts += [mark.text for mark in record.marks if (mark.member, mark.iteration) == (member, iteration)]
         if self._kept is not None and not self._kept[member]:
             parts.append("not kept")
-        self._readout.setText(", ".join(parts).replace(" %", "\u00a0%"))
+        write(self._readout, ", ".join(parts).replace(" %", "\u00a0%"))
 
 
 class _PercentAxis(pg.AxisItem):

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QFont, QFontDatabase, QShowEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
+from napari_subangstrom_cdi.gui.painting import write
 from napari_subangstrom_cdi.gui.style import QuietLabel
 
 _NONE: Final = "–"
@@ -108,7 +109,7 @@ class RunNumbers(QWidget):
     def _write(self, name: str, text: str) -> None:
         label = self._values[name]
         if label.text() != text:  # writing drops a selection
-            label.setText(text)
+            write(label, text)
             self._make_room(label)
 
     def _make_room(self, label: QLabel) -> None:
