@@ -32,8 +32,10 @@ def painted_at_once() -> Iterator[None]:
 
 
 def write(label: QLabel, text: str) -> None:
-    """Set a label's text and lay it out now: a text that can be selected is else laid out when it is painted, and
-    painted once more after that."""
+    """Set a label's text and lay it out now.
+
+    A text that can be selected is else laid out when it is painted, and painted once more after that.
+    """
     label.setText(text)
     label.sizeHint()
 
