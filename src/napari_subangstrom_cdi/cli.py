@@ -23,9 +23,10 @@ from .errors import InputError, collected_doubts
 from .io import Acquisition, atomic_path, check_writable, read_acquisition
 from .io.cxi import read_cxi, write_cxi
 from .pipeline import Outcome, Silent, load_plan, run, scratch_folder, summary, to_json, with_timing
-from .plan import PRESETS, Frame, Inputs, Plan, preset_plan
+from .plan import ALL_PRESETS, PRESETS, Frame, Inputs, Plan, preset_plan
 
 _INTERRUPTED = 130
+_FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,7 +105,9 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
         "repeat it; replaces the camera length",
     )
     how = parser.add_argument_group("how")
-    how.add_argument("--preset", choices=PRESETS, help="schedule and settings (default: extend)")
+    how.add_argument("--preset", choices=ALL_PRESETS, help="schedule and settings (default: extend)")
+    how.add_argument("--crystal", metavar="NAME|FILE.cif", help="what the particle is made of, for the preset model")
+    how.add_argument("--zone", metavar='"u v w"', help="zone axis along the beam, three indices or four, for it too")
     how.add_argument("--members", type=int, metavar="N", help="members of the ensemble (default: 20)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of the ensemble (default: 0)")
     how.add_argument(
@@ -220,7 +223,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _refuse_to_overwrite_inputs(output: Path, plan: Plan, arguments: argparse.Namespace) -> None:
-    used = {f"--{role}": getattr(plan.inputs, role) for role in ("pattern", "background", "image", "support", "mask")}
+    used = {f"--{role}": getattr(plan.inputs, role) for role in _FILE_ROLES}
     used["--acquisition"] = arguments.acquisition
     for option, name in used.items():
         if name is not None and Path(name).expanduser().resolve() == output.resolve():
@@ -242,7 +245,7 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
         raise InputError("no pattern is given", mend="give --pattern FILE, or --recipe FILE")
     else:
         plan = preset_plan("extend", Inputs(arguments.pattern), Acquisition(), EnsembleSettings())
-    names = ("pattern", "background", "image", "support", "mask", "pattern_frame", "background_frame", "image_frame")
+    names = (*_FILE_ROLES, "pattern_frame", "background_frame", "image_frame")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     acquisition = read_acquisition(arguments.acquisition) if arguments.acquisition else plan.acquisition
     numbers = {name: getattr(arguments, name) for name in ("members", "seed") if getattr(arguments, name) is not None}
@@ -251,6 +254,8 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
         plan = preset_plan(arguments.preset, inputs, acquisition, ensemble)
     else:
         plan = replace(plan, inputs=inputs, acquisition=acquisition, ensemble=ensemble)
+    if arguments.zone is not None:
+        plan = replace(plan, model=replace(plan.model, zone=arguments.zone))
     if arguments.spacing:
         plan = replace(plan, pattern=replace(plan.pattern, known_spacings=tuple(arguments.spacing)))
     return plan

@@ -146,6 +146,7 @@ def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
         "image": inputs.image,
         "support": inputs.support,
         "mask": inputs.mask,
+        "crystal": inputs.crystal,
     }
     found = {role: Path(path) for role, path in paths.items() if path is not None and Path(path).is_file()}
     if sum(path.stat().st_size for path in found.values()) > _EMBED_AT_MOST_BYTES:

@@ -18,6 +18,8 @@ from .io import Acquisition
 
 Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
+"""Presets that need no more than the records."""
+ALL_PRESETS = (*PRESETS, "model")
 _UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
 
 
@@ -41,6 +43,8 @@ class Inputs:
         Pixels of the raw pattern not to be trusted (non-zero), e.g. a beam stop; they go to M.
     pattern_frame, background_frame, image_frame : int, 'sum' or None
         Which frame of a stack.
+    crystal : str, optional
+        Name of a built-in crystal, or a CIF; for the preset ``model``.
     """
 
     pattern: str
@@ -51,6 +55,7 @@ class Inputs:
     pattern_frame: Frame = None
     background_frame: Frame = None
     image_frame: Frame = None
+    crystal: str | None = None
 
 
 @with_config(extra="forbid")
@@ -181,6 +186,34 @@ class RegionSettings:
 
 @with_config(extra="forbid")
 @dataclass(frozen=True)
+class ModelSettings:
+    """A model of the crystal as the start; see :mod:`.core.model_fit`.
+
+    Parameters
+    ----------
+    use : bool
+        Whether members start from the model; the preset ``model`` says so.
+    zone : str
+        Zone axis along the beam, three indices or four.
+    b_factor : float
+        Debye-Waller factor of all atoms, Å².
+    """
+
+    use: bool = False
+    zone: str = ""
+    b_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.b_factor < 100:
+            raise InputError(
+                f"a Debye-Waller factor of {self.b_factor:g} Å²",
+                where="model.b_factor",
+                mend="give 0 to 100, usually near 1",
+            )
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
 class RetrievalSettings:
     """The preset that fills the schedule, or a schedule of one's own (then the preset is only a name)."""
 
@@ -188,9 +221,9 @@ class RetrievalSettings:
     schedule: Schedule = ()
 
     def __post_init__(self) -> None:
-        if not self.schedule and self.preset not in PRESETS:
+        if not self.schedule and self.preset not in ALL_PRESETS:
             raise InputError(
-                f"unknown preset {self.preset!r}", mend=f"use one of {', '.join(PRESETS)}, or give a schedule"
+                f"unknown preset {self.preset!r}", mend=f"use one of {', '.join(ALL_PRESETS)}, or give a schedule"
             )
 
 
@@ -248,6 +281,7 @@ class Plan:
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
     steering: tuple[Change, ...] = ()
+    model: ModelSettings = field(default_factory=ModelSettings)
 
     def to_toml(self) -> str:
         """The plan as a recipe."""
@@ -260,7 +294,8 @@ def preset_plan(preset: str, inputs: Inputs, acquisition: Acquisition, ensemble:
     """A plan by preset.
 
     ``paper`` follows the Methods: the image as it is, (1 − I)/2, the pattern as recorded, members
-    that differ in N alone. ``extend`` is the default; see docs/method.md for what differs and why.
+    that differ in N alone. ``extend`` is the default; see docs/method.md for what differs and why. ``model``
+    starts from a known crystal, which ``inputs.crystal`` and ``model.zone`` name.
 
     Raises
     ------
@@ -281,7 +316,17 @@ def preset_plan(preset: str, inputs: Inputs, acquisition: Acquisition, ensemble:
                 reject_below=0.0,
             ),
         )  # fmt: skip
-    raise InputError(f"unknown preset {preset!r}", where="--preset", mend=f"use one of {', '.join(PRESETS)}")
+    if preset == "model":
+        return Plan(
+            inputs,
+            acquisition,
+            model=ModelSettings(use=True),
+            retrieval=RetrievalSettings("model"),
+            ensemble=EnsembleSettings(
+                ensemble.members, ensemble.seed, noise=0.02, spread=0.0, free_fraction=ensemble.free_fraction
+            ),
+        )
+    raise InputError(f"unknown preset {preset!r}", where="--preset", mend=f"use one of {', '.join(ALL_PRESETS)}")
 
 
 def with_preset(plan: Plan, preset: str) -> Plan:
@@ -299,6 +344,7 @@ def with_preset(plan: Plan, preset: str) -> Plan:
         plan,
         pattern=replace(plan.pattern, remove_noise_between_spots=keep),
         image=replace(plan.image, potential=fresh.image.potential),
+        model=replace(plan.model, use=fresh.model.use),
         retrieval=fresh.retrieval,
         ensemble=fresh.ensemble,
     )

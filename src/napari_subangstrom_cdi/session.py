@@ -771,7 +771,7 @@ class Session:
             Step.DATA: (plan.inputs, plan.acquisition, plan.pattern.known_spacings),
             Step.BACKGROUND: replace(plan.pattern, known_spacings=(), remove_noise_between_spots=False),
             Step.ALIGN: plan.image,
-            Step.MASKS: (plan.support, plan.regions, plan.pattern.remove_noise_between_spots),
+            Step.MASKS: (plan.support, plan.regions, plan.pattern.remove_noise_between_spots, plan.model),
             Step.PHASE: (retrieval.schedule or retrieval.preset, plan.ensemble),
         }
         return tuple(parts[s] for s in _COMPUTED[: _COMPUTED.index(step) + 1])

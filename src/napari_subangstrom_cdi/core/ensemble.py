@@ -127,13 +127,16 @@ def hold_out(regions: NDArray[np.uint8], fraction: float, rng: np.random.Generat
 
 
 def start_estimate(problem: Problem, noise: float, rng: np.random.Generator) -> Complex:
-    """First estimate of a member: the image's potential with N, or random without an image.
+    """First estimate of a member: the model or the image's potential with N, or random without either.
 
     Without an image the start is a random field inside the support that has the pattern's total
     intensity.
     """
     support = problem.support
     field = rng.standard_normal(support.shape, dtype=np.float32)
+    if problem.model is not None:
+        spread = noise * float(np.abs(problem.model[support]).std())
+        return np.where(support, problem.model + np.float32(spread) * field, 0).astype(np.complex64)
     if problem.image is not None:
         scale = noise * float(problem.image[support].std())
         return np.where(support, problem.image + np.float32(scale) * field, 0).astype(np.complex64)

@@ -44,6 +44,8 @@ class Problem:
         The potential from the image, V_exp, as σ_e V in radians.
     image_transfer : callable, optional
         h(|q|) of the image, |q| in Å⁻¹; needed with ``image``.
+    model : ndarray of complex64, optional
+        Object of a known part, from which members start; zero where nothing is known.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Problem:
     support: Bool
     image: Float | None = None
     image_transfer: Callable[[Float], Float] | None = None
+    model: Complex | None = None
 
     def __post_init__(self) -> None:
         arrays: dict[str, NDArray[Any] | None] = {
@@ -67,6 +70,7 @@ class Problem:
             "regions": self.regions,
             "support": self.support,
             "image": self.image,
+            "model": self.model,
         }
         for name, array in arrays.items():
             if array is not None and array.shape != self.grid.shape:

@@ -124,6 +124,11 @@ def extend_schedule(image_limit_per_angstrom: float, q_max_per_angstrom: float) 
     )
 
 
+def model_schedule() -> Schedule:
+    """From a model that scatters dynamically: a complex object that the pattern corrects, and nothing else."""
+    return (Stage("complex", 80, "er", ("support",)),)
+
+
 def support_only_schedule() -> Schedule:
     """For a pattern without an image: RAAR with a non-negative object, then error reduction."""
     sparse = ("real", "non-negative", "support")

@@ -15,7 +15,13 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.potential import NormalisedImage
 from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
 from napari_subangstrom_cdi.core.retrieval import Problem
-from napari_subangstrom_cdi.core.schedule import Schedule, extend_schedule, paper_schedule, support_only_schedule
+from napari_subangstrom_cdi.core.schedule import (
+    Schedule,
+    extend_schedule,
+    model_schedule,
+    paper_schedule,
+    support_only_schedule,
+)
 from napari_subangstrom_cdi.core.support import Support, apply_edits, object_support, support_from_mask
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_mask
@@ -24,6 +30,7 @@ from napari_subangstrom_cdi.plan import Plan, RegionSettings, SupportSettings
 
 from .clock import Clock, naming
 from .image import RegisteredImage, image_diameter, read_normalised, register
+from .model import check_model, start_from_model
 from .record import Calibration, CentredRecord, Records, centre_record, load_records, reciprocal_pixel
 
 Float = NDArray[np.float32]
@@ -154,6 +161,7 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
 
 def load(plan: Plan, clock: Clock) -> Loaded:
     """Read every file and turn counts into electrons. What costs nothing to check goes first."""
+    check_model(plan)
     if plan.inputs.image is None and plan.inputs.support is None:
         raise InputError(
             "neither an image nor a support is given", mend="give --image, or --support with a mask of the object"
@@ -210,6 +218,10 @@ def mask(plan: Plan, loaded: Loaded, centred: Centred, image: RegisteredImage | 
         "oversampling_ratio": support.oversampling_ratio,
         "support_threshold": support.threshold,
     }
+    if plan.model.use:
+        intensity = pattern.intensity * np.float32(amplitudes.scale**2)
+        problem, found = start_from_model(plan, problem, intensity, loaded.normalised, image, clock)
+        report["model"] = found
     schedule = choose_schedule(plan, image, problem)
     return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report)
 
@@ -319,6 +331,8 @@ def choose_schedule(plan: Plan, image: RegisteredImage | None, problem: Problem)
     """The plan's own schedule, or its preset's for these data."""
     if plan.retrieval.schedule:
         return plan.retrieval.schedule
+    if plan.retrieval.preset == "model":
+        return model_schedule()
     if plan.retrieval.preset == "paper":
         return paper_schedule(with_image=image is not None)
     if image is None:

@@ -1,0 +1,150 @@
+"""From a crystal's name to the object that members start from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from napari_subangstrom_cdi.core.crystal import Zone, crystal, zone_axis
+from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
+from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, fit_model
+from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
+from napari_subangstrom_cdi.core.retrieval import Problem
+from napari_subangstrom_cdi.core.scattering import SOURCE
+from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.io import require
+from napari_subangstrom_cdi.plan import Plan
+
+from .clock import Clock, naming
+from .image import RegisteredImage, imaging_conditions
+
+_LARGEST_MISFIT = 0.2
+_LARGEST_SCALE_ERROR = 0.02
+_LEAST_EXPLAINED = 0.8
+_LEAST_IMAGE_CORRELATION = 0.8
+_RIVAL = 1.3  # times the R of the best
+
+
+def check_model(plan: Plan) -> None:
+    """Raise InputError unless a plan that starts from a model names a crystal that there is, and a zone."""
+    if not plan.model.use:
+        return
+    if plan.inputs.crystal is None:
+        raise InputError("the preset model needs a crystal", mend="give --crystal, a name or a CIF")
+    if not plan.model.zone.strip():
+        raise InputError("the preset model needs a zone axis", mend='give --zone, for instance "0 0 0 1"')
+    require(plan.acquisition, "energy_ev")
+    crystal(plan.inputs.crystal)
+    zone_axis(plan.model.zone)
+
+
+def start_from_model(
+    plan: Plan,
+    problem: Problem,
+    intensity: np.ndarray[Any, np.dtype[np.float32]],
+    normalised: NormalisedImage | None,
+    image: RegisteredImage | None,
+    clock: Clock,
+) -> tuple[Problem, dict[str, Any]]:
+    """Fit the crystal and put the particle's object into the problem, with numbers for the report.
+
+    Parameters
+    ----------
+    plan, problem
+        The job, and its problem so far.
+    intensity : ndarray, shape (n, n)
+        Of the pattern, in the square of the problem's units, negative where noise is.
+    normalised, image
+        The image as recorded, and as registered.
+    clock : Clock
+        Told of the parts of the fit.
+    """
+    evidence = Evidence(problem.grid, intensity, problem.regions, problem.support)
+    if normalised is not None and image is not None:
+        with clock.step("model: image"):
+            contrast = (1 - normalised.intensity) * particle_window(normalised)
+            placed = resample_to_pattern(contrast, image.registration, problem.grid, centre_px=normalised.centre_px)
+            conditions = replace(imaging_conditions(plan), defocus_nm=image.registration.defocus_nm)
+            evidence = replace(evidence, contrast=placed, conditions=conditions)
+    (energy_ev,) = require(plan.acquisition, "energy_ev")
+    with clock.step("model"), naming(plan.inputs.crystal):
+        found = fit_model(
+            evidence,
+            crystal(str(plan.inputs.crystal)),
+            zone_axis(plan.model.zone),
+            energy_ev=energy_ev,
+            b_factor=plan.model.b_factor,
+            told=_telling(clock),
+        )
+    _say_doubts(found)
+    return replace(problem, model=found.object_field), _report(found)
+
+
+def _telling(clock: Clock) -> Callable[[str], None]:
+    return lambda part: clock.on_step(f"model: {part}")
+
+
+def _say_doubts(found: FittedModel) -> None:
+    name, fit = found.crystal.name, found.fit
+    if fit.match.explained < _LEAST_EXPLAINED:
+        doubt(
+            f"only {100 * fit.match.explained:.0f} % of the pattern's intensity lies on reflections of {name} on this "
+            "zone: check crystal and zone axis"
+        )
+    if abs(fit.match.scale - 1) > _LARGEST_SCALE_ERROR:
+        doubt(
+            f"the lattice of {name} fits only when its spacings are changed by "
+            f"{100 * (1 / fit.match.scale - 1):+.1f} %: another crystal, or a wrong camera length"
+        )
+    if fit.r_reflections > _LARGEST_MISFIT:
+        doubt(
+            f"the reflections' intensities are not those of {name} at any tilt and thickness "
+            f"(R {100 * fit.r_reflections:.0f} %): check crystal and zone axis"
+        )
+    if math.isfinite(found.image_correlation) and found.image_correlation < _LEAST_IMAGE_CORRELATION:
+        doubt(
+            f"the model's lattice fringes are not those of the image (correlation {found.image_correlation:.2f}): "
+            "where the lattice lies in the outline is not known"
+        )
+    if found.rivals and found.rivals[0].r_reflections < _RIVAL * fit.r_reflections:
+        other = found.rivals[0]
+        doubt(
+            f"another orientation fits nearly as well (R {100 * other.r_reflections:.1f} % against "
+            f"{100 * fit.r_reflections:.1f} %): {_words(other.zone)} at {other.match.azimuth_deg:.1f}°; the "
+            "polarity may be the other"
+        )
+
+
+def _words(zone: Zone) -> str:
+    return "[" + " ".join(map(str, zone)) + "]"
+
+
+def _report(found: FittedModel) -> dict[str, Any]:
+    fit = found.fit
+    return {
+        "crystal": found.crystal.name,
+        "zone": list(fit.zone),
+        "azimuth_deg": fit.match.azimuth_deg,
+        "lattice_scale": 1 / fit.match.scale,
+        "pattern_explained": fit.match.explained,
+        "tilt_deg": list(fit.tilt_deg),
+        "tilt_error_deg": found.tilt_error_deg,
+        "thickness_angstrom": fit.thickness_angstrom,
+        "thickness_error_angstrom": found.thickness_error_angstrom,
+        "roundness": fit.roundness,
+        "inset_angstrom": found.shape.inset_angstrom,
+        "offset_angstrom": list(found.offset_angstrom),
+        "atoms": len(found.atoms.numbers),
+        "r_reflections": fit.r_reflections,
+        "r_pattern": found.r_pattern,
+        "image_correlation": found.image_correlation,
+        "rivals": [
+            {"zone": list(rival.zone), "azimuth_deg": rival.match.azimuth_deg, "r_reflections": rival.r_reflections}
+            for rival in found.rivals
+        ],
+        "scattering_factors": SOURCE,
+    }

@@ -1,0 +1,87 @@
+"""The model fit on a particle whose every atom is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.model_fit import Evidence, fit_model, object_spectrum, pattern_r_factor
+from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
+from napari_subangstrom_cdi.core.potential import ImagingConditions, aberration_phase, coherence_envelope
+from napari_subangstrom_cdi.core.regions import Region
+from napari_subangstrom_cdi.errors import InputError
+
+GRID = Grid(384, 150.0)
+CONDITIONS = ImagingConditions(200e3, 1.0, -60.0, 4.0, 0.45)
+ZONE, AZIMUTH, TILT, THICKNESS, OFFSET = (1, 1, 2), 197.0, (0.5, -0.4), 50.0, (0.6, -0.9)
+
+
+def outline() -> np.ndarray:
+    return GRID.r_angstrom() < 25.0
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    """Pattern and image of 5 nm of zinc-blende CdS, a polar zone, tilted; noise at the weakest spots' level."""
+    particle = cut(
+        crystal("CdS-zincblende"),
+        Orientation(ZONE, AZIMUTH, TILT),
+        Shape(outline(), GRID, THICKNESS),
+        offset_angstrom=OFFSET,
+        b_factor=1.0,
+    )
+    spectrum = object_spectrum(particle, GRID, 200e3)
+    intensity = np.abs(spectrum) ** 2
+    q = GRID.q_per_angstrom()
+    noise = 1e-5 * float(intensity[q > 0.05].max())
+    intensity = intensity + noise * np.random.default_rng(0).standard_normal(intensity.shape)
+    regions = np.where(intensity > 3 * noise, Region.G, Region.B).astype(np.uint8)
+    regions[q < 0.02] = Region.M
+    lens = np.exp(-1j * aberration_phase(q, CONDITIONS)) * coherence_envelope(q, CONDITIONS)
+    wave = 1 + np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(1j * spectrum * lens)))
+    support = GRID.r_angstrom() < 28.0  # as a support is: a little large
+    return Evidence(GRID, intensity, regions, support, 1 - np.abs(wave) ** 2, CONDITIONS)
+
+
+def test_tilt_thickness_polarity_and_place_are_found(evidence):
+    found = fit_model(evidence, crystal("CdS-zincblende"), ZONE, energy_ev=200e3)
+    fit = found.fit
+    assert fit.match.azimuth_deg == pytest.approx(AZIMUTH, abs=0.5) and fit.zone == ZONE
+    assert fit.match.scale == pytest.approx(1, abs=0.005) and fit.match.explained > 0.85  # a small one's spots are wide
+    assert fit.tilt_deg == pytest.approx(TILT, abs=0.15)
+    assert fit.thickness_angstrom == pytest.approx(THICKNESS, rel=0.1)
+    assert found.image_correlation > 0.95
+    # the opposite polarity loses clearly
+    assert all(rival.r_reflections > 1.5 * fit.r_reflections for rival in found.rivals)
+    # the place, modulo the lattice that the image shows: the model's object is the true one
+    truth = cut(
+        crystal("CdS-zincblende"),
+        Orientation(ZONE, AZIMUTH, TILT),
+        Shape(outline(), GRID, THICKNESS),
+        offset_angstrom=OFFSET,
+        b_factor=1.0,
+    )
+    spectrum = object_spectrum(truth, GRID, 200e3)
+    true = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))
+    inside = outline()
+    correlation = np.vdot(true[inside], found.object_field[inside])
+    assert abs(correlation) / np.linalg.norm(true[inside]) / np.linalg.norm(found.object_field[inside]) > 0.93
+    floor, _ = pattern_r_factor(spectrum, evidence)  # of the noise
+    assert found.r_pattern < floor + 0.12
+
+
+def test_another_crystal_needs_another_lattice_or_does_not_fit(evidence):
+    right = fit_model(replace(evidence, contrast=None), crystal("CdS-zincblende"), ZONE, energy_ev=200e3)
+    wrong = fit_model(replace(evidence, contrast=None), crystal("CdSe-zincblende"), ZONE, energy_ev=200e3)
+    assert abs(wrong.fit.match.scale - 1) > 0.03 > abs(right.fit.match.scale - 1)
+    assert wrong.fit.r_reflections > 1.2 * right.fit.r_reflections
+
+
+def test_a_pattern_without_the_zone_is_said(evidence):
+    empty = replace(evidence, regions=np.full(GRID.shape, Region.M, np.uint8))
+    with pytest.raises(InputError, match="reflections of the zone"):
+        fit_model(empty, crystal("Au"), (0, 0, 1), energy_ev=200e3)
