@@ -327,6 +327,40 @@ def test_impossible_options(tmp_path, words) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--crystal"),
+        (["--crystal", "CdS-wurtzite"], "--zone"),
+        (["--crystal", "CdS", "--zone", "0 0 1"], "CdS-wurtzite or CdS-zincblende"),
+        (["--crystal", "none.cif", "--zone", "0 0 1"], "none.cif"),
+        (["--crystal", "CdS-wurtzite", "--zone", "1 1 1 0"], "do not add up"),
+    ],
+)
+def test_a_model_needs_a_crystal_and_a_zone(tmp_path, small_case, words, said) -> None:
+    inputs = sample_arguments(small_case)
+    done = here("reconstruct", *inputs, "--preset", "model", *words, "-o", tmp_path / "out.cxi", "--quiet")
+    assert done.returncode == 2
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_model_starts_the_phases_and_its_result_repeats_it(tmp_path, small_case) -> None:
+    """The small case is a thin particle at low resolution: its tilt, which is 0, is hardly determined."""
+    out, again = tmp_path / "out.cxi", tmp_path / "again.cxi"
+    crystal = ["--crystal", "CdS-wurtzite", "--zone", "0 0 0 1"]
+    usual = ["--members", 1, "--no-report", "--quiet"]
+    done = here("reconstruct", *sample_arguments(small_case), "--preset", "model", *crystal, *usual, "-o", out)
+    assert done.returncode == 0, done.stderr
+    first = read_cxi(out)
+    model = first.metrics["model"]
+    assert np.hypot(*model["tilt_deg"]) < 2 * model["tilt_error_deg"] + 0.1
+    assert model["lattice_scale"] == pytest.approx(1, abs=0.01)
+    assert first.metrics["image_agreement"] > 0.9
+    done = here("reconstruct", "--recipe", out, "-o", again, "--no-report", "--quiet")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(read_cxi(again).object, first.object)
+
+
 def test_a_wrong_rotation_is_warned_of(small_case, tmp_path) -> None:
     """The lattice repeats every 60°, so a rotation wrong by 30° has no match near it."""
     acquisition = with_acquisition(tmp_path, small_case, image_to_pattern_rotation_deg=41.0)

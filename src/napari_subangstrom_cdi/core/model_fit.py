@@ -124,7 +124,7 @@ class FittedModel:
     rivals : tuple of Fit
         Other orientations of the same zone, the best first.
     tilt_error_deg, thickness_error_angstrom : float
-        Standard deviation over refits to resampled reflections.
+        Standard deviation over refits to resampled reflections; that of the tilt no less than the landscape's width.
     shape : Shape
         Outline, thickness, inset.
     offset_angstrom : (float, float)
@@ -328,7 +328,10 @@ class _Reflections:
         return min(trials, key=lambda trial: trial.r_reflections + (0 if image is None else image.misfit(self, trial)))
 
     def errors(self, best: Fit, image: _Contrast | None) -> tuple[float, float]:
-        """Standard deviations of tilt (degrees) and thickness (Å) over reflections drawn with replacement."""
+        """Standard deviations of tilt (degrees) and thickness (Å): over reflections drawn with replacement.
+
+        That of the tilt is at least the distance of tilts that fit as well within the accuracy of R, 1/√N of it.
+        """
         rng = np.random.default_rng(0)
         tilts, thicknesses, whole = [], [], self._weight
         for _ in range(_RESAMPLED):
@@ -338,7 +341,15 @@ class _Reflections:
             thicknesses.append(self._thickest_likely(again, image, best.roundness).thickness_angstrom)
         self._weight = whole
         spread = np.array(tilts) - best.tilt_deg
-        return float(np.sqrt(np.mean(np.sum(spread**2, axis=1)))), float(np.std(thicknesses))
+        drawn = float(np.sqrt(np.mean(np.sum(spread**2, axis=1))))
+        return max(drawn, self._as_good(best)), float(np.std(thicknesses))
+
+    def _as_good(self, best: Fit) -> float:
+        """Root mean square distance, degrees, of the tilts whose R is that of the best within its accuracy."""
+        limit = np.nanmin(self.landscape) * (1 + 1 / math.sqrt(len(self._measured)))
+        rows, columns = np.nonzero(self.landscape <= limit)
+        x, y = (math.degrees(math.atan(lean)) for lean in best.lean)
+        return float(np.sqrt(np.mean((self.tilts_deg[columns] - x) ** 2 + (self.tilts_deg[rows] - y) ** 2)))
 
     @property
     def g_per_angstrom(self) -> Float:

@@ -26,6 +26,7 @@ _LARGEST_MISFIT = 0.2
 _LARGEST_SCALE_ERROR = 0.02
 _LEAST_EXPLAINED = 0.8
 _LEAST_IMAGE_CORRELATION = 0.8
+_LARGEST_TILT_ERROR_DEG = 0.5
 _RIVAL = 1.3  # times the R of the best
 
 
@@ -104,6 +105,11 @@ def _say_doubts(found: FittedModel) -> None:
         doubt(
             f"the reflections' intensities are not those of {name} at any tilt and thickness "
             f"(R {100 * fit.r_reflections:.0f} %): check crystal and zone axis"
+        )
+    if found.tilt_error_deg > _LARGEST_TILT_ERROR_DEG:
+        doubt(
+            f"the reflections hardly tell the crystal's tilt (± {found.tilt_error_deg:.1f}°): the particle is thin, or "
+            "they are few"
         )
     if math.isfinite(found.image_correlation) and found.image_correlation < _LEAST_IMAGE_CORRELATION:
         doubt(
