@@ -19,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+import ase.build
+import ase.io
 import h5py
 import mrcfile
 import numpy as np
@@ -347,7 +349,9 @@ def test_a_model_needs_a_crystal_and_a_zone(tmp_path, small_case, words, said) -
 def test_a_model_starts_the_phases_and_its_result_repeats_it(tmp_path, small_case) -> None:
     """The small case is a thin particle at low resolution: its tilt, which is 0, is hardly determined."""
     out, again = tmp_path / "out.cxi", tmp_path / "again.cxi"
-    crystal = ["--crystal", "CdS-wurtzite", "--zone", "0 0 0 1"]
+    cif = tmp_path / "CdS.cif"
+    ase.io.write(cif, ase.build.bulk("CdS", "wurtzite", a=4.1367, c=6.7161, u=0.377))
+    crystal = ["--crystal", cif, "--zone", "0 0 0 1"]
     usual = ["--members", 1, "--no-report", "--quiet"]
     done = here("reconstruct", *sample_arguments(small_case), "--preset", "model", *crystal, *usual, "-o", out)
     assert done.returncode == 0, done.stderr
@@ -356,6 +360,7 @@ def test_a_model_starts_the_phases_and_its_result_repeats_it(tmp_path, small_cas
     assert np.hypot(*model["tilt_deg"]) < 2 * model["tilt_error_deg"] + 0.1
     assert model["lattice_scale"] == pytest.approx(1, abs=0.01)
     assert first.metrics["image_agreement"] > 0.9
+    cif.unlink()  # a copy is in the result
     done = here("reconstruct", "--recipe", out, "-o", again, "--no-report", "--quiet")
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(read_cxi(again).object, first.object)

@@ -20,6 +20,7 @@ from napari_subangstrom_cdi.plan import (
     RegionSettings,
     RetrievalSettings,
     SupportSettings,
+    named_files,
     plan_from_toml,
     preset_plan,
     read_recipe,
@@ -173,3 +174,10 @@ def test_a_recipe_file_that_cannot_be_read(tmp_path):
     path = tmp_path / "good.toml"
     path.write_text(Plan(Inputs("Å.tif")).to_toml(), encoding="utf-8")
     assert read_recipe(path).inputs.pattern == "Å.tif"
+
+
+def test_files_are_told_from_words_and_names():
+    inputs = Inputs("p.tif", "fit", "i.mrc", crystal="CdS-wurtzite")
+    assert named_files(inputs) == {"pattern": "p.tif", "image": "i.mrc"}
+    inputs = Inputs("p.tif", "b.tif", crystal="sub/CdS.CIF")
+    assert named_files(inputs) == {"pattern": "p.tif", "background": "b.tif", "crystal": "sub/CdS.CIF"}

@@ -23,10 +23,9 @@ from .errors import InputError, collected_doubts
 from .io import Acquisition, atomic_path, check_writable, read_acquisition
 from .io.cxi import read_cxi, write_cxi
 from .pipeline import Outcome, Silent, load_plan, run, scratch_folder, summary, to_json, with_timing
-from .plan import ALL_PRESETS, PRESETS, Frame, Inputs, Plan, preset_plan
+from .plan import ALL_PRESETS, FILE_ROLES, PRESETS, Frame, Inputs, Plan, named_files, preset_plan
 
 _INTERRUPTED = 130
-_FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -223,7 +222,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _refuse_to_overwrite_inputs(output: Path, plan: Plan, arguments: argparse.Namespace) -> None:
-    used = {f"--{role}": getattr(plan.inputs, role) for role in _FILE_ROLES}
+    used: dict[str, str | None] = {f"--{role}": path for role, path in named_files(plan.inputs).items()}
     used["--acquisition"] = arguments.acquisition
     for option, name in used.items():
         if name is not None and Path(name).expanduser().resolve() == output.resolve():
@@ -245,7 +244,7 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
         raise InputError("no pattern is given", mend="give --pattern FILE, or --recipe FILE")
     else:
         plan = preset_plan("extend", Inputs(arguments.pattern), Acquisition(), EnsembleSettings())
-    names = (*_FILE_ROLES, "pattern_frame", "background_frame", "image_frame")
+    names = (*FILE_ROLES, "pattern_frame", "background_frame", "image_frame")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     acquisition = read_acquisition(arguments.acquisition) if arguments.acquisition else plan.acquisition
     numbers = {name: getattr(arguments, name) for name in ("members", "seed") if getattr(arguments, name) is not None}

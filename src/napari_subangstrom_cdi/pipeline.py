@@ -22,7 +22,7 @@ from .core.retrieval import Problem, Retrieval, Snapshot
 from .errors import InputError, collected_doubts, doubt
 from .io.cxi import InputFile, Reconstruction, extract_files
 from .io.project import read_recipe_and_inputs
-from .plan import Change, Plan, plan_from_toml, read_recipe, with_paths
+from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
 from .preparation import Clock, Prepared, prepare
 from .steering import Steering
 
@@ -139,16 +139,7 @@ def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
 
 def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
     """The raw files of a plan, to be kept in the result; none if they are too large together."""
-    inputs = plan.inputs
-    paths = {
-        "pattern": inputs.pattern,
-        "background": inputs.background if inputs.background not in ("fit", "none") else None,
-        "image": inputs.image,
-        "support": inputs.support,
-        "mask": inputs.mask,
-        "crystal": inputs.crystal,
-    }
-    found = {role: Path(path) for role, path in paths.items() if path is not None and Path(path).is_file()}
+    found = {role: Path(path) for role, path in named_files(plan.inputs).items() if Path(path).is_file()}
     if sum(path.stat().st_size for path in found.values()) > _EMBED_AT_MOST_BYTES:
         doubt(
             "the raw files are too large to be kept in the result; repeating the run will need them",

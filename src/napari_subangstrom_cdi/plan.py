@@ -20,6 +20,8 @@ Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
 """Presets that need no more than the records."""
 ALL_PRESETS = (*PRESETS, "model")
+FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
+"""Inputs that may be a file."""
 _UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
 
 
@@ -348,6 +350,16 @@ def with_preset(plan: Plan, preset: str) -> Plan:
         retrieval=fresh.retrieval,
         ensemble=fresh.ensemble,
     )
+
+
+def named_files(inputs: Inputs) -> dict[str, str]:
+    """The inputs that are files, by role: neither the words of a background, nor the name of a crystal."""
+    given = {role: getattr(inputs, role) for role in FILE_ROLES}
+    if given["background"] in ("fit", "none"):
+        del given["background"]
+    if given["crystal"] is not None and not given["crystal"].lower().endswith(".cif"):
+        del given["crystal"]
+    return {role: path for role, path in given.items() if path}
 
 
 def with_paths(inputs: Inputs, paths: Mapping[str, Path]) -> Inputs:

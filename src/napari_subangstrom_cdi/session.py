@@ -33,7 +33,17 @@ from .io.mask_text import pack_mask
 from .io.project import Project, extract_files, read_project, write_project
 from .live import Control, Live
 from .pipeline import Members, Outcome, Stop, embedded_inputs, finish, retrieve_members, with_timing
-from .plan import PRESETS, Change, Inputs, Plan, RetrievalSettings, plan_from_toml, with_paths, with_preset
+from .plan import (
+    PRESETS,
+    Change,
+    Inputs,
+    Plan,
+    RetrievalSettings,
+    named_files,
+    plan_from_toml,
+    with_paths,
+    with_preset,
+)
 from .preparation import Clock
 from .preparation.image import RegisteredImage
 from .preparation.problem import (
@@ -256,8 +266,7 @@ class Session:
     def temporary_inputs(self) -> tuple[str, ...]:
         """Roles of the inputs whose files go away with the session: layers, and the raw files of a project."""
         folder = Path(self._scratch.name)
-        roles = ("pattern", "background", "image", "support", "mask")
-        return tuple(r for r in roles if folder in Path(getattr(self.plan.inputs, r) or ".").parents)
+        return tuple(role for role, path in named_files(self.plan.inputs).items() if folder in Path(path).parents)
 
     # What is done
 

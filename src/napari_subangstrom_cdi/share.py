@@ -11,11 +11,9 @@ from .core.ensemble import EnsembleSettings
 from .errors import InputError, collected_doubts
 from .io import Acquisition
 from .io.cxi import Reconstruction
-from .plan import PRESETS, Plan, plan_from_toml, preset_plan
+from .plan import FILE_ROLES, PRESETS, Plan, named_files, plan_from_toml, preset_plan
 
 _PROGRAM = "napari-subangstrom-cdi"
-_FILES = ("pattern", "background", "image", "support", "mask")
-_WORDS = ("fit", "none")
 
 _SCRIPT = '''"""Repeat a reconstruction of {program}."""
 
@@ -101,7 +99,7 @@ def _options(plan: Plan) -> list[str] | None:
     if said != plan:
         return None
     options: list[str] = []
-    for role in _FILES:
+    for role in FILE_ROLES:
         value = getattr(plan.inputs, role)
         if value is not None:
             options += [f"--{role}", value]
@@ -128,12 +126,7 @@ def _survives_json(acquisition: Acquisition) -> bool:
 
 def _with_absolute_paths(plan: Plan) -> Plan:
     """The same files from every folder."""
-    paths = {role: getattr(plan.inputs, role) for role in _FILES}
-    absolute = {
-        role: str(Path(path).expanduser().absolute())
-        for role, path in paths.items()
-        if path and not (role == "background" and path in _WORDS)
-    }
+    absolute = {role: str(Path(path).expanduser().absolute()) for role, path in named_files(plan.inputs).items()}
     return replace(plan, inputs=replace(plan.inputs, **absolute))  # type: ignore[arg-type]  # all are text
 
 

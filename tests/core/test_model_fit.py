@@ -10,6 +10,7 @@ import pytest
 from napari_subangstrom_cdi.core.crystal import Orientation, crystal
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.model_fit import Evidence, fit_model, object_spectrum, pattern_r_factor
+from napari_subangstrom_cdi.core.multislice import AtomicModel
 from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
 from napari_subangstrom_cdi.core.potential import ImagingConditions, aberration_phase, coherence_envelope
 from napari_subangstrom_cdi.core.regions import Region
@@ -24,17 +25,16 @@ def outline() -> np.ndarray:
     return GRID.r_angstrom() < 25.0
 
 
+def particle() -> AtomicModel:
+    orientation = Orientation(ZONE, AZIMUTH, TILT)
+    shape = Shape(outline(), GRID, THICKNESS)
+    return cut(crystal("CdS-zincblende"), orientation, shape, offset_angstrom=OFFSET, b_factor=1.0)
+
+
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
     """Pattern and image of 5 nm of zinc-blende CdS, a polar zone, tilted; noise at the weakest spots' level."""
-    particle = cut(
-        crystal("CdS-zincblende"),
-        Orientation(ZONE, AZIMUTH, TILT),
-        Shape(outline(), GRID, THICKNESS),
-        offset_angstrom=OFFSET,
-        b_factor=1.0,
-    )
-    spectrum = object_spectrum(particle, GRID, 200e3)
+    spectrum = object_spectrum(particle(), GRID, 200e3)
     intensity = np.abs(spectrum) ** 2
     q = GRID.q_per_angstrom()
     noise = 1e-5 * float(intensity[q > 0.05].max())
@@ -58,14 +58,7 @@ def test_tilt_thickness_polarity_and_place_are_found(evidence):
     # the opposite polarity loses clearly
     assert all(rival.r_reflections > 1.5 * fit.r_reflections for rival in found.rivals)
     # the place, modulo the lattice that the image shows: the model's object is the true one
-    truth = cut(
-        crystal("CdS-zincblende"),
-        Orientation(ZONE, AZIMUTH, TILT),
-        Shape(outline(), GRID, THICKNESS),
-        offset_angstrom=OFFSET,
-        b_factor=1.0,
-    )
-    spectrum = object_spectrum(truth, GRID, 200e3)
+    spectrum = object_spectrum(particle(), GRID, 200e3)
     true = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))
     inside = outline()
     correlation = np.vdot(true[inside], found.object_field[inside])

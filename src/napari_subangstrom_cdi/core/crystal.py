@@ -65,11 +65,6 @@ class Crystal:
         direction: Float = np.asarray(zone, float) @ self.cell_angstrom
         return direction / np.linalg.norm(direction)
 
-    def zone_period_angstrom(self, zone: Zone) -> float:
-        """Length of the shortest lattice vector along [uvw] in the lattice of the cell, Å."""
-        common = math.gcd(*zone)
-        return float(np.linalg.norm(np.asarray(zone, float) @ self.cell_angstrom)) / common
-
     def reflections(self, zone: Zone, q_max_per_angstrom: float) -> tuple[NDArray[np.intp], Float]:
         """Reflections of the zero-order Laue zone up to a |q|: indices (k, 3) and vectors g (k, 3), Cartesian, Å⁻¹."""
         reach = np.ceil(q_max_per_angstrom * np.linalg.norm(self.cell_angstrom, axis=1)).astype(int)
@@ -94,7 +89,7 @@ def _rutile(first: str, a: float, c: float, u: float) -> Callable[[], Any]:
     return lambda: ase.spacegroup.crystal([first, "O"], basis, spacegroup=136, cellpar=[a, a, c, 90, 90, 90])
 
 
-# Lattice parameters at room temperature, Å; each is refined against the pattern with the user's leave.
+# Lattice parameters at room temperature, Å.
 _BUILT_IN: dict[str, Callable[[], Any]] = {
     "CdS-wurtzite": _wurtzite("CdS", 4.1367, 6.7161, 0.3770),
     "CdS-zincblende": _cubic("CdS", "zincblende", 5.832),

@@ -194,19 +194,19 @@ def fit_model(
     """
     told("indexing")
     amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
-    choices: list[tuple[ZoneBeams, _Reflections]] = []
+    choices: list[_Reflections] = []
     for way in (zone, (-zone[0], -zone[1], -zone[2])):
         beams = ZoneBeams(crystal, way, energy_ev=energy_ev, q_max_per_angstrom=_BEAMS_TO, b_factor=b_factor)
         for match in match_zone(amplitude, evidence.regions, evidence.grid, beams):
             candidate = _Reflections(evidence, beams, way, match)
-            if not any(candidate.same_as(other) for _, other in choices):
-                choices.append((beams, candidate))
+            if not any(candidate.same_as(other) for other in choices):
+                choices.append(candidate)
     fits = []
-    for k, (_, reflections) in enumerate(choices):
+    for k, reflections in enumerate(choices):
         told(f"tilt and thickness, orientation {k + 1} of {len(choices)}")
         fits.append(reflections.fit())
     order = sorted(range(len(fits)), key=lambda k: fits[k].r_reflections)
-    reflections, best = choices[order[0]][1], fits[order[0]]
+    reflections, best = choices[order[0]], fits[order[0]]
     told("errors")
     image = _Contrast(evidence, reflections) if evidence.contrast is not None else None
     tilt_error, thickness_error = reflections.errors(best, image)

@@ -141,11 +141,11 @@ class LayerSet:
         self._layers[role] = layer
         layers, active = self._model.layers, self._model.layers.selection.active
         # napari's own flag: to select the new one and go back costs a quarter of making it
-        layers._activate_on_insert = active is None
+        usual, layers._activate_on_insert = layers._activate_on_insert, active is None
         try:
             layers.insert(self._position(role), layer)
         finally:
-            layers._activate_on_insert = True
+            layers._activate_on_insert = usual
         self._lists_at_rest.find()  # now, because the first frame will have no time for it
         if active is not None:
             layers.selection.active = active
