@@ -65,6 +65,10 @@ class Crystal:
         direction: Float = np.asarray(zone, float) @ self.cell_angstrom
         return direction / np.linalg.norm(direction)
 
+    def zone_period_angstrom(self, zone: Zone) -> float:
+        """Length of the shortest vector of the cell's lattice along [uvw], Å."""
+        return float(np.linalg.norm(np.asarray(zone, float) @ self.cell_angstrom)) / math.gcd(*zone)
+
     def reflections(self, zone: Zone, q_max_per_angstrom: float) -> tuple[NDArray[np.intp], Float]:
         """Reflections of the zero-order Laue zone up to a |q|: indices (k, 3) and vectors g (k, 3), Cartesian, Å⁻¹."""
         reach = np.ceil(q_max_per_angstrom * np.linalg.norm(self.cell_angstrom, axis=1)).astype(int)

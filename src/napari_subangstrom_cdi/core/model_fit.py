@@ -40,6 +40,7 @@ _PLACE_STEP, _PLACE_RANGE = 0.1, 14.0
 _LEAST_TRANSFER = 0.05
 _USUAL_INSET_ANGSTROM = 3.0
 _INSETS_ANGSTROM = (1.0, 2.5, 4.0, 5.5, 7.0)
+_HEIGHTS = 8
 _RESAMPLED = 6
 _DEFOCUS_CHANGES_NM = np.arange(-9.0, 9.1, 1.5)
 _DEFOCUS_ERROR_NM, _DEFOCUS_PRIOR = 3.0, 0.01
@@ -213,19 +214,19 @@ def fit_model(
     told("multislice")
     scaled = crystal.scaled(1 / best.match.scale)
     placed = [_Placed(fit, *_place(image, reflections, fit)) for fit in reflections.with_each_roundness(best, image)]
-    chosen, shape, atoms, field, r_pattern = _edge(evidence, scaled, placed, energy_ev, b_factor)
+    chosen = _edge(evidence, scaled, placed, energy_ev, b_factor)
     return FittedModel(
         scaled,
-        chosen.fit,
+        chosen.placed.fit,
         tuple(fits[k] for k in order[1:]),
         tilt_error,
         thickness_error,
-        shape,
-        chosen.offset_angstrom,
-        chosen.correlation,
-        atoms,
-        field,
-        r_pattern,
+        chosen.shape,
+        chosen.placed.offset_angstrom,
+        chosen.placed.correlation,
+        chosen.atoms,
+        inverse(chosen.spectrum),
+        chosen.r_factor,
         reflections.landscape,
         reflections.tilts_deg,
     )
@@ -467,25 +468,41 @@ def _fourier_at(image: NDArray[np.floating], support: Bool, grid: Grid, g: Float
     return np.array([np.sum(values * np.exp(-2j * np.pi * (gx * x + gy * y))) for gx, gy in g])
 
 
-def _edge(
-    evidence: Evidence, crystal: Crystal, candidates: list[_Placed], energy_ev: float, b_factor: float
-) -> tuple[_Placed, Shape, AtomicModel, Complex, float]:
-    """Of fits that differ in roundness, and of insets, those whose multislice wave fits the whole pattern best."""
-    best: tuple[float, _Placed, Shape, AtomicModel, Complex] | None = None
+@dataclass(frozen=True)
+class _Trial:
+    """A particle and its wave, against the whole pattern."""
+
+    r_factor: float
+    placed: _Placed
+    shape: Shape
+    atoms: AtomicModel
+    spectrum: Complex
+
+
+def _edge(evidence: Evidence, crystal: Crystal, candidates: list[_Placed], energy_ev: float, b_factor: float) -> _Trial:
+    """Of roundnesses, insets and layers at the surfaces, those whose multislice wave fits the whole pattern best."""
+
+    def trial(placed: _Placed, inset: float, height: float = 0.0) -> _Trial:
+        fit, place = placed.fit, placed.offset_angstrom
+        shape = Shape(evidence.support, evidence.grid, fit.thickness_angstrom, fit.roundness, inset)
+        atoms = cut(crystal, fit.orientation, shape, offset_angstrom=place, height_angstrom=height, b_factor=b_factor)
+        spectrum = object_spectrum(atoms, evidence.grid, energy_ev)
+        r_factor, scale = pattern_r_factor(spectrum, evidence)
+        return _Trial(r_factor, placed, shape, atoms, (spectrum * scale).astype(np.complex64))
+
+    best: list[_Trial] = []
     for placed in candidates:
-        fit, before = placed.fit, math.inf
+        mine: list[_Trial] = []
         for inset in _INSETS_ANGSTROM:
-            shape = Shape(evidence.support, evidence.grid, fit.thickness_angstrom, fit.roundness, inset)
-            atoms = cut(crystal, fit.orientation, shape, offset_angstrom=placed.offset_angstrom, b_factor=b_factor)
-            spectrum = object_spectrum(atoms, evidence.grid, energy_ev)
-            r_factor, scale = pattern_r_factor(spectrum, evidence)
-            if best is None or r_factor < best[0]:
-                best = (r_factor, placed, shape, atoms, (spectrum * scale).astype(np.complex64))
-            if r_factor > before:
+            mine.append(trial(placed, inset))
+            if len(mine) > 1 and mine[-1].r_factor > mine[-2].r_factor:
                 break
-            before = r_factor
-    assert best is not None
-    return best[1], best[2], best[3], inverse(best[4]), best[0]
+        best.append(min(mine, key=lambda t: t.r_factor))
+    found = min(best, key=lambda t: t.r_factor)
+    period = crystal.zone_period_angstrom(found.placed.fit.zone)
+    heights = [period * k / _HEIGHTS for k in range(1, _HEIGHTS)]
+    others = [trial(found.placed, found.shape.inset_angstrom, height) for height in heights]
+    return min([found, *others], key=lambda t: t.r_factor)
 
 
 def object_spectrum(atoms: AtomicModel, grid: Grid, energy_ev: float) -> Complex:

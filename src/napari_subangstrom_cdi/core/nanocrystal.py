@@ -87,6 +87,7 @@ def cut(
     shape: Shape,
     *,
     offset_angstrom: tuple[float, float] = (0.0, 0.0),
+    height_angstrom: float = 0.0,
     b_factor: float = 1.0,
 ) -> AtomicModel:
     """The atoms of a crystal that lie inside a shape.
@@ -96,7 +97,9 @@ def cut(
     crystal, orientation, shape
         What is cut, how it stands, and to what.
     offset_angstrom : (float, float)
-        x and y of the crystal's origin, from the centre of the shape's grid.
+        x and y of the column through the crystal's origin, from the centre of the shape's grid, in its middle plane.
+    height_angstrom : float
+        z of that origin, along the column: which layers lie at the surfaces.
     b_factor : float
         Debye-Waller factor, Å².
 
@@ -106,11 +109,13 @@ def cut(
         If no atom is inside, or more than five million may be.
     """
     half = shape.thickness() / 2
-    cell = crystal.cell_angstrom @ orientation.matrix(crystal).T
+    matrix = orientation.matrix(crystal)
+    cell = crystal.cell_angstrom @ matrix.T
+    column = matrix @ crystal.zone_direction(orientation.zone)
     low, high = _bounds(half, shape.grid)
     corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
     inverse = np.linalg.inv(cell)
-    offset = np.array([*offset_angstrom, 0.0])
+    offset = np.array([*offset_angstrom, 0.0]) + height_angstrom * column / column[2]
     first = np.floor(((corners - offset) @ inverse).min(axis=0)).astype(int) - 1
     last = np.ceil(((corners - offset) @ inverse).max(axis=0)).astype(int) + 1
     if np.prod(last - first + 1.0) * len(crystal.numbers) > 8 * _MOST_ATOMS:
