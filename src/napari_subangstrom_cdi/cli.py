@@ -372,6 +372,7 @@ class _Bar(Silent):
         self._quiet = quiet
         self._bar: tqdm[None] | None = None
         self._members = 0
+        self._said = ""
 
     def __enter__(self) -> Self:
         return self
@@ -383,8 +384,9 @@ class _Bar(Silent):
         if name == "average":
             self._interruptible.finish()
             self._close()
-        if not self._quiet and name != "phase retrieval":
+        if not self._quiet and name not in ("phase retrieval", self._said):
             print(f"  {name} ...", file=sys.stderr)
+        self._said = name
 
     def started(self, members: int, iterations: int) -> None:
         self._members = members

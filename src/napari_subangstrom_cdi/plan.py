@@ -203,7 +203,7 @@ class ModelSettings:
 
     use: bool = False
     zone: str = ""
-    b_factor: float = 1.0
+    b_factor: float = 0.8
 
     def __post_init__(self) -> None:
         if not 0 <= self.b_factor < 100:

@@ -112,15 +112,17 @@ class _Search:
     def __init__(self, blurred: NDArray[np.float32], grid: Grid, g: Float, weight: Float) -> None:
         self._blurred, self._grid, self._g, self._weight = blurred, grid, g, weight
 
-    def score(self, azimuth_deg: float, scale: float) -> float:
-        """Amplitude at the places of the reflections, weighted."""
-        place = turned(self._g, azimuth_deg, scale) / self._grid.q_pixel_per_angstrom + self._grid.n // 2
-        return float(self._weight @ ndi.map_coordinates(self._blurred, place[:, ::-1].T, order=1))
+    def scores(self, azimuth_deg: float, scales: Float) -> Float:
+        """Amplitude at the places of the reflections, weighted, for every scale; shape (scales,)."""
+        place = turned(self._g, azimuth_deg) / self._grid.q_pixel_per_angstrom
+        rows, columns = (scales[:, None] * place[:, axis] + self._grid.n // 2 for axis in (1, 0))
+        found: Float = ndi.map_coordinates(self._blurred, np.stack([rows, columns]), order=1) @ self._weight
+        return found
 
     def starts(self) -> list[tuple[float, float]]:
         azimuths = np.arange(0, 360, _STEP_DEG)
         scales = 1 + np.arange(-_SCALE_RANGE, _SCALE_RANGE + 1e-9, _SCALE_STEP)
-        scores = np.array([[self.score(azimuth, scale) for scale in scales] for azimuth in azimuths])
+        scores = np.array([self.scores(azimuth, scales) for azimuth in azimuths])
         best = scores.max(axis=1)
         order: list[tuple[float, float]] = []
         for k in np.argsort(best)[::-1]:
@@ -133,7 +135,10 @@ class _Search:
     def refine(self, azimuth_deg: float, scale: float) -> tuple[float, float, float]:
         simplex = [(azimuth_deg, scale), (azimuth_deg + 0.2, scale), (azimuth_deg, scale + 0.003)]
         end = scipy.optimize.minimize(
-            lambda p: -self.score(p[0], p[1]), simplex[0], method="Nelder-Mead", options={"initial_simplex": simplex}
+            lambda p: -self.scores(p[0], p[1:])[0],
+            simplex[0],
+            method="Nelder-Mead",
+            options={"initial_simplex": simplex},
         )
         return -float(end.fun), float(end.x[0]), float(end.x[1])
 

@@ -86,6 +86,7 @@ def start_from_model(
 
 
 def _telling(clock: Clock) -> Callable[[str], None]:
+    """The fit names its part several times a second; whoever hears may raise to end it."""
     return lambda part: clock.on_step(f"model: {part}")
 
 
@@ -142,8 +143,10 @@ def _report(found: FittedModel) -> dict[str, Any]:
         "thickness_angstrom": fit.thickness_angstrom,
         "thickness_error_angstrom": found.thickness_error_angstrom,
         "roundness": fit.roundness,
+        "falloff_angstrom2": fit.falloff_angstrom2,
         "inset_angstrom": found.shape.inset_angstrom,
         "offset_angstrom": list(found.offset_angstrom),
+        "height_angstrom": found.height_angstrom,
         "atoms": len(found.atoms.numbers),
         "r_reflections": fit.r_reflections,
         "r_pattern": found.r_pattern,

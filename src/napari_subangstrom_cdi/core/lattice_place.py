@@ -1,0 +1,106 @@
+"""Where a crystal's lattice lies in the outline, from the phases of the image's reflections."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.errors import InputError
+
+from .grid import Grid
+from .nanocrystal import edge_profile
+from .potential import aberration_phase, coherence_envelope
+from .reflection_fit import USUAL_INSET_ANGSTROM, Evidence, Fit, Reflections
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+_LOWEST_Q = 0.05
+_STEP, _RANGE = 0.1, 14.0
+_LEAST_TRANSFER = 0.05
+_DEFOCUS_CHANGES_NM = np.arange(-9.0, 9.1, 1.5)
+_DEFOCUS_ERROR_NM, _DEFOCUS_PRIOR = 3.0, 0.01
+_CONTRAST_SHARE = 0.1
+
+
+class LatticeImage:
+    """The reflections of 1 − I in the image, seen and calculated.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        With contrast and conditions.
+    reflections : Reflections
+        The crystal's.
+
+    Raises
+    ------
+    InputError
+        If the image holds no reflection of the zone.
+    """
+
+    def __init__(self, evidence: Evidence, reflections: Reflections) -> None:
+        assert evidence.contrast is not None and evidence.conditions is not None
+        self._reflections = reflections
+        self._g, self._conditions = reflections.g_per_angstrom, evidence.conditions
+        self._q = np.linalg.norm(self._g, axis=1)
+        passed = coherence_envelope(self._q, self._conditions)
+        self._chosen = np.flatnonzero((passed > _LEAST_TRANSFER) & (self._q > _LOWEST_Q))
+        if not len(self._chosen):
+            raise InputError(
+                "the image holds no reflection of the zone",
+                mend="check the information limit, or take an image of higher resolution",
+            )
+        hkl = reflections.hkl
+        index = {tuple(row): k for k, row in enumerate(hkl.tolist())}
+        self._pairs = np.array([[index.get(tuple(row), -1) for row in (hkl + hkl[k]).tolist()] for k in self._chosen])
+        particle = edge_profile(evidence.support, evidence.grid, USUAL_INSET_ANGSTROM) > 0
+        self._seen = _fourier_at(evidence.contrast, evidence.support, evidence.grid, self._g[self._chosen])
+        self._seen /= particle.sum()
+
+    def calculated(self, fit: Fit, defocus_change_nm: float = 0.0) -> NDArray[np.complex128]:
+        """Every pair of beams that the lens passes interferes; for a crystal whose origin is the grid's."""
+        conditions = replace(self._conditions, defocus_nm=self._conditions.defocus_nm + defocus_change_nm)
+        lens = np.exp(-1j * aberration_phase(self._q, conditions)) * coherence_envelope(self._q, conditions)
+        # from the exit surface, where the leaning columns end, to the middle of the particle
+        back = np.exp(-1j * math.pi * fit.thickness_angstrom * self._g @ np.array(fit.lean))
+        passed = np.where(np.abs(lens) > 1e-3, self._reflections.mean_amplitudes(fit) * back * lens, 0)
+        return -np.sum(np.where(self._pairs >= 0, passed[self._pairs], 0) * passed.conj(), axis=1)
+
+    def place(self, fit: Fit) -> tuple[tuple[float, float], float]:
+        """Shift (x, y) in Å of the crystal's origin, and the correlation there; the defocus may be a little off."""
+        found = []
+        for change in _DEFOCUS_CHANGES_NM:
+            offset, correlation = _best_offset(self._seen, self.calculated(fit, change), self._g[self._chosen])
+            found.append((correlation - _DEFOCUS_PRIOR * (change / _DEFOCUS_ERROR_NM) ** 2, offset, correlation))
+        return max(found)[1:]
+
+    def misfit(self, fit: Fit) -> float:
+        """In units of an R-factor: by the contrast's pattern, and by its strength."""
+        model = self.calculated(fit)
+        _, correlation = _best_offset(self._seen, model, self._g[self._chosen])
+        ratio = float(np.linalg.norm(self._seen)) / max(float(np.linalg.norm(model)), 1e-30)
+        return _CONTRAST_SHARE * (1 - correlation + math.log(max(ratio, 1e-6)) ** 2)
+
+
+def _best_offset(
+    seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float
+) -> tuple[tuple[float, float], float]:
+    """Shift (x, y) in Å of the model that lays it over what is seen, and the correlation."""
+    steps = np.arange(-_RANGE / 2, _RANGE / 2, _STEP)
+    phase_x, phase_y = (np.exp(2j * np.pi * g[:, axis, None] * steps) for axis in (0, 1))
+    overlap = np.einsum("g,gy,gx->yx", seen * model.conj(), phase_y, phase_x, optimize=True).real
+    row, column = np.unravel_index(overlap.argmax(), overlap.shape)
+    norm = float(np.linalg.norm(seen) * np.linalg.norm(model))
+    return (float(steps[column]), float(steps[row])), float(overlap[row, column]) / max(norm, 1e-30)
+
+
+def _fourier_at(image: NDArray[np.floating], support: Bool, grid: Grid, g: Float) -> NDArray[np.complex128]:
+    """Transform of the image inside the support, less its mean there, at each g (x, y)."""
+    rows, columns = np.nonzero(support)
+    values = image[support] - image[support].mean(dtype=np.float64)
+    y, x = ((index - grid.n // 2) * grid.pixel_angstrom for index in (rows, columns))
+    return np.array([np.sum(values * np.exp(-2j * np.pi * (gx * x + gy * y))) for gx, gy in g])
