@@ -20,6 +20,7 @@ from .core.fourier import shift, transform
 from .core.regions import Region
 from .core.retrieval import Problem, Retrieval, Snapshot
 from .errors import InputError, collected_doubts, doubt
+from .guard import Guard, guard
 from .io.cxi import InputFile, Reconstruction, extract_files
 from .io.project import read_recipe_and_inputs
 from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
@@ -250,17 +251,37 @@ def finish(
     """Average the members and judge the result."""
     with clock.step("average"):
         ensemble = combine(members.problem, members.runs, plan.ensemble, reach=members.reach)
+    guarded = _guarded(plan, prepared, members, ensemble, clock) if prepared.model is not None else None
     with clock.step("metrics"):
-        result = _reconstruction(plan, prepared, members, ensemble, inputs)
+        result = _reconstruction(plan, prepared, members, ensemble, guarded, inputs)
         _warn_of_doubt(result.metrics)
     return result
 
 
+def _guarded(plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, clock: Clock) -> Guard | None:
+    """What the data say without the model; None if stopped, for the result is there already."""
+    try:
+        with clock.step("guard"):
+            return guard(prepared, members.problem, ensemble, plan.ensemble.seed, clock.on_step)
+    except (KeyboardInterrupt, Stop):
+        doubt("stopped before the model was left out in turn: how much of the result is the model's is not known")
+        return None
+
+
 def _reconstruction(
-    plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, inputs: tuple[InputFile, ...]
+    plan: Plan,
+    prepared: Prepared,
+    members: Members,
+    ensemble: Ensemble,
+    guarded: Guard | None,
+    inputs: tuple[InputFile, ...],
 ) -> Reconstruction:
     problem = moved(members.problem, ensemble.origin_shift_px)
     curves = _curves(problem, ensemble)
+    numbers = {**_numbers(plan, problem, prepared.calibrated, ensemble, curves), **prepared.report}
+    if guarded is not None:
+        curves = {**curves, **guarded.curves}
+        numbers["guard"] = guarded.report
     schedule = replace(plan.retrieval, schedule=prepared.schedule)
     done = replace(plan.ensemble, members=len(members.runs))
     replay = replace(plan, retrieval=schedule, ensemble=done, steering=members.steering)
@@ -281,11 +302,12 @@ def _reconstruction(
         stage_ends=reference.stage_ends,
         potential=problem.image,
         curves=curves,
-        metrics=_finite({**_numbers(plan, problem, prepared.calibrated, ensemble, curves), **prepared.report}),
+        metrics=_finite(numbers),
         recipe=replay.to_toml(),
         version=__version__,
         inputs=inputs,
         complete=len(members.runs) == plan.ensemble.members,
+        omit_map=guarded.omit_map if guarded is not None else None,
     )
 
 
@@ -356,6 +378,9 @@ def summary(numbers: dict[str, Any]) -> str:
         parts.append(f"members agree to {numbers['resolution_angstrom']:.2f} Å (PRTF > 1/e)")
     if numbers["members_kept"] == 1:
         parts.append("reproducibility unknown with one member")
+    alone = numbers.get("guard", {}).get("data_alone_angstrom")
+    if alone:
+        parts.append(f"to {alone:.2f} Å from the data alone (omit test)")
     parts.append(f"{numbers['members_kept']} of {numbers['members']} members averaged")
     if "seconds" in numbers:
         parts.append(f"{numbers['seconds']['total']:.0f} s")

@@ -6,7 +6,7 @@ import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.alignment import align, inversion_centre
+from napari_subangstrom_cdi.core.alignment import align, centrosymmetry, inversion_centre, object_origin
 from napari_subangstrom_cdi.core.fourier import shift
 from objects import correlation, crystal, random_particle
 
@@ -114,3 +114,12 @@ def test_the_centre_of_inversion_of_a_centred_object_is_found(offset):
     twin = np.roll(CRYSTAL[::-1, ::-1], (1, 1), (0, 1))
     found = inversion_centre(displaced(CRYSTAL + twin, offset, 1.1), GRID)
     np.testing.assert_allclose(found, offset, atol=0.05)
+
+
+def test_an_object_without_a_centre_of_inversion_is_moved_by_whole_pixels():
+    twin = np.roll(CRYSTAL[::-1, ::-1], (1, 1), (0, 1))
+    centred, polar = displaced(CRYSTAL + twin, (0.3, -0.4), 0.0), displaced(CRYSTAL, (0.3, -0.4), 0.0)
+    assert centrosymmetry(centred, GRID, inversion_centre(centred, GRID)) > 0.95
+    assert object_origin(centred, GRID) == pytest.approx((0.3, -0.4), abs=0.05)
+    assert centrosymmetry(polar, GRID, inversion_centre(polar, GRID)) < 0.8
+    assert all(value == round(value) for value in object_origin(polar, GRID))

@@ -24,6 +24,7 @@ _OUTLINE_SIGMA_ANGSTROM = 3.0
 _OUTLINE_TOLERANCE_ANGSTROM = 2.5
 _OUTLINE_LEVEL = 0.2
 _STRUCTURE_FROM_PER_ANGSTROM = 0.08
+_HAS_A_CENTRE = 0.8
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,36 @@ def inversion_centre(field: Complex, grid: Grid, *, within_angstrom: float = 3.0
     shifted = np.roll(peak, (-n, -n), (0, 1))
     row, column = _parabolic(shifted, ((best[0] - n) % (2 * n), (best[1] - n) % (2 * n)))
     return row / 4, column / 4
+
+
+def centrosymmetry(field: Complex, grid: Grid, centre_px: tuple[float, float]) -> float:
+    """How much of an object's structure is its own inverse about a point (y, x) from element n // 2: 1 is all."""
+    q = grid.q_per_angstrom()
+    fine = (q > _STRUCTURE_FROM_PER_ANGSTROM) & (q < grid.q_max_per_angstrom)
+    spectrum = np.where(fine, transform(field), 0).astype(np.complex128)
+    turns = (np.exp(4j * np.pi * grid.index() * at / grid.n) for at in centre_px)
+    column, row = next(turns)[:, None], next(turns)[None]
+    power = float(np.sum(np.abs(spectrum) ** 2))
+    return float(abs(np.sum(spectrum**2 * column * row))) / power if power > 0 else 0.0
+
+
+def object_origin(field: Complex, grid: Grid) -> tuple[float, float]:
+    """Where an object's origin is, (y, x) pixels from element n // 2: its centre of inversion if it has one.
+
+    Of an object that has none, such as a polar crystal or one with a boundary, the nearest whole pixel to what comes
+    nearest: it means little, and the object is then not interpolated for it.
+
+    Parameters
+    ----------
+    field : ndarray of complex64, shape (n, n)
+        An object, centred.
+    grid : Grid
+        Its sampling.
+    """
+    centre = inversion_centre(field, grid)
+    if centrosymmetry(field, grid, centre) >= _HAS_A_CENTRE:
+        return centre
+    return float(round(centre[0])), float(round(centre[1]))
 
 
 def _align_one(moving: Complex, reference: Complex, pixel_angstrom: float) -> tuple[Complex, Alignment]:

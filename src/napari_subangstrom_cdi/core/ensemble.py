@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 
-from .alignment import Alignment, align, inversion_centre
+from .alignment import Alignment, align, object_origin
 from .fourier import fit_to_size, shift
 from .grid import Grid
 from .regions import Region
@@ -95,7 +95,7 @@ class Ensemble:
     reference : int
         The member that agrees best with the others.
     origin_shift_px : (float, float)
-        How far the reference was moved to put its centre of inversion at element n // 2.
+        How far the reference was moved to put its origin at element n // 2; see :func:`.alignment.object_origin`.
     """
 
     mean: Complex
@@ -282,7 +282,7 @@ def combine(
     aligned, _ = _align_all(fields, fields[first], frame, twin)
     correlations = _correlations(aligned, fit_to_size(reach, frame.n))
     reference = first if twin else int(np.argmax(np.median(correlations, axis=1)))
-    centre = inversion_centre(aligned[reference], frame)
+    centre = object_origin(aligned[reference], frame)
     origin = (-centre[0], -centre[1])
     aligned, how = _align_all(fields, shift(aligned[reference], origin), frame, twin)
     reach = moved_mask(reach, origin)

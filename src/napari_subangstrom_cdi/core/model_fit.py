@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,17 @@ from .fourier import inverse
 from .grid import Grid
 from .indexing import match_zone
 from .lattice_place import LatticeImage
+from .lattice_shift import Fault, LatticeShift
 from .multislice import AtomicModel, Multislice
-from .nanocrystal import Shape, cut
+from .nanocrystal import Shape
+from .particle import Particle
 from .reflection_fit import ROUNDNESS, Columns, Evidence, Fit, Reflections
 from .regions import Region
 
 Float = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-__all__ = ["Evidence", "Fit", "FittedModel", "fit_model", "object_spectrum", "pattern_r_factor"]
+__all__ = ["Evidence", "Fit", "FittedModel", "fit_model", "object_spectrum", "pattern_r_factor", "rebuilt"]
 
 _SEARCH_BEAMS_TO = 1.35  # Å⁻¹: enough to find the basin
 _BEAMS_TO, _MOST_BEAMS = 2.0, 400  # well beyond what is compared: beams couple
@@ -31,6 +33,7 @@ _SEARCH_WAVE_TO, _WAVE_TO = 1.35, 1.7
 _INSETS_ANGSTROM = (1.0, 2.5, 4.0, 5.5, 7.0)
 _HEIGHTS = 8
 _AS_ROUND = 1.1  # times the R of the best roundness
+_SAME_NORMAL_DEG, _SAME_POSITION_ANGSTROM = 20.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,18 @@ class FittedModel:
 
     Parameters
     ----------
-    crystal : Crystal
-        Scaled to the pattern.
+    particle : Particle
+        Its crystal scaled to the pattern.
     fit : Fit
-        The best.
+        The best orientation.
     rivals : tuple of Fit
         Other orientations of the same zone, the best first.
     tilt_error_deg, thickness_error_angstrom : float
         Standard deviation over refits to resampled reflections; that of the tilt no less than the landscape's width.
-    shape : Shape
-        Outline, thickness, inset.
-    offset_angstrom : (float, float)
-        x and y of the crystal's origin.
-    height_angstrom : float
-        z of it, along the column.
     image_correlation : float
         Of the model's reflections with those of the image that the lens passed; NaN without an image.
     atoms : AtomicModel
-        The particle.
+        Of the particle.
     object_field : ndarray of complex64, shape (n, n)
         −i(ψ − 1) on the grid, scaled to the pattern's amplitudes, fall-off included.
     r_pattern : float
@@ -67,14 +64,11 @@ class FittedModel:
         Of the landscape.
     """
 
-    crystal: Crystal
+    particle: Particle
     fit: Fit
     rivals: tuple[Fit, ...]
     tilt_error_deg: float
     thickness_error_angstrom: float
-    shape: Shape
-    offset_angstrom: tuple[float, float]
-    height_angstrom: float
     image_correlation: float
     atoms: AtomicModel
     object_field: Complex
@@ -131,26 +125,71 @@ def fit_model(
     placed = [_placed(choose(fine.likely(best, roundness)), image) for roundness in ROUNDNESS]
     worth = _AS_ROUND * min(candidate.fit.r_reflections for candidate in placed)
     placed = [candidate for candidate in placed if candidate.fit.r_reflections <= worth]
-    particle = _Particle(evidence, crystal.scaled(1 / best.match.scale), energy_ev, b_factor, _saying(told, "edge"))
-    chosen = particle.best(placed)
+    trials = _Trials(evidence, crystal.scaled(1 / best.match.scale), energy_ev, b_factor, _saying(told, "edge"))
+    chosen = trials.best(placed)
     told("wave")
-    object_field, r_pattern = particle.wave(chosen)
+    atoms = chosen.particle.atoms()
+    object_field, r_pattern = scaled_object(atoms, evidence, energy_ev, best.falloff_angstrom2)
     return FittedModel(
-        particle.crystal,
+        chosen.particle,
         chosen.placed.fit,
         tuple(fits[k] for k in order[1:]),
         max(tilt_error, coarse.as_good(best)),
         thickness_error,
-        chosen.shape,
-        chosen.placed.offset_angstrom,
-        chosen.height_angstrom,
         chosen.placed.correlation,
-        chosen.atoms,
+        atoms,
         object_field,
         r_pattern,
         coarse.landscape,
         coarse.tilts_deg,
     )
+
+
+def rebuilt(model: FittedModel, shift: LatticeShift, evidence: Evidence, *, energy_ev: float) -> FittedModel:
+    """The model with its lattice turned, strained and shifted as a reconstruction's lies against it.
+
+    Parameters
+    ----------
+    model : FittedModel
+        What the reconstruction was compared with.
+    shift : LatticeShift
+        How it differs.
+    evidence : Evidence
+        The data, for the new R.
+    energy_ev : float
+        Of the beam.
+    """
+    particle = _moved(model.particle, shift)
+    match = replace(model.fit.match, azimuth_deg=particle.orientation.azimuth_deg)
+    atoms = particle.atoms()
+    object_field, r_pattern = scaled_object(atoms, evidence, energy_ev, model.fit.falloff_angstrom2)
+    fit = replace(model.fit, match=match)
+    return replace(model, particle=particle, fit=fit, atoms=atoms, object_field=object_field, r_pattern=r_pattern)
+
+
+def _moved(particle: Particle, shift: LatticeShift) -> Particle:
+    omega = math.radians(shift.rotation_deg)
+    xx, yy, xy = shift.strain
+    x, y = particle.offset_angstrom
+    offset = (
+        x + shift.offset_angstrom[0] + xx * x + (xy - omega) * y,
+        y + shift.offset_angstrom[1] + yy * y + (xy + omega) * x,
+    )
+    turned = replace(particle.orientation, azimuth_deg=particle.orientation.azimuth_deg + shift.rotation_deg)
+    strain = (particle.strain[0] + xx, particle.strain[1] + yy, particle.strain[2] + xy)
+    fault = _together(particle.fault, shift.fault)
+    return replace(particle, orientation=turned, offset_angstrom=offset, strain=strain, fault=fault)
+
+
+def _together(known: Fault | None, found: Fault | None) -> Fault | None:
+    """One boundary: what is found at the place of a known one is a correction of its shift."""
+    if known is None or found is None:
+        return known or found
+    same = abs(math.remainder(found.normal_deg - known.normal_deg, 360.0)) < _SAME_NORMAL_DEG
+    if not same or abs(found.position_angstrom - known.position_angstrom) > _SAME_POSITION_ANGSTROM:
+        return known
+    x, y = (a + b for a, b in zip(known.shift_angstrom, found.shift_angstrom, strict=True))
+    return replace(found, shift_angstrom=(x, y))
 
 
 def _saying(told: Callable[[str], None], part: str) -> Callable[[], None]:
@@ -207,34 +246,26 @@ class _Trial:
 
     r_factor: float
     placed: _Placed
-    shape: Shape
-    height_angstrom: float
-    atoms: AtomicModel
+    particle: Particle
 
 
-class _Particle:
+class _Trials:
     """Particles of one crystal, their edges and surfaces tried by multislice."""
 
     def __init__(
         self, evidence: Evidence, crystal: Crystal, energy_ev: float, b_factor: float, told: Callable[[], None]
     ) -> None:
-        self.crystal = crystal
-        self._evidence, self._energy_ev, self._b_factor, self._told = evidence, energy_ev, b_factor, told
+        self._evidence, self._crystal, self._energy_ev = evidence, crystal, energy_ev
+        self._b_factor, self._told = b_factor, told
 
     def best(self, candidates: list[_Placed]) -> _Trial:
         """Of roundnesses, insets and layers at the surfaces, those that fit the pattern best."""
         found = min((self._best_inset(placed) for placed in candidates), key=lambda trial: trial.r_factor)
-        period = self.crystal.zone_period_angstrom(found.placed.fit.zone)
+        period = self._crystal.zone_period_angstrom(found.placed.fit.zone)
         heights = [period * k / _HEIGHTS for k in range(1, _HEIGHTS)]
-        others = [self._trial(found.placed, found.shape.inset_angstrom, height) for height in heights]
+        inset = found.particle.shape.inset_angstrom
+        others = [self._trial(found.placed, inset, height) for height in heights]
         return min([found, *others], key=lambda trial: trial.r_factor)
-
-    def wave(self, trial: _Trial) -> tuple[Complex, float]:
-        """The object in full resolution, scaled to the pattern, and its R."""
-        spectrum = object_spectrum(trial.atoms, self._evidence.grid, self._energy_ev)
-        spectrum = fallen_off(spectrum, self._evidence.grid, trial.placed.fit.falloff_angstrom2)
-        r_factor, scale = pattern_r_factor(spectrum, self._evidence)
-        return inverse((spectrum * scale).astype(np.complex64)), r_factor
 
     def _best_inset(self, placed: _Placed) -> _Trial:
         mine: list[_Trial] = []
@@ -248,17 +279,19 @@ class _Particle:
         self._told()
         fit, grid = placed.fit, self._evidence.grid
         shape = Shape(self._evidence.support, grid, fit.thickness_angstrom, fit.roundness, inset)
-        atoms = cut(
-            self.crystal,
-            fit.orientation,
-            shape,
-            offset_angstrom=placed.offset_angstrom,
-            height_angstrom=height,
-            b_factor=self._b_factor,
-        )
-        spectrum = object_spectrum(atoms, grid, self._energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
+        particle = Particle(self._crystal, fit.orientation, shape, placed.offset_angstrom, height, self._b_factor)
+        spectrum = object_spectrum(particle.atoms(), grid, self._energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
         r_factor, _ = pattern_r_factor(fallen_off(spectrum, grid, fit.falloff_angstrom2), self._evidence)
-        return _Trial(r_factor, placed, shape, height, atoms)
+        return _Trial(r_factor, placed, particle)
+
+
+def scaled_object(
+    atoms: AtomicModel, evidence: Evidence, energy_ev: float, falloff_angstrom2: float
+) -> tuple[Complex, float]:
+    """−i(ψ − 1) of a particle, fall-off included, scaled to the pattern; and its R before any phasing."""
+    spectrum = fallen_off(object_spectrum(atoms, evidence.grid, energy_ev), evidence.grid, falloff_angstrom2)
+    r_factor, scale = pattern_r_factor(spectrum, evidence)
+    return inverse((spectrum * scale).astype(np.complex64)), r_factor
 
 
 def object_spectrum(

@@ -81,7 +81,7 @@ class Reconstruction:
     potential : ndarray of float32, optional
         Potential estimated from the image, σ_e V in radians.
     curves : mapping of str to RadialCurve
-        ``prtf``, ``frc``, ``power_object``, ``power_image``.
+        ``prtf``, ``frc``, ``power_object``, ``power_image``; with a model ``omit`` and ``unaided``.
     metrics : mapping
         The numbers of the run, as ``--json`` prints them.
     recipe : str
@@ -92,6 +92,8 @@ class Reconstruction:
         The raw files.
     complete : bool
         False if the run was stopped before its last member.
+    omit_map : ndarray of complex64, optional
+        Object of which nothing comes from a model at its own place; with the preset ``model``.
     """
 
     grid: Grid
@@ -114,6 +116,7 @@ class Reconstruction:
     version: str
     inputs: tuple[InputFile, ...] = field(default=())
     complete: bool = True
+    omit_map: Complex | None = None
 
 
 def write_cxi(path: str | Path, result: Reconstruction) -> None:
@@ -144,6 +147,11 @@ def write_result(entry: h5py.Group, result: Reconstruction) -> None:
         potential["title"] = "projected potential from the TEM image, sigma_e V in radians"
         potential.create_dataset("data", data=result.potential, **_PACKED)
         _write_pixel(potential, result)
+    if result.omit_map is not None:
+        omitted = entry.create_group("image_3")
+        omitted["title"] = "omit map: each sixth of the object, brought back by a run whose model left it out"
+        omitted.create_dataset("data", data=result.omit_map, **_PACKED)
+        _write_pixel(omitted, result)
     pattern = entry.create_group("data_1")
     pattern.create_dataset("data", data=result.pattern, **_PACKED)
     pattern.create_dataset("regions", data=result.regions, **_PACKED)
@@ -313,6 +321,7 @@ def read_result(entry: h5py.Group) -> Reconstruction:
         version=text_of(process["version"]),
         inputs=read_inputs(entry),
         complete=bool(image["complete"][()]),
+        omit_map=entry["image_3/data"][()] if "image_3" in entry else None,
     )
 
 

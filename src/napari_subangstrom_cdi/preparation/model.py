@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from napari_subangstrom_cdi.core.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.crystal import Zone, crystal, zone_axis
 from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
-from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, fit_model
+from napari_subangstrom_cdi.core.indexing import turned
+from napari_subangstrom_cdi.core.lattice_shift import LatticeShift, lattice_shift
+from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, fit_model, rebuilt
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
-from napari_subangstrom_cdi.core.retrieval import Problem
+from napari_subangstrom_cdi.core.retrieval import Problem, iterate
 from napari_subangstrom_cdi.core.scattering import SOURCE
+from napari_subangstrom_cdi.core.schedule import model_schedule
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import require
 from napari_subangstrom_cdi.plan import Plan
@@ -28,6 +32,8 @@ _LEAST_EXPLAINED = 0.8
 _LEAST_IMAGE_CORRELATION = 0.8
 _LARGEST_TILT_ERROR_DEG = 0.5
 _RIVAL = 1.3  # times the R of the best
+_FRINGES_TO = 1.28  # Å⁻¹
+_LOWER, _MOST_REBUILT = 0.97, 4
 
 
 def check_model(plan: Plan) -> None:
@@ -50,8 +56,10 @@ def start_from_model(
     normalised: NormalisedImage | None,
     image: RegisteredImage | None,
     clock: Clock,
-) -> tuple[Problem, dict[str, Any]]:
+) -> tuple[Problem, FittedModel, dict[str, Any]]:
     """Fit the crystal and put the particle's object into the problem, with numbers for the report.
+
+    The model is rebuilt from a reconstruction that it started, as long as that lowers its R before phasing.
 
     Parameters
     ----------
@@ -73,7 +81,7 @@ def start_from_model(
             evidence = replace(evidence, contrast=placed, conditions=conditions)
     (energy_ev,) = require(plan.acquisition, "energy_ev")
     with clock.step("model"), naming(plan.inputs.crystal):
-        found = fit_model(
+        first = fit_model(
             evidence,
             crystal(str(plan.inputs.crystal)),
             zone_axis(plan.model.zone),
@@ -81,8 +89,41 @@ def start_from_model(
             b_factor=plan.model.b_factor,
             told=_telling(clock),
         )
+        found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
     _say_doubts(found)
-    return replace(problem, model=found.object_field), _report(found)
+    report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift)}
+    return replace(problem, model=found.object_field), found, report
+
+
+def _rebuilt(
+    model: FittedModel, problem: Problem, evidence: Evidence, energy_ev: float, clock: Clock
+) -> tuple[FittedModel, LatticeShift, list[float]]:
+    """The model as the reconstruction says it is; how that lay against the last model; R of each before phasing."""
+    r_factors = [model.r_pattern]
+    while True:
+        shift = _against(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding"))
+        trial = rebuilt(model, shift, evidence, energy_ev=energy_ev)
+        if trial.r_pattern > _LOWER * model.r_pattern or len(r_factors) > _MOST_REBUILT:
+            return model, shift, r_factors
+        model = trial
+        r_factors.append(trial.r_pattern)
+
+
+def _against(model: FittedModel, problem: Problem, energy_ev: float, told: Callable[[], None]) -> LatticeShift:
+    """How the lattice lies that the data make of a model."""
+    run = iterate(problem, model_schedule(), model.object_field)
+    try:
+        while True:
+            told()
+            next(run)
+    except StopIteration as stop:
+        estimate = stop.value.estimate
+    finally:
+        run.close()
+    fit = model.fit
+    beams = ZoneBeams(model.particle.crystal, fit.zone, energy_ev=energy_ev, q_max_per_angstrom=_FRINGES_TO)
+    g = turned(beams.g_per_angstrom[1:], fit.match.azimuth_deg)
+    return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
 
 
 def _telling(clock: Clock) -> Callable[[str], None]:
@@ -91,7 +132,7 @@ def _telling(clock: Clock) -> Callable[[str], None]:
 
 
 def _say_doubts(found: FittedModel) -> None:
-    name, fit = found.crystal.name, found.fit
+    name, fit = found.particle.crystal.name, found.fit
     if fit.match.explained < _LEAST_EXPLAINED:
         doubt(
             f"only {100 * fit.match.explained:.0f} % of the pattern's intensity lies on reflections of {name} on this "
@@ -133,7 +174,7 @@ def _words(zone: Zone) -> str:
 def _report(found: FittedModel) -> dict[str, Any]:
     fit = found.fit
     return {
-        "crystal": found.crystal.name,
+        "crystal": found.particle.crystal.name,
         "zone": list(fit.zone),
         "azimuth_deg": fit.match.azimuth_deg,
         "lattice_scale": 1 / fit.match.scale,
@@ -144,9 +185,9 @@ def _report(found: FittedModel) -> dict[str, Any]:
         "thickness_error_angstrom": found.thickness_error_angstrom,
         "roundness": fit.roundness,
         "falloff_angstrom2": fit.falloff_angstrom2,
-        "inset_angstrom": found.shape.inset_angstrom,
-        "offset_angstrom": list(found.offset_angstrom),
-        "height_angstrom": found.height_angstrom,
+        "inset_angstrom": found.particle.shape.inset_angstrom,
+        "offset_angstrom": list(found.particle.offset_angstrom),
+        "height_angstrom": found.particle.height_angstrom,
         "atoms": len(found.atoms.numbers),
         "r_reflections": fit.r_reflections,
         "r_pattern": found.r_pattern,
@@ -157,3 +198,18 @@ def _report(found: FittedModel) -> dict[str, Any]:
         ],
         "scattering_factors": SOURCE,
     }
+
+
+def _lattice_report(found: FittedModel, shift: LatticeShift) -> dict[str, Any]:
+    """What the reconstruction added to the perfect crystal: strain, and a boundary."""
+    fault = found.particle.fault
+    report: dict[str, Any] = {"strain": list(found.particle.strain), "strain_error": shift.strain_error}
+    if fault is not None:
+        report["boundary"] = {
+            "normal_deg": fault.normal_deg,
+            "position_angstrom": fault.position_angstrom,
+            "shift_angstrom": list(fault.shift_angstrom),
+            "shift_error_angstrom": fault.error_angstrom,
+            "equivalent_lengths_angstrom": [math.hypot(x, y) for x, y in fault.equivalents_angstrom],
+        }
+    return report

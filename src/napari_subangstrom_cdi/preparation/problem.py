@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core import electron, fourier
 from napari_subangstrom_cdi.core.embedding import Pattern, embed, filter_autocorrelation
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.model_fit import FittedModel
 from napari_subangstrom_cdi.core.potential import NormalisedImage
 from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
 from napari_subangstrom_cdi.core.retrieval import Problem
@@ -129,6 +130,10 @@ class Prepared:
         False if the reciprocal pixel is unknown and the grid counts pixels.
     report : dict
         Numbers of every step, ready for JSON.
+    model : FittedModel, optional
+        From which members start.
+    unaided : tuple of Stage, optional
+        What would phase these data without the model.
     """
 
     problem: Problem
@@ -138,6 +143,8 @@ class Prepared:
     automatic_support: Bool
     calibrated: bool
     report: dict[str, Any]
+    model: FittedModel | None = None
+    unaided: Schedule | None = None
 
     @property
     def pattern(self) -> Pattern:
@@ -218,12 +225,13 @@ def mask(plan: Plan, loaded: Loaded, centred: Centred, image: RegisteredImage | 
         "oversampling_ratio": support.oversampling_ratio,
         "support_threshold": support.threshold,
     }
+    fitted = None
     if plan.model.use:
         intensity = pattern.intensity * np.float32(amplitudes.scale**2)
-        problem, found = start_from_model(plan, problem, intensity, loaded.normalised, image, clock)
-        report["model"] = found
+        problem, fitted, report["model"] = start_from_model(plan, problem, intensity, loaded.normalised, image, clock)
     schedule = choose_schedule(plan, image, problem)
-    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report)
+    unaided = extended_schedule(image, problem) if fitted is not None and image is not None else None
+    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report, fitted, unaided)
 
 
 def _electrons(energy_ev: float | None) -> dict[str, float]:
@@ -337,6 +345,11 @@ def choose_schedule(plan: Plan, image: RegisteredImage | None, problem: Problem)
         return paper_schedule(with_image=image is not None)
     if image is None:
         return support_only_schedule()
+    return extended_schedule(image, problem)
+
+
+def extended_schedule(image: RegisteredImage, problem: Problem) -> Schedule:
+    """From the image's band to the last amplitude of G."""
     good = problem.regions == Region.G
     q_last = float(problem.grid.q_per_angstrom()[good].max())
     return extend_schedule(round(image.band_limit_per_angstrom, 4), round(q_last, 4))

@@ -1,0 +1,139 @@
+"""Whether a reconstruction that began with a model is the data's or the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.alignment import align
+from .core.ensemble import Ensemble, EnsembleSettings, combine, iterate_ensemble
+from .core.fourier import shift
+from .core.metrics import RadialCurve, resolution_angstrom, ring_correlation
+from .core.omit_test import OmitTest, omit_test
+from .core.retrieval import Problem, Retrieval
+from .core.schedule import Schedule
+from .errors import doubt
+from .preparation import Prepared
+
+Complex = NDArray[np.complex64]
+
+_UNAIDED_MEMBERS = 3
+_AGREES = 0.5  # Fourier ring correlation
+_LEAST_BROUGHT_BACK = 0.7
+_WORSE = 0.1
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What was found, in the frame of the result.
+
+    Parameters
+    ----------
+    omit_map : ndarray of complex64, shape (n, n)
+        As of :class:`.core.omit_test.OmitTest`.
+    curves : dict of str to RadialCurve
+        ``omit``: of omit map and result; ``unaided``: of the ensemble without a model and the result.
+    report : dict
+        Numbers, ready for JSON.
+    """
+
+    omit_map: Complex
+    curves: dict[str, RadialCurve]
+    report: dict[str, Any]
+
+
+def guard(prepared: Prepared, problem: Problem, ensemble: Ensemble, seed: int, told: Callable[[str], None]) -> Guard:
+    """Leave the model out in parts, and wholly, and compare.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        With a model.
+    problem : Problem
+        In force at the end of the run.
+    ensemble : Ensemble
+        The result.
+    seed : int
+        Of its random numbers.
+    told : callable
+        Hears of each part, every iteration; it may raise.
+    """
+    origin = ensemble.origin_shift_px
+    result = shift(ensemble.mean, (-origin[0], -origin[1]))
+    omitted = omit_test(
+        problem, prepared.schedule, result, told=lambda sector: told(f"guard: without sector {sector + 1}")
+    )
+    curves = {"omit": omitted.curve}
+    report = _omit_report(omitted)
+    if prepared.unaided is not None and problem.image is not None:
+        runs = _unaided(replace(problem, model=None), prepared.unaided, seed, told)
+        report["without_model"], curves["unaided"] = _compared(problem, runs, seed, ensemble)
+    _say_doubts(report)
+    return Guard(shift(omitted.omit_map, origin), curves, report)
+
+
+def _omit_report(omitted: OmitTest) -> dict[str, Any]:
+    return {
+        "omit_correlations": list(omitted.correlations),
+        "data_alone_angstrom": resolution_angstrom(omitted.curve, _AGREES),
+        "data_alone_criterion": "FRC of the omit map with the result above 0.5",
+    }
+
+
+def _unaided(problem: Problem, schedule: Schedule, seed: int, told: Callable[[str], None]) -> list[Retrieval]:
+    runs: list[Retrieval] = []
+    settings = EnsembleSettings(_UNAIDED_MEMBERS, seed)
+    steps = iterate_ensemble(problem, schedule, settings, on_member=lambda _, run: runs.append(run))
+    try:
+        for member, _ in steps:
+            told(f"guard: no model, member {member + 1} of {_UNAIDED_MEMBERS}")
+    finally:
+        steps.close()
+    return runs
+
+
+def _compared(
+    problem: Problem, runs: list[Retrieval], seed: int, ensemble: Ensemble
+) -> tuple[dict[str, Any], RadialCurve]:
+    """The ensemble without a model against the result."""
+    alone = combine(replace(problem, model=None), runs, EnsembleSettings(_UNAIDED_MEMBERS, seed))
+    aligned, how = align(alone.mean, ensemble.mean, problem.grid.pixel_angstrom, allow_twin=False)
+    curve = ring_correlation(aligned, ensemble.mean, problem.grid)
+    report = {
+        "members": len(runs),
+        "correlation": how.correlation,
+        "agrees_to_angstrom": resolution_angstrom(curve, _AGREES),
+        "free_r": _median(runs, "free_r"),
+        "free_r_with_model": _median(list(ensemble.runs), "free_r"),
+        "image_agreement": _median(runs, "image_agreement"),
+        "image_agreement_with_model": _median(list(ensemble.runs), "image_agreement"),
+    }
+    return report, curve
+
+
+def _median(runs: list[Retrieval], name: str) -> float:
+    return float(np.median([getattr(run, name) for run in runs]))
+
+
+def _say_doubts(report: dict[str, Any]) -> None:
+    lowest = min(report["omit_correlations"])
+    if not lowest > _LEAST_BROUGHT_BACK:
+        doubt(
+            f"a sixth of the model that was left out came back with a correlation of only {lowest:.2f}: what is seen "
+            "there is the model's, not the data's"
+        )
+    alone = report.get("without_model")
+    if alone and alone["image_agreement_with_model"] < alone["image_agreement"] - _WORSE:
+        doubt(
+            f"with the model the result agrees with the image by {alone['image_agreement_with_model']:.2f}, without it "
+            f"by {alone['image_agreement']:.2f}: check crystal, zone axis and place"
+        )
+    if alone and alone["free_r_with_model"] > alone["free_r"] + _WORSE:
+        doubt(
+            f"held-out pixels fit worse with the model (free R {100 * alone['free_r_with_model']:.0f} %) than without "
+            f"({100 * alone['free_r']:.0f} %): check crystal and zone axis"
+        )
