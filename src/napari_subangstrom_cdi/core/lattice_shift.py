@@ -36,7 +36,7 @@ _POSITION_STEP = 4.0
 _LEAST_GRAIN = 0.15  # of the places
 _LEAST_GAIN = 0.02
 _LEAST_SHIFT_ANGSTROM = 0.15
-_NEARLY_THE_SAME, _THE_SAME, _LONGEST = 0.8, 0.95, 3.0
+_NEARLY_THE_SAME, _THE_SAME, _LONGEST = 0.7, 0.95, 3.0
 _RESAMPLED = 8
 _BLURRED_ANGSTROM = 6.0  # on either side of a boundary both lattices are seen
 
@@ -170,9 +170,7 @@ class _Fringes:
             raise InputError("the support is too small to compare lattices in it", mend="check the support")
         self._overlap = self._overlaps(spectra)
         self._weight = np.ones(len(self._places))
-        half = 0.6 / float(np.linalg.norm(self._g, axis=1).min())
-        steps = np.arange(-half, half, _SHIFT_STEP)
-        self._trials = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+        self._trials = _square(0.6 / float(np.linalg.norm(self._g, axis=1).min()))
 
     def _strongest(self, spectrum: Complex, g: Float) -> Float:
         q = np.linalg.norm(g, axis=1)
@@ -303,9 +301,10 @@ class _Fringes:
         """Shifts that differ from this one by a lattice vector, the shortest first."""
         strength = np.abs(self._overlap).sum(axis=0)
         strength /= strength.sum()
-        same = (strength @ np.exp(2j * np.pi * self._g @ (self._trials - shift).T)).real
+        trials = _square(_LONGEST)
+        same = (strength @ np.exp(2j * np.pi * self._g @ (trials - shift).T)).real
         found: list[Float] = []
-        for start in self._trials[same > _NEARLY_THE_SAME]:
+        for start in trials[same > _NEARLY_THE_SAME]:
             end = scipy.optimize.minimize(
                 lambda p: -float((strength @ np.exp(2j * np.pi * self._g @ (p - shift))).real), start, method="BFGS"
             )
@@ -331,6 +330,12 @@ class _Fringes:
             fault = Fault(*state.split, same[0], spread, tuple(same))
         ox, oy = state.offset.tolist()
         return LatticeShift(math.degrees(omega), (xx, yy, xy), strain_error, (ox, oy), fault, state.value)
+
+
+def _square(half_angstrom: float) -> Float:
+    """Shifts (x, y) on a raster, shape (k, 2)."""
+    steps = np.arange(-half_angstrom, half_angstrom + _SHIFT_STEP / 2, _SHIFT_STEP)
+    return np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
 
 
 def _drawn(rng: np.random.Generator, count: int) -> Float:

@@ -33,6 +33,7 @@ _LEAST_IMAGE_CORRELATION = 0.8
 _LARGEST_TILT_ERROR_DEG = 0.5
 _RIVAL = 1.3  # times the R of the best
 _FRINGES_TO = 1.28  # Å⁻¹
+_FORBIDDEN = 0.01  # of the strongest: surfaces make such reflections, and they do not have the lattice's periods
 _LOWER, _MOST_REBUILT = 0.97, 4
 
 
@@ -122,7 +123,8 @@ def _against(model: FittedModel, problem: Problem, energy_ev: float, told: Calla
         run.close()
     fit = model.fit
     beams = ZoneBeams(model.particle.crystal, fit.zone, energy_ev=energy_ev, q_max_per_angstrom=_FRINGES_TO)
-    g = turned(beams.g_per_angstrom[1:], fit.match.azimuth_deg)
+    strength = np.abs(beams.potential_volt)
+    g = turned(beams.g_per_angstrom[strength > _FORBIDDEN * strength.max()], fit.match.azimuth_deg)
     return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
 
 
