@@ -34,10 +34,11 @@ from .io.project import Project, extract_files, read_project, write_project
 from .live import Control, Live
 from .pipeline import Members, Outcome, Stop, embedded_inputs, finish, retrieve_members, with_timing
 from .plan import (
-    PRESETS,
+    ALL_PRESETS,
     Change,
     Inputs,
     Plan,
+    RegionSettings,
     RetrievalSettings,
     named_files,
     plan_from_toml,
@@ -46,6 +47,7 @@ from .plan import (
 )
 from .preparation import Clock
 from .preparation.image import RegisteredImage
+from .preparation.model import StartingModel, check_model
 from .preparation.problem import (
     Centred,
     Loaded,
@@ -55,7 +57,9 @@ from .preparation.problem import (
     choose_schedule,
     load,
     mask,
+    model,
     painted_support,
+    started,
 )
 from .recovery import Found, Keeper
 from .steering import Steering, described
@@ -69,6 +73,8 @@ class Step(StrEnum):
     BACKGROUND = "background"
     ALIGN = "align"
     MASKS = "masks"
+    MODEL = "model"
+    """Only if the members start from it."""
     PHASE = "phase"
     RESULTS = "results"
 
@@ -84,6 +90,8 @@ class State(StrEnum):
     STALE = "stale"
     """Done once, but something before it, or its own settings, changed."""
     FAILED = "failed"
+    UNUSED = "not used"
+    """The plan does without it."""
 
 
 class Happening(StrEnum):
@@ -116,7 +124,7 @@ class _Output:
     value: Any
 
 
-_COMPUTED = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, Step.PHASE)
+_COMPUTED = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, Step.MODEL, Step.PHASE)
 _STEERED = ("alpha", "noise_multiple")
 
 
@@ -296,6 +304,11 @@ class Session:
         return self.output(Step.MASKS)
 
     @property
+    def model(self) -> StartingModel | None:
+        """The fitted particle, whether members start from it or not."""
+        return self.output(Step.MODEL)
+
+    @property
     def result(self) -> Reconstruction | None:
         """The reconstruction."""
         return self.output(Step.PHASE)
@@ -338,7 +351,7 @@ class Session:
     def preset_schedule(self) -> Schedule:
         """The preset's schedule for these data; empty while that is not known."""
         preset, prepared = self.plan.retrieval.preset, self.prepared
-        if preset not in PRESETS or prepared is None or self.state(Step.MASKS) is not State.DONE:
+        if preset not in ALL_PRESETS or prepared is None or self.state(Step.MASKS) is not State.DONE:
             return ()
         if self._preset_schedule is None or self._preset_schedule[:2] != (preset, id(prepared)):
             plan = replace(self.plan, retrieval=RetrievalSettings(preset))
@@ -357,13 +370,16 @@ class Session:
         if step is Step.RESULTS:
             return self._state_of_results()
         found, key = self._outputs.get(step), self._key(self.plan, step)
-        if found is not None and (self._is_current(step) or self._is_steered_to()):
+        used = step is not Step.MODEL or self.plan.model.use
+        if found is not None and (self._is_current(step) or (used and self._is_steered_to())):
             return State.DONE
         if self._failed.get(step) == key:
             return State.FAILED
+        if not used:
+            return State.UNUSED
         if found is not None:
             return State.STALE
-        before = _COMPUTED[: _COMPUTED.index(step)]
+        before = _before(step, self.plan)
         ready = bool(self.plan.inputs.pattern) and all(self.state(s) is State.DONE for s in before)
         return State.READY if ready else State.TODO
 
@@ -391,9 +407,16 @@ class Session:
 
     def needed(self, step: Step) -> tuple[Step, ...]:
         """The steps to be done for this one: those before it that are not done, and itself."""
-        before = _COMPUTED[: _COMPUTED.index(step)]
-        first = next((s for s in before if not self._is_current(s)), step)
-        return (*before[_COMPUTED.index(first) :], step)
+        before = _before(step, self.plan)
+        first = next((k for k, s in enumerate(before) if not self._is_current(s)), len(before))
+        # a model that is current is so whatever is done again before it
+        return (*(s for s in before[first:] if s is not Step.MODEL or not self._is_current(s)), step)
+
+    @property
+    def pending(self) -> Step | None:
+        """The first step that is to be done; None if all are."""
+        steps = (*_before(Step.PHASE, self.plan), Step.PHASE)
+        return next((step for step in steps if self.state(step) is not State.DONE), None)
 
     # Doing
 
@@ -580,12 +603,23 @@ class Session:
     # The thread
 
     def _work(self, steps: tuple[Step, ...], plan: Plan, recovered: list[Retrieval] | None = None) -> None:
+        if Step.MODEL in steps and not self._has_crystal(plan):
+            steps = ()
         for step in steps:
             if not self._do(step, plan, recovered):
                 break
         self._running = None
         self.activity = ""
         self._tell(Happening.IDLE)
+
+    def _has_crystal(self, plan: Plan) -> bool:
+        """Whether the crystal is known; if not that is said before anything else is done."""
+        try:
+            check_model(plan)
+        except InputError as error:
+            self._fail(Step.MODEL, self._key(plan, Step.MODEL), str(error))
+            return False
+        return True
 
     def _do(self, step: Step, plan: Plan, recovered: list[Retrieval] | None) -> bool:
         """Do one step and say how it went; True if the next one may follow."""
@@ -638,6 +672,9 @@ class Session:
             if step is Step.MASKS:
                 loaded, centred, image = (self._outputs[s].value for s in _COMPUTED[:3])
                 return mask(plan, loaded, centred, image, clock)
+            if step is Step.MODEL:
+                loaded, image, prepared = (self._outputs[s].value for s in (Step.DATA, Step.ALIGN, Step.MASKS))
+                return model(plan, loaded, image, prepared, clock)
             if recovered is not None:
                 return self._average_again(plan, recovered, clock)
             return self._phase(plan, clock)
@@ -678,15 +715,23 @@ class Session:
         return made is not None and made.key == key and made.value is not None
 
     def _at_substep(self, name: str) -> None:
-        self.activity = name
         if self._control.stopping and name not in ("average", "metrics"):  # what is finished is averaged
             raise Stop
+        if name == self.activity:  # long parts tell many times a second that they go on
+            return
+        self.activity = name
         self._tell(Happening.CHANGED, self._running, name)
 
-    def _phase(self, plan: Plan, clock: Clock) -> Reconstruction:
+    def _prepared_for(self, plan: Plan) -> Prepared:
+        """The problem, with the model if members start from it, and the schedule, edited since or not."""
         prepared: Prepared = self._outputs[Step.MASKS].value
-        schedule = choose_schedule(plan, self._outputs[Step.ALIGN].value, prepared.problem)
-        prepared = replace(prepared, schedule=schedule)  # it may have been edited since the masks were made
+        image = self._outputs[Step.ALIGN].value
+        if plan.model.use:
+            prepared = started(prepared, self._outputs[Step.MODEL].value, image)
+        return replace(prepared, schedule=choose_schedule(plan, image, prepared.problem))
+
+    def _phase(self, plan: Plan, clock: Clock) -> Reconstruction:
+        prepared = self._prepared_for(plan)
         files = embedded_inputs(plan)
         steering = Steering(plan, prepared, on_applied=self._mark, on_refused=self._refused)
         self.live = Live(lambda: steering.problem, prepared.schedule, self._control, self._keep_member)
@@ -703,7 +748,7 @@ class Session:
         return self._finish(plan, prepared, members, files, clock)
 
     def _average_again(self, plan: Plan, runs: list[Retrieval], clock: Clock) -> Reconstruction:
-        prepared: Prepared = self._outputs[Step.MASKS].value
+        prepared = self._prepared_for(plan)
         steering = Steering(plan, prepared)
         for change in plan.steering:
             steering.at(change.member, change.iteration)
@@ -715,9 +760,10 @@ class Session:
     ) -> Reconstruction:
         result = finish(plan, prepared, members, files, clock)
         seconds = Counter[str]()
-        for of_step in (*(self._seconds.get(step, {}) for step in _COMPUTED[:-1]), clock.seconds):
+        before = _before(Step.PHASE, plan)
+        for of_step in (*(self._seconds.get(step, {}) for step in before), clock.seconds):
             seconds.update(of_step)
-        said = tuple(message for step in _COMPUTED[:-1] for message in self.warnings.get(step, ()))
+        said = tuple(message for step in before for message in self.warnings.get(step, ()))
         return with_timing(Outcome(result, dict(seconds), (*said, *self._doubts)), dict(seconds))
 
     def _keep_member(self, member: int, result: Retrieval) -> None:
@@ -775,12 +821,17 @@ class Session:
 
     def _key(self, plan: Plan, step: Step) -> tuple[Any, ...]:
         """The settings that a step and all before it depend on."""
-        retrieval = plan.retrieval
+        retrieval, regions = plan.retrieval, plan.regions
+        if step is Step.MODEL:  # which knows nothing of α
+            usual = RegionSettings()
+            regions = replace(regions, alpha=usual.alpha, reading=usual.reading)
+        with_model = step is Step.MODEL or plan.model.use
         parts = {
-            Step.DATA: (plan.inputs, plan.acquisition, plan.pattern.known_spacings),
+            Step.DATA: (replace(plan.inputs, crystal=None), plan.acquisition, plan.pattern.known_spacings),
             Step.BACKGROUND: replace(plan.pattern, known_spacings=(), remove_noise_between_spots=False),
             Step.ALIGN: plan.image,
-            Step.MASKS: (plan.support, plan.regions, plan.pattern.remove_noise_between_spots, plan.model),
+            Step.MASKS: (plan.support, regions, plan.pattern.remove_noise_between_spots),
+            Step.MODEL: (plan.inputs.crystal, replace(plan.model, use=True)) if with_model else None,
             Step.PHASE: (retrieval.schedule or retrieval.preset, plan.ensemble),
         }
         return tuple(parts[s] for s in _COMPUTED[: _COMPUTED.index(step) + 1])
@@ -808,6 +859,12 @@ class Session:
 
     def _tell(self, happening: Happening, step: Step | None = None, message: str = "") -> None:
         self._events.put(Event(happening, step, message))
+
+
+def _before(step: Step, plan: Plan) -> tuple[Step, ...]:
+    """What comes before a step, of what the plan uses."""
+    before = _COMPUTED[: _COMPUTED.index(step)]
+    return before if plan.model.use else tuple(s for s in before if s is not Step.MODEL)
 
 
 def _as_done(plan: Plan, prepared: Prepared, steering: Steering) -> Plan:

@@ -11,7 +11,7 @@ from .core.ensemble import EnsembleSettings
 from .errors import InputError, collected_doubts
 from .io import Acquisition
 from .io.cxi import Reconstruction
-from .plan import FILE_ROLES, PRESETS, Plan, named_files, plan_from_toml, preset_plan
+from .plan import ALL_PRESETS, FILE_ROLES, Plan, named_files, plan_from_toml, preset_plan
 
 _PROGRAM = "napari-subangstrom-cdi"
 
@@ -92,10 +92,11 @@ def as_python(plan: Plan) -> str:
 def _options(plan: Plan) -> list[str] | None:
     """Options of the command line that say the same as the plan; None if they cannot."""
     preset, ensemble = plan.retrieval.preset, plan.ensemble
-    if preset not in PRESETS or not _survives_json(plan.acquisition):
+    if preset not in ALL_PRESETS or not _survives_json(plan.acquisition):
         return None
     said = preset_plan(preset, plan.inputs, plan.acquisition, EnsembleSettings(ensemble.members, ensemble.seed))
     said = replace(said, pattern=replace(said.pattern, known_spacings=plan.pattern.known_spacings))
+    said = replace(said, model=replace(said.model, zone=plan.model.zone))
     if said != plan:
         return None
     options: list[str] = []
@@ -109,6 +110,8 @@ def _options(plan: Plan) -> list[str] | None:
             options.append(f"--{role}-frame={frame}")
     for radius_px, spacing_angstrom in plan.pattern.known_spacings:
         options.append(f"--spacing={radius_px!r}:{spacing_angstrom!r}")
+    if plan.model.zone:
+        options.append(f"--zone={plan.model.zone}")  # it may begin with a minus
     return [*options, "--preset", preset, "--members", str(ensemble.members), "--seed", str(ensemble.seed)]
 
 

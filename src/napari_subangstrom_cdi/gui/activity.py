@@ -21,6 +21,7 @@ _NAMES = {
     Step.BACKGROUND: "background and centre",
     Step.ALIGN: "aligning the image",
     Step.MASKS: "masks",
+    Step.MODEL: "fitting the crystal",
     Step.PHASE: "phases",
 }
 

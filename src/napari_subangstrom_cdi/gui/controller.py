@@ -21,7 +21,7 @@ from napari_subangstrom_cdi.live import Frame, Progress
 from napari_subangstrom_cdi.plan import Inputs, Plan, with_preset
 from napari_subangstrom_cdi.preparation.problem import unpack_on
 from napari_subangstrom_cdi.recovery import default_folder
-from napari_subangstrom_cdi.session import Event, Happening, Session, State, Step
+from napari_subangstrom_cdi.session import Event, Happening, Session, Step
 
 from . import shortcuts
 from .activity import Activity
@@ -182,10 +182,8 @@ class Controller(QObject):
 
     def next_step(self) -> None:
         """Do the first step that is not done."""
-        for step in Step:
-            if step is not Step.RESULTS and self.session.state(step) is not State.DONE:
-                self.run(step)
-                return
+        if self.session.pending is not None:
+            self.run(self.session.pending)
 
     def toggle_masks(self) -> None:
         """Show or hide support and regions."""
@@ -307,7 +305,7 @@ class Controller(QObject):
         self.reciprocal.restore(view.get("reciprocal", {}))
         self.poll()
         if self.session.plan.inputs.pattern:
-            self.run(Step.MASKS)
+            self.run(Step.MODEL if self.session.plan.model.use else Step.MASKS)
         return True
 
     def view_state(self) -> dict[str, Any]:

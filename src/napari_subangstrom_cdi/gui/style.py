@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEv
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 ThemeType = Literal["dark", "light"]
-State = Literal["to do", "ready", "running", "done", "stale", "failed"]
+State = Literal["to do", "ready", "running", "done", "stale", "failed", "not used"]
 Level = Literal["info", "warning", "error"]
 
 
@@ -66,6 +66,7 @@ _STATE_TIPS: Final[dict[State, str]] = {
     "done": "Done, and up to date",
     "stale": "Stale: something before this step has changed since; do it again",
     "failed": "Failed: the message below says why",
+    "not used": "Not used: the members do not start from it",
 }
 STATES: Final[tuple[State, ...]] = tuple(_STATE_TIPS)
 
@@ -145,6 +146,7 @@ class _Glyph(QWidget):
             "done": colours.good,
             "stale": colours.warning,
             "failed": colours.error,
+            "not used": colours.muted,
         }[self.state]
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -177,6 +179,8 @@ def _draw_glyph(painter: QPainter, state: State, colour: QColor) -> None:
         painter.drawPolygon(QPolygonF(corners))
         painter.drawLine(QPointF(0, -0.2), QPointF(0, 0.1))
         painter.drawPoint(QPointF(0, 0.36))
+    elif state == "not used":
+        painter.drawLine(QPointF(-0.6, 0), QPointF(0.6, 0))
     else:
         painter.setPen(QPen(pen.brush(), 0.3, pen.style(), pen.capStyle(), pen.joinStyle()))
         painter.drawLine(QPointF(-0.5, -0.5), QPointF(0.5, 0.5))

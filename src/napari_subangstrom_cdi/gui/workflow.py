@@ -88,9 +88,8 @@ class Workflow(Docked):
             step.leave()
 
     def _current(self) -> Step:
-        """The first step that is not done."""
-        states = {step: self.controller.session.state(step) for step in Step}
-        return next((step for step in Step if states[step] is not State.DONE), Step.RESULTS)
+        """The first step that is to be done."""
+        return self.controller.session.pending or Step.RESULTS
 
     def _on_event(self, event: Event) -> None:
         if event.happening is Happening.STARTED and event.step is not None:

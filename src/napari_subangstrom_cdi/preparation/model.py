@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,16 @@ _FORBIDDEN = 0.01  # of the strongest: surfaces make such reflections, and they 
 _LOWER, _MOST_REBUILT = 0.97, 4
 
 
+@dataclass(frozen=True)
+class StartingModel:
+    """The particle as its crystal makes it, fitted, and its numbers ready for JSON."""
+
+    fitted: FittedModel
+    report: dict[str, Any]
+
+
 def check_model(plan: Plan) -> None:
-    """Raise InputError unless a plan that starts from a model names a crystal that there is, and a zone."""
-    if not plan.model.use:
-        return
+    """Raise InputError unless a plan names a crystal that there is, and a zone."""
     if plan.inputs.crystal is None:
         raise InputError("the preset model needs a crystal", mend="give --crystal, a name or a CIF")
     if not plan.model.zone.strip():
@@ -57,8 +63,8 @@ def start_from_model(
     normalised: NormalisedImage | None,
     image: RegisteredImage | None,
     clock: Clock,
-) -> tuple[Problem, FittedModel, dict[str, Any]]:
-    """Fit the crystal and put the particle's object into the problem, with numbers for the report.
+) -> StartingModel:
+    """Fit the crystal to a problem: the particle whose object members may start from.
 
     The model is rebuilt from a reconstruction that it started, as long as that lowers its R before phasing.
 
@@ -93,7 +99,7 @@ def start_from_model(
         found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
     _say_doubts(found)
     report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift)}
-    return replace(problem, model=found.object_field), found, report
+    return StartingModel(found, report)
 
 
 def _rebuilt(

@@ -31,7 +31,7 @@ from napari_subangstrom_cdi.plan import Plan, RegionSettings, SupportSettings
 
 from .clock import Clock, naming
 from .image import RegisteredImage, image_diameter, read_normalised, register
-from .model import check_model, start_from_model
+from .model import StartingModel, check_model, start_from_model
 from .record import Calibration, CentredRecord, Records, centre_record, load_records, reciprocal_pixel
 
 Float = NDArray[np.float32]
@@ -160,15 +160,19 @@ def prepare(plan: Plan, clock: Clock) -> Prepared:
     InputError
         If a file cannot be used, a value is missing, or a step finds nothing to work with.
     """
+    if plan.model.use:
+        check_model(plan)  # what costs nothing goes first
     loaded = load(plan, clock)
     centred = centre(plan, loaded, clock)
     image = align(plan, loaded, centred, clock)
-    return mask(plan, loaded, centred, image, clock)
+    prepared = mask(plan, loaded, centred, image, clock)
+    if not plan.model.use:
+        return prepared
+    return started(prepared, model(plan, loaded, image, prepared, clock), image)
 
 
 def load(plan: Plan, clock: Clock) -> Loaded:
     """Read every file and turn counts into electrons. What costs nothing to check goes first."""
-    check_model(plan)
     if plan.inputs.image is None and plan.inputs.support is None:
         raise InputError(
             "neither an image nor a support is given", mend="give --image, or --support with a mask of the object"
@@ -225,13 +229,36 @@ def mask(plan: Plan, loaded: Loaded, centred: Centred, image: RegisteredImage | 
         "oversampling_ratio": support.oversampling_ratio,
         "support_threshold": support.threshold,
     }
-    fitted = None
-    if plan.model.use:
-        intensity = pattern.intensity * np.float32(amplitudes.scale**2)
-        problem, fitted, report["model"] = start_from_model(plan, problem, intensity, loaded.normalised, image, clock)
     schedule = choose_schedule(plan, image, problem)
-    unaided = extended_schedule(image, problem) if fitted is not None and image is not None else None
-    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report, fitted, unaided)
+    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report)
+
+
+def model(plan: Plan, loaded: Loaded, image: RegisteredImage | None, prepared: Prepared, clock: Clock) -> StartingModel:
+    """Fit the crystal that the plan names, whether members then start from it or not.
+
+    It does not depend on α and how it is read: where the model is rebuilt from a reconstruction, that is made with
+    their defaults.
+
+    Raises
+    ------
+    InputError
+        If there is no such crystal or zone, or the zone does not show in the pattern.
+    """
+    check_model(plan)
+    usual = RegionSettings()
+    settings = replace(plan.regions, alpha=usual.alpha, reading=usual.reading)
+    amplitudes, problem = prepared.amplitudes, prepared.problem
+    problem = replace(problem, band=amplitudes.band(problem.regions, settings))
+    intensity = amplitudes.pattern.intensity * np.float32(amplitudes.scale**2)
+    return start_from_model(plan, problem, intensity, loaded.normalised, image, clock)
+
+
+def started(prepared: Prepared, model: StartingModel, image: RegisteredImage | None) -> Prepared:
+    """The same with members that start from a model."""
+    problem = replace(prepared.problem, model=model.fitted.object_field)
+    unaided = None if image is None else extended_schedule(image, problem)
+    report = {**prepared.report, "model": model.report}
+    return replace(prepared, problem=problem, report=report, model=model.fitted, unaided=unaided)
 
 
 def _electrons(energy_ev: float | None) -> dict[str, float]:
