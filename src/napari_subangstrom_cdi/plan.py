@@ -22,6 +22,7 @@ PRESETS = ("extend", "paper")
 ALL_PRESETS = (*PRESETS, "model")
 FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
 """Inputs that may be a file."""
+_LARGEST_TILT_DEG = 10.0
 _UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
 
 
@@ -199,11 +200,17 @@ class ModelSettings:
         Zone axis along the beam, three indices or four.
     b_factor : float
         Debye-Waller factor of all atoms, Å².
+    tilt_deg : (float, float), optional
+        Rotation vector about x and y as set by hand, degrees; None fits it.
+    thickness_angstrom : float, optional
+        Where the particle is thickest, as set by hand; None fits it.
     """
 
     use: bool = False
     zone: str = ""
     b_factor: float = 0.8
+    tilt_deg: tuple[float, float] | None = None
+    thickness_angstrom: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.b_factor < 100:
@@ -211,6 +218,18 @@ class ModelSettings:
                 f"a Debye-Waller factor of {self.b_factor:g} Å²",
                 where="model.b_factor",
                 mend="give 0 to 100, usually near 1",
+            )
+        if self.tilt_deg is not None and not all(abs(angle) <= _LARGEST_TILT_DEG for angle in self.tilt_deg):
+            raise InputError(
+                f"a tilt of {self.tilt_deg[0]:g}° and {self.tilt_deg[1]:g}°",
+                where="model.tilt_deg",
+                mend=f"give up to {_LARGEST_TILT_DEG:g}° to either side",
+            )
+        if self.thickness_angstrom is not None and not 2 <= self.thickness_angstrom <= 2000:
+            raise InputError(
+                f"a thickness of {self.thickness_angstrom:g} Å",
+                where="model.thickness_angstrom",
+                mend="give 2 to 2000 Å",
             )
 
 

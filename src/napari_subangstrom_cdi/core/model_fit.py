@@ -19,13 +19,13 @@ from .lattice_shift import Fault, LatticeShift
 from .multislice import AtomicModel, Multislice
 from .nanocrystal import Shape
 from .particle import Particle
-from .reflection_fit import ROUNDNESS, Columns, Evidence, Fit, Reflections
+from .reflection_fit import ROUNDNESS, Columns, Evidence, Fit, Held, Reflections
 from .regions import Region
 
 Float = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-__all__ = ["Evidence", "Fit", "FittedModel", "fit_model", "object_spectrum", "pattern_r_factor", "rebuilt"]
+__all__ = ["Evidence", "Fit", "FittedModel", "Held", "fit_model", "object_spectrum", "pattern_r_factor", "rebuilt"]
 
 _SEARCH_BEAMS_TO = 1.35  # Å⁻¹: enough to find the basin
 _BEAMS_TO, _MOST_BEAMS = 2.0, 400  # well beyond what is compared: beams couple
@@ -50,6 +50,7 @@ class FittedModel:
         Other orientations of the same zone, the best first.
     tilt_error_deg, thickness_error_angstrom : float
         Standard deviation over refits to resampled reflections; that of the tilt no less than the landscape's width.
+        NaN for what was held.
     image_correlation : float
         Of the model's reflections with those of the image that the lens passed; NaN without an image.
     atoms : AtomicModel
@@ -84,6 +85,7 @@ def fit_model(
     *,
     energy_ev: float,
     b_factor: float = 0.8,
+    held: Held | None = None,
     told: Callable[[str], None] = lambda text: None,
 ) -> FittedModel:
     """Fit a particle of a known crystal to pattern, outline and image.
@@ -103,6 +105,8 @@ def fit_model(
         Of the beam.
     b_factor : float
         Debye-Waller factor, Å².
+    held : Held, optional
+        What is told instead of fitted.
     told : callable, optional
         Hears of each part, several times a second; it may raise to end the fit.
 
@@ -112,7 +116,8 @@ def fit_model(
         If the zone does not show in the pattern.
     """
     told("indexing")
-    orientations = _orientations(evidence, crystal, zone, energy_ev, b_factor)
+    held = held or Held()
+    orientations = _orientations(evidence, crystal, zone, energy_ev, b_factor, held)
     fits = []
     for k, (coarse, fine) in enumerate(orientations):
         part = f"tilt and thickness, orientation {k + 1} of {len(orientations)}"
@@ -134,8 +139,8 @@ def fit_model(
         chosen.particle,
         chosen.placed.fit,
         tuple(fits[k] for k in order[1:]),
-        max(tilt_error, coarse.as_good(best)),
-        thickness_error,
+        math.nan if held.tilt_deg is not None else max(tilt_error, coarse.as_good(best)),
+        math.nan if held.thickness_angstrom is not None else thickness_error,
         chosen.placed.correlation,
         atoms,
         object_field,
@@ -197,11 +202,11 @@ def _saying(told: Callable[[str], None], part: str) -> Callable[[], None]:
 
 
 def _orientations(
-    evidence: Evidence, crystal: Crystal, zone: Zone, energy_ev: float, b_factor: float
+    evidence: Evidence, crystal: Crystal, zone: Zone, energy_ev: float, b_factor: float, held: Held
 ) -> list[tuple[Reflections, Reflections]]:
     """Azimuths of [uvw] and its opposite that differ in intensities: with few beams to search, with many to refine."""
     amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
-    columns = Columns(evidence.support, evidence.grid)
+    columns = Columns(evidence.support, evidence.grid, held.thickness_angstrom)
     area = crystal.volume / crystal.zone_period_angstrom(zone)  # of the projected cell, Å²
     beams_to = min(_BEAMS_TO, math.sqrt(_MOST_BEAMS / (math.pi * area)))
     found: list[tuple[Reflections, Reflections]] = []
@@ -211,9 +216,9 @@ def _orientations(
             for q in (min(beams_to, _SEARCH_BEAMS_TO), beams_to)
         )
         for match in match_zone(amplitude, evidence.regions, evidence.grid, few):
-            coarse = Reflections(evidence, few, way, match, columns)
+            coarse = Reflections(evidence, few, way, match, columns, held.lean)
             if not any(coarse.same_as(other) for other, _ in found):
-                found.append((coarse, Reflections(evidence, many, way, match, columns)))
+                found.append((coarse, Reflections(evidence, many, way, match, columns, held.lean)))
     return found
 
 

@@ -106,6 +106,29 @@ class Fit:
         return Orientation(self.zone, self.match.azimuth_deg, self.tilt_deg)
 
 
+@dataclass(frozen=True)
+class Held:
+    """What is told instead of fitted; None is fitted.
+
+    Parameters
+    ----------
+    tilt_deg : (float, float), optional
+        As of :class:`.crystal.Orientation`.
+    thickness_angstrom : float, optional
+        As of :class:`.nanocrystal.Shape`.
+    """
+
+    tilt_deg: tuple[float, float] | None = None
+    thickness_angstrom: float | None = None
+
+    @property
+    def lean(self) -> Float | None:
+        """d(x, y)/dz of the columns."""
+        if self.tilt_deg is None:
+            return None
+        return np.array([math.tan(math.radians(self.tilt_deg[1])), -math.tan(math.radians(self.tilt_deg[0]))])
+
+
 class Columns:
     """The shapes that are tried, each as the share of its area at every thickness.
 
@@ -119,14 +142,15 @@ class Columns:
         Columns add up to 1.
     """
 
-    def __init__(self, support: Bool, grid: Grid) -> None:
+    def __init__(self, support: Bool, grid: Grid, held_angstrom: float | None = None) -> None:
         profile = edge_profile(support, grid, USUAL_INSET_ANGSTROM)
         profile = profile[profile > 0]
-        thickest = 1.6 * 2 * math.sqrt(float(support.sum()) / math.pi) * grid.pixel_angstrom
+        thickest = held_angstrom or 1.6 * 2 * math.sqrt(float(support.sum()) / math.pi) * grid.pixel_angstrom
         step = _THICKNESS_STEP
         self.thicknesses_angstrom = np.arange(step, thickest + 2 * step, step)
         edges = np.append(self.thicknesses_angstrom, self.thicknesses_angstrom[-1] + step) - step / 2
-        self.shapes = [(float(t), roundness) for roundness in ROUNDNESS for t in self.thicknesses_angstrom[1:]]
+        tried = self.thicknesses_angstrom[1:].tolist() if held_angstrom is None else [held_angstrom]
+        self.shapes = [(t, roundness) for roundness in ROUNDNESS for t in tried]
         counts = [np.histogram(np.maximum(t * profile**roundness, edges[0]), edges)[0] for t, roundness in self.shapes]
         self.shares = np.array(counts).T / len(profile)
 
@@ -148,6 +172,8 @@ class Reflections:
         Where the reflections lie.
     columns : Columns
         The shapes.
+    lean : ndarray, optional
+        To be held, not fitted; the landscape then stays empty.
 
     Raises
     ------
@@ -155,8 +181,16 @@ class Reflections:
         If too few reflections are in the pattern.
     """
 
-    def __init__(self, evidence: Evidence, beams: ZoneBeams, zone: Zone, match: Match, columns: Columns) -> None:
-        self._beams, self._zone, self._match, self._columns = beams, zone, match, columns
+    def __init__(
+        self,
+        evidence: Evidence,
+        beams: ZoneBeams,
+        zone: Zone,
+        match: Match,
+        columns: Columns,
+        lean: Float | None = None,
+    ) -> None:
+        self._beams, self._zone, self._match, self._columns, self._lean = beams, zone, match, columns, lean
         self._g = turned(beams.g_per_angstrom, match.azimuth_deg, match.scale)
         radius = spot_radius(beams) * match.scale
         sums = disc_sums(evidence.intensity, evidence.grid, self._g, radius)
@@ -235,6 +269,8 @@ class Reflections:
         told : callable
             Called before each row of it; it may raise to end the search.
         """
+        if self._lean is not None:
+            return self._lean
         for row, y in enumerate(self.tilts_deg.tolist()):
             told()
             for column, x in enumerate(self.tilts_deg.tolist()):
@@ -249,6 +285,11 @@ class Reflections:
         step = math.radians(_REFINE_STEP_DEG)
         calculated = self._calculated(lean)
         falloff = min(_FALLOFFS, key=lambda b: self._r_factors(calculated, b).min())
+        if self._lean is not None:
+            held = scipy.optimize.minimize_scalar(
+                lambda b: self._r_factors(calculated, b).min(), bounds=(0, _LARGEST_FALLOFF), method="bounded"
+            )
+            return self._fit(lean, float(held.x))
         start = np.array([*lean, falloff * step])  # all three of one size
         simplex = start + step * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0.3]])
         end = scipy.optimize.minimize(
@@ -257,12 +298,15 @@ class Reflections:
             method="Nelder-Mead",
             options={"initial_simplex": simplex, "xatol": 0.02 * step, "fatol": 1e-5},
         )
-        falloff = _within(end.x[2] / step)
-        r_factors = self._r_factors(self._calculated(end.x[:2]), falloff)
+        return self._fit(end.x[:2], _within(end.x[2] / step))
+
+    def _fit(self, lean: Float, falloff: float) -> Fit:
+        """The best thickness and roundness at a lean."""
+        r_factors = self._r_factors(self._calculated(lean), falloff)
         k = int(r_factors.argmin())
         thickness, roundness = self._columns.shapes[k]
-        refined = (float(end.x[0]), float(end.x[1]))
-        return Fit(self._zone, self._match, refined, thickness, roundness, falloff, float(r_factors[k]))
+        place = (float(lean[0]), float(lean[1]))
+        return Fit(self._zone, self._match, place, thickness, roundness, falloff, float(r_factors[k]))
 
     def likely(self, fit: Fit, roundness: float | None = None) -> list[Fit]:
         """The same tilt with every thickness, of one roundness or all, whose R is near the lowest; the best first."""
@@ -312,7 +356,12 @@ class Reflections:
         return found, max(float(np.std(thicknesses)), _THICKNESS_STEP / math.sqrt(12))
 
     def as_good(self, best: Fit) -> float:
-        """Root mean square distance, degrees, of the landscape's tilts whose R is the best within its accuracy."""
+        """Root mean square distance, degrees, of the landscape's tilts whose R is the best within its accuracy.
+
+        NaN where the tilt is held.
+        """
+        if self._lean is not None:
+            return math.nan
         limit = np.nanmin(self.landscape) * (1 + 1 / math.sqrt(len(self._measured)))
         rows, columns = np.nonzero(self.landscape <= limit)
         x, y = (math.degrees(math.atan(lean)) for lean in best.lean)

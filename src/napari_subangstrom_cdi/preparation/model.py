@@ -14,7 +14,7 @@ from napari_subangstrom_cdi.core.crystal import Zone, crystal, zone_axis
 from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
 from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.lattice_shift import LatticeShift, lattice_shift
-from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, fit_model, rebuilt
+from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, Held, fit_model, rebuilt
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
 from napari_subangstrom_cdi.core.retrieval import Problem, iterate
 from napari_subangstrom_cdi.core.scattering import SOURCE
@@ -94,6 +94,7 @@ def start_from_model(
             zone_axis(plan.model.zone),
             energy_ev=energy_ev,
             b_factor=plan.model.b_factor,
+            held=Held(plan.model.tilt_deg, plan.model.thickness_angstrom),
             told=_telling(clock),
         )
         found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
