@@ -1,4 +1,4 @@
-"""The command line: ``napari-subangstrom-cdi reconstruct | demo | analyse | bench | gui``."""
+"""The command line: ``napari-subangstrom-cdi reconstruct | demo | analyse | simulate | score | bench | gui``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import NoReturn, Self
 from tqdm import tqdm
 
 from . import __version__
+from .cli_simulate import add_score, add_simulate
 from .core.ensemble import EnsembleSettings
 from .core.retrieval import Snapshot
 from .errors import InputError, collected_doubts
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconstruct(commands)
     _add_demo(commands)
     _add_analyse(commands)
+    add_simulate(commands)
+    add_score(commands)
     _add_bench(commands)
     gui = commands.add_parser("gui", help="open napari with the workflow", description="Open napari with the workflow.")
     gui.add_argument("project", metavar="PROJECT.cxi", nargs="?", help="project or result to open; else the sample")

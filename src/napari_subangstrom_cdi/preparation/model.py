@@ -212,7 +212,8 @@ def _report(found: FittedModel) -> dict[str, Any]:
 def _lattice_report(found: FittedModel, shift: LatticeShift) -> dict[str, Any]:
     """What the reconstruction added to the perfect crystal: strain, and a boundary."""
     fault = found.particle.fault
-    report: dict[str, Any] = {"strain": list(found.particle.strain), "strain_error": shift.strain_error}
+    strain = [mine + rest for mine, rest in zip(found.particle.strain, shift.strain, strict=True)]
+    report: dict[str, Any] = {"strain": strain, "strain_error": shift.strain_error}
     if fault is not None:
         report["boundary"] = {
             "normal_deg": fault.normal_deg,
