@@ -204,6 +204,8 @@ class ModelSettings:
         Rotation vector about x and y as set by hand, degrees; None fits it.
     thickness_angstrom : float, optional
         Where the particle is thickest, as set by hand; None fits it.
+    roundness : float, optional
+        0 for a prism to 0.5 for an ellipsoid, as set by hand; None fits it.
     """
 
     use: bool = False
@@ -211,6 +213,7 @@ class ModelSettings:
     b_factor: float = 0.8
     tilt_deg: tuple[float, float] | None = None
     thickness_angstrom: float | None = None
+    roundness: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.b_factor < 100:
@@ -230,6 +233,10 @@ class ModelSettings:
                 f"a thickness of {self.thickness_angstrom:g} Å",
                 where="model.thickness_angstrom",
                 mend="give 2 to 2000 Å",
+            )
+        if self.roundness is not None and not 0 <= self.roundness <= 1:
+            raise InputError(
+                f"a roundness of {self.roundness:g}", where="model.roundness", mend="give 0 (prism) to 0.5 (ellipsoid)"
             )
 
 

@@ -28,6 +28,7 @@ from .core.schedule import Schedule
 from .core.support import SupportFinder, edits
 from .errors import InputError, collected_doubts
 from .history import History
+from .io import require
 from .io.cxi import InputFile, Reconstruction
 from .io.mask_text import pack_mask
 from .io.project import Project, extract_files, read_project, write_project
@@ -63,7 +64,7 @@ from .preparation.problem import (
 )
 from .recovery import Found, Keeper
 from .steering import Steering, described
-from .tools import friedel_check, live_comparison
+from .tools import ModelTrial, friedel_check, live_comparison
 
 
 class Step(StrEnum):
@@ -337,10 +338,17 @@ class Session:
         found: SupportFinder | None = self._tool("support_finder", Step.ALIGN)
         return found
 
+    @property
+    def model_trial(self) -> ModelTrial | None:
+        """Calculates patterns of the fitted particle by other values, whichever were then set by hand."""
+        found: ModelTrial | None = self._tool("model_trial", Step.MODEL)
+        return found
+
     def _tool(self, name: str, since: Step) -> Any:
         """A tool, unless what it was made from is stale."""
         made = self._tools.get(name)
-        return made.value if made is not None and made.key == self._key(self.plan, since) else None
+        plan = _without_hand(self.plan) if since is Step.MODEL else self.plan
+        return made.value if made is not None and made.key == self._key(plan, since) else None
 
     @property
     def schedule(self) -> Schedule:
@@ -673,8 +681,7 @@ class Session:
                 loaded, centred, image = (self._outputs[s].value for s in _COMPUTED[:3])
                 return mask(plan, loaded, centred, image, clock)
             if step is Step.MODEL:
-                loaded, image, prepared = (self._outputs[s].value for s in (Step.DATA, Step.ALIGN, Step.MASKS))
-                return model(plan, loaded, image, prepared, clock)
+                return self._model(plan, clock)
             if recovered is not None:
                 return self._average_again(plan, recovered, clock)
             return self._phase(plan, clock)
@@ -709,6 +716,16 @@ class Session:
             self._tools["comparison"] = _Output(key, live_comparison(plan, loaded, centred, found))
         self._tools["support_finder"] = _Output(self._key(plan, Step.ALIGN), SupportFinder(image.outline, centred.grid))
         return image
+
+    def _model(self, plan: Plan, clock: Clock) -> StartingModel:
+        """Fit the crystal, and leave behind what trying other values needs."""
+        loaded, image, prepared = (self._outputs[s].value for s in (Step.DATA, Step.ALIGN, Step.MASKS))
+        found = model(plan, loaded, image, prepared, clock)
+        self._at_substep("model: pattern")
+        (energy_ev,) = require(plan.acquisition, "energy_ev")
+        trial = ModelTrial(found.fitted, prepared, energy_ev)
+        self._tools["model_trial"] = _Output(self._key(_without_hand(plan), Step.MODEL), trial)
+        return found
 
     def _has_tool(self, name: str, key: tuple[Any, ...]) -> bool:
         made = self._tools.get(name)
@@ -865,6 +882,11 @@ def _before(step: Step, plan: Plan) -> tuple[Step, ...]:
     """What comes before a step, of what the plan uses."""
     before = _COMPUTED[: _COMPUTED.index(step)]
     return before if plan.model.use else tuple(s for s in before if s is not Step.MODEL)
+
+
+def _without_hand(plan: Plan) -> Plan:
+    """The same with everything about the model fitted."""
+    return replace(plan, model=replace(plan.model, tilt_deg=None, thickness_angstrom=None, roundness=None))
 
 
 def _as_done(plan: Plan, prepared: Prepared, steering: Steering) -> Plan:

@@ -15,14 +15,17 @@ from .core.comparison import LiveComparison
 from .core.friedel import FriedelCheck
 from .core.grid import Grid
 from .core.image_geometry import ImageRegistration
+from .core.model_fit import Evidence, FittedModel, fallen_off, object_spectrum, pattern_r_factor
+from .core.multislice import AtomicModel
 from .core.regions import Region
 from .core.support import Support, SupportFinder, support_from_mask
 from .errors import InputError
 from .plan import Plan, RegionSettings, SupportSettings
 from .preparation.image import imaging_conditions
-from .preparation.problem import Amplitudes, Centred, Loaded, largest_extent_px, painted_support, unpack_on
+from .preparation.problem import Amplitudes, Centred, Loaded, Prepared, largest_extent_px, painted_support, unpack_on
 
 Bool = NDArray[np.bool_]
+Float = NDArray[np.float32]
 
 
 def friedel_check(plan: Plan, loaded: Loaded) -> FriedelCheck | None:
@@ -159,3 +162,85 @@ def try_regions(settings: RegionSettings, amplitudes: Amplitudes, grid: Grid, *,
         {region: float(shares[region]) for region in Region},
         float(np.median(recorded)) if recorded.size else math.nan,
     )
+
+
+@dataclass(frozen=True)
+class TriedModel:
+    """A model by values that are being tried.
+
+    Attributes
+    ----------
+    power : ndarray of float32, shape (n, n)
+        Intensity of its pattern, electrons, on the scale of the record.
+    r_pattern : float
+        R over the pixels of G, before any phasing.
+    atoms : AtomicModel
+        Of the particle.
+    """
+
+    power: Float
+    r_pattern: float
+    atoms: AtomicModel
+
+
+class ModelTrial:
+    """A fitted particle to be tilted and thinned by hand, everything else as fitted.
+
+    Parameters
+    ----------
+    model : FittedModel
+        What was fitted.
+    prepared : Prepared
+        To what.
+    energy_ev : float
+        Of the beam.
+    """
+
+    def __init__(self, model: FittedModel, prepared: Prepared, energy_ev: float) -> None:
+        self.model, self._energy_ev = model, energy_ev
+        problem, amplitudes = prepared.problem, prepared.amplitudes
+        self._electrons = np.float32(1 / amplitudes.scale**2)
+        intensity = amplitudes.pattern.intensity / self._electrons
+        self._evidence = Evidence(problem.grid, intensity, problem.regions, problem.support)
+        self.fitted = self._tried(model.atoms)
+
+    @property
+    def grid(self) -> Grid:
+        """Of the patterns."""
+        return self._evidence.grid
+
+    @property
+    def values(self) -> tuple[tuple[float, float], float, float]:
+        """Tilt, thickness and roundness as fitted."""
+        particle = self.model.particle
+        shape = particle.shape
+        return particle.orientation.tilt_deg, shape.thickness_angstrom, shape.roundness
+
+    def at(self, tilt_deg: tuple[float, float], thickness_angstrom: float, roundness: float) -> TriedModel:
+        """The pattern by multislice, 0.2 s for a thin particle and 1 s for a thick one.
+
+        Parameters
+        ----------
+        tilt_deg : (float, float)
+            Rotation vector about x and y.
+        thickness_angstrom, roundness : float
+            As of :class:`.core.nanocrystal.Shape`.
+
+        Raises
+        ------
+        InputError
+            If no atom is left.
+        """
+        particle = self.model.particle
+        orientation = replace(particle.orientation, tilt_deg=tilt_deg)
+        shape = replace(particle.shape, thickness_angstrom=thickness_angstrom, roundness=roundness)
+        if self.values == (tilt_deg, thickness_angstrom, roundness):
+            return self.fitted
+        return self._tried(replace(particle, orientation=orientation, shape=shape).atoms())
+
+    def _tried(self, atoms: AtomicModel) -> TriedModel:
+        grid = self._evidence.grid
+        spectrum = fallen_off(object_spectrum(atoms, grid, self._energy_ev), grid, self.model.fit.falloff_angstrom2)
+        r_pattern, scale = pattern_r_factor(spectrum, self._evidence)
+        power = np.square(np.abs(spectrum)) * (np.float32(scale**2) * self._electrons)
+        return TriedModel(power.astype(np.float32), r_pattern, atoms)

@@ -19,7 +19,7 @@ from .lattice_shift import Fault, LatticeShift
 from .multislice import AtomicModel, Multislice
 from .nanocrystal import Shape
 from .particle import Particle
-from .reflection_fit import ROUNDNESS, Columns, Evidence, Fit, Held, Reflections
+from .reflection_fit import Columns, Evidence, Fit, Held, Reflections
 from .regions import Region
 
 Float = NDArray[np.float64]
@@ -127,7 +127,7 @@ def fit_model(
     image = LatticeImage(evidence, fine) if evidence.contrast is not None else None
     choose = _chooser(image)
     tilt_error, thickness_error = coarse.errors(best, choose, _saying(told, "errors"))
-    placed = [_placed(choose(fine.likely(best, roundness)), image) for roundness in ROUNDNESS]
+    placed = [_placed(choose(fine.likely(best, roundness)), image) for roundness in fine.roundness]
     worth = _AS_ROUND * min(candidate.fit.r_reflections for candidate in placed)
     placed = [candidate for candidate in placed if candidate.fit.r_reflections <= worth]
     trials = _Trials(evidence, crystal.scaled(1 / best.match.scale), energy_ev, b_factor, _saying(told, "edge"))
@@ -206,7 +206,7 @@ def _orientations(
 ) -> list[tuple[Reflections, Reflections]]:
     """Azimuths of [uvw] and its opposite that differ in intensities: with few beams to search, with many to refine."""
     amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
-    columns = Columns(evidence.support, evidence.grid, held.thickness_angstrom)
+    columns = Columns(evidence.support, evidence.grid, held)
     area = crystal.volume / crystal.zone_period_angstrom(zone)  # of the projected cell, Å²
     beams_to = min(_BEAMS_TO, math.sqrt(_MOST_BEAMS / (math.pi * area)))
     found: list[tuple[Reflections, Reflections]] = []

@@ -114,12 +114,13 @@ class Held:
     ----------
     tilt_deg : (float, float), optional
         As of :class:`.crystal.Orientation`.
-    thickness_angstrom : float, optional
+    thickness_angstrom, roundness : float, optional
         As of :class:`.nanocrystal.Shape`.
     """
 
     tilt_deg: tuple[float, float] | None = None
     thickness_angstrom: float | None = None
+    roundness: float | None = None
 
     @property
     def lean(self) -> Float | None:
@@ -140,17 +141,22 @@ class Columns:
         Largest thickness and roundness of each.
     shares : ndarray, shape (thicknesses, shapes)
         Columns add up to 1.
+    roundness : tuple of float
+        Those of the shapes.
     """
 
-    def __init__(self, support: Bool, grid: Grid, held_angstrom: float | None = None) -> None:
+    def __init__(self, support: Bool, grid: Grid, held: Held | None = None) -> None:
+        held = held or Held()
+        self.roundness = ROUNDNESS if held.roundness is None else (held.roundness,)
         profile = edge_profile(support, grid, USUAL_INSET_ANGSTROM)
         profile = profile[profile > 0]
-        thickest = held_angstrom or 1.6 * 2 * math.sqrt(float(support.sum()) / math.pi) * grid.pixel_angstrom
+        thickest = held.thickness_angstrom or 1.6 * 2 * math.sqrt(float(support.sum()) / math.pi) * grid.pixel_angstrom
         step = _THICKNESS_STEP
         self.thicknesses_angstrom = np.arange(step, thickest + 2 * step, step)
         edges = np.append(self.thicknesses_angstrom, self.thicknesses_angstrom[-1] + step) - step / 2
-        tried = self.thicknesses_angstrom[1:].tolist() if held_angstrom is None else [held_angstrom]
-        self.shapes = [(t, roundness) for roundness in ROUNDNESS for t in tried]
+        given = held.thickness_angstrom
+        tried = self.thicknesses_angstrom[1:].tolist() if given is None else [given]
+        self.shapes = [(t, roundness) for roundness in self.roundness for t in tried]
         counts = [np.histogram(np.maximum(t * profile**roundness, edges[0]), edges)[0] for t, roundness in self.shapes]
         self.shares = np.array(counts).T / len(profile)
 
@@ -212,6 +218,11 @@ class Reflections:
     def match(self) -> Match:
         """Where the reflections lie."""
         return self._match
+
+    @property
+    def roundness(self) -> tuple[float, ...]:
+        """Those that are tried."""
+        return self._columns.roundness
 
     @property
     def zone(self) -> Zone:

@@ -26,8 +26,21 @@ Pair = tuple[float, float]
 RECORD, MATE, PATTERN, REGIONS = "record", "Friedel mate", "pattern", "regions"
 PAINTED, IMAGE_POWER, RECONSTRUCTION = "not trusted (M)", "image power", "reconstruction power"
 PATTERN_SPOTS, IMAGE_SPOTS, CROSS = "pattern spots", "image spots", "origin"
+MODEL_PATTERN = "model pattern"
 
-ROLES = (RECORD, MATE, PATTERN, RECONSTRUCTION, IMAGE_POWER, REGIONS, PAINTED, PATTERN_SPOTS, IMAGE_SPOTS, CROSS)
+ROLES = (
+    RECORD,
+    MATE,
+    PATTERN,
+    MODEL_PATTERN,
+    RECONSTRUCTION,
+    IMAGE_POWER,
+    REGIONS,
+    PAINTED,
+    PATTERN_SPOTS,
+    IMAGE_SPOTS,
+    CROSS,
+)
 """Roles of the layers, from the bottom to the top."""
 
 # Half of a pattern is noise: it is to be seen, but darkly.
@@ -37,6 +50,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
     MATE: {"colormap": "bop orange", "blending": "additive"},
     PATTERN: {"colormap": "gray"},
     RECONSTRUCTION: {"colormap": "magma", "visible": False},
+    MODEL_PATTERN: {"colormap": "gray"},
     IMAGE_POWER: {"colormap": "bop blue", "blending": "additive", "opacity": 0.85},
 }
 _RECORD_BESIDE_MATE = "bop blue"
@@ -58,6 +72,7 @@ _LINE_PX = 1.6
 _FLAT: dict[str, Any] = {"units": ("1/Å", "1/Å"), "axis_labels": ("qy", "qx"), "scale": (1.0, 1.0)}
 _LARGEST_DISPLAY = 512
 _BLANK_PX = 16
+_FAINTEST = 1e-6  # electrons of a calculated pattern
 
 
 class ReciprocalLayers:
@@ -85,6 +100,7 @@ class ReciprocalLayers:
         self._steady |= {role: SteadyLimits((1.0, 99.95)) for role in (RECORD, MATE)}
         self._estimate: tuple[NDArray[np.complex64], Grid, bool] | None = None
         self._watched: Layer | None = None
+        self._compared: Layer | None = None
         self._blank = False
         self.centre_px: Pair = (0.0, 0.0)
         self.q_pixel_per_angstrom = 0.0
@@ -188,6 +204,26 @@ class ReciprocalLayers:
 
     # what is laid over it
 
+    def show_model_pattern(self, power: Float, grid: Grid) -> Image | None:
+        """On the right half only, in the contrast of the pattern, which is seen on the left."""
+        half = np.log10(np.maximum(power[:, grid.n // 2 :], _FAINTEST, dtype=np.float32))
+        place = reciprocal_space((grid.n // 2, 0), grid.q_pixel_per_angstrom)
+        pattern = self.set.get(PATTERN)
+        limits = (-1.0, 4.0) if pattern is None else tuple(pattern.contrast_limits)
+        layer = self.set.show_image(MODEL_PATTERN, half, place, contrast_limits=limits, **_LOOKS[MODEL_PATTERN])
+        if pattern is not None and pattern is not self._compared:
+            self._compared = pattern
+            pattern.events.contrast_limits.connect(self._on_contrast)
+        self._on_contrast()
+        return layer
+
+    def _on_contrast(self) -> None:
+        """The model's pattern is seen in the contrast of the record's."""
+        pattern, model = self.set.get(PATTERN), self.set.get(MODEL_PATTERN)
+        if pattern is not None and model is not None and tuple(model.contrast_limits) != tuple(pattern.contrast_limits):
+            model.contrast_limits_range = pattern.contrast_limits_range
+            model.contrast_limits = pattern.contrast_limits
+
     def show_spots(self, points_q: NDArray[np.float64], which: Literal["pattern", "image"]) -> Points | None:
         role = PATTERN_SPOTS if which == "pattern" else IMAGE_SPOTS
         if self.set.is_deleted(role):
@@ -279,6 +315,8 @@ class ReciprocalLayers:
     def close(self) -> None:
         if self._watched is not None:
             self._watched.events.visible.disconnect(self._on_visible)
+        if self._compared is not None:
+            self._compared.events.contrast_limits.disconnect(self._on_contrast)
         self._model.scene.camera.events.zoom.disconnect(self._on_zoom)
         self._painted.close()
         self.set.close()

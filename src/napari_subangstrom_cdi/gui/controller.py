@@ -341,8 +341,8 @@ class Controller(QObject):
             self._average_due = True  # shown with the next frame: whatever is painted costs as much as all of it
             self.happened.emit(event)
             return
-        elif event.happening is Happening.STARTED and event.step is Step.MASKS:
-            self.presenter.expect_frames()
+        elif event.happening is Happening.STARTED and event.step is not None:
+            self.presenter.begin(event.step)
         elif event.happening is Happening.WARNED:
             self.said.emit(event.message, "warning")
         self.happened.emit(event)

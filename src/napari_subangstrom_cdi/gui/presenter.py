@@ -10,6 +10,7 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.comparison import LiveComparison
+from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image_geometry import ImageRegistration
 from napari_subangstrom_cdi.live import Frame
 from napari_subangstrom_cdi.preparation.problem import unpack_on
@@ -17,7 +18,15 @@ from napari_subangstrom_cdi.session import Session, State, Step
 
 from ._layers import TAG
 from .real_view import SUPPORT, RealView, box_of
-from .reciprocal_view import IMAGE_POWER, PATTERN, PATTERN_SPOTS, REGIONS, ReciprocalView
+from .reciprocal_view import (
+    IMAGE_POWER,
+    IMAGE_SPOTS,
+    MODEL_PATTERN,
+    PATTERN,
+    PATTERN_SPOTS,
+    REGIONS,
+    ReciprocalView,
+)
 
 Bool = NDArray[np.bool_]
 Pair = tuple[float, float]
@@ -47,6 +56,7 @@ class Presenter:
             Step.BACKGROUND: self._show_background,
             Step.ALIGN: self._show_alignment,
             Step.MASKS: self._show_masks,
+            Step.MODEL: self._show_model,
             Step.PHASE: self.show_result,
         }[step]()
 
@@ -201,7 +211,38 @@ class Presenter:
         if prepared is not None:
             self.reciprocal.show_regions(regions, prepared.problem.grid)
 
+    # The model
+
+    def _show_model(self) -> None:
+        """Its pattern beside the record's, and its object, hidden, beneath the reconstruction."""
+        trial, prepared = self.session.model_trial, self.session.prepared
+        if trial is None or prepared is None:
+            return
+        for role in (REGIONS, PATTERN_SPOTS, IMAGE_SPOTS, IMAGE_POWER):  # they would hide what is to be compared
+            self.reciprocal.set_visible(role, False)
+        self.show_model_pattern(trial.fitted.power, trial.grid)
+        self.reciprocal.set_visible(MODEL_PATTERN, True)
+        self._show_model_object()
+
+    def _show_model_object(self) -> None:
+        model, prepared = self.session.model, self.session.prepared
+        if model is not None and prepared is not None and self.session.model_trial is not None:
+            y, x = self._origin_shift_angstrom
+            grid, support = prepared.problem.grid, prepared.problem.support
+            self.real.show_model(model.fitted.object_field, support, grid, (float(y), float(x)))
+
+    def show_model_pattern(self, power: NDArray[np.float32], grid: Grid) -> None:
+        """Show a calculated pattern, electrons, beside the record's."""
+        self.reciprocal.show_model_pattern(power, grid)
+
     # The run
+
+    def begin(self, step: Step) -> None:
+        """A step begins that another view suits better."""
+        if step in (Step.MASKS, Step.PHASE):
+            self.reciprocal.set_visible(MODEL_PATTERN, False)
+        if step is Step.MASKS:
+            self.expect_frames()
 
     def expect_frames(self) -> None:
         """Make the layers that a run will fill: that takes napari a quarter of a second each, and the run more."""
@@ -234,7 +275,8 @@ class Presenter:
         if self.session.image is not None:
             found = self.session.image.registration
             self.show_geometry(found.rotation_deg, found.image_pixel_angstrom, found.mirrored)
-        self.real.show_result(result.object, result.deviation, result.support, result.grid)
+        self.real.show_result(result.object, result.deviation, result.support, result.grid, result.omit_map)
+        self._show_model_object()  # at the result's origin
         box = box_of(result.support)
         self.reciprocal.show_reconstruction_power(result.object[box], result.grid, live=False)
         prepared = self.session.prepared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,13 @@ Box = tuple[slice, slice]
 IMAGE, POTENTIAL, SUPPORT = "TEM image", "potential from image", "support"
 REAL, AMPLITUDE, PHASE, COMPOSITE = "real part", "amplitude", "phase", "phase and amplitude"
 MEAN, DEVIATION = "ensemble mean", "ensemble deviation"
+MODEL, OMIT = "model", "omit map"
 
-ROLES = (IMAGE, POTENTIAL, DEVIATION, MEAN, COMPOSITE, PHASE, AMPLITUDE, REAL, SUPPORT)
+ROLES = (IMAGE, POTENTIAL, MODEL, OMIT, DEVIATION, MEAN, COMPOSITE, PHASE, AMPLITUDE, REAL, SUPPORT)
 """Roles of the layers, from the bottom to the top."""
 
 _OBJECT_ROLES = (REAL, AMPLITUDE, PHASE, COMPOSITE)
+_POSITIVE = (REAL, MEAN, AMPLITUDE, DEVIATION, MODEL, OMIT)
 _LOOKS: dict[str, dict[str, Any]] = {
     IMAGE: {"colormap": "gray", "interpolation2d": "linear"},
     POTENTIAL: {"colormap": "gray", "interpolation2d": "linear"},
@@ -44,6 +46,8 @@ _LOOKS: dict[str, dict[str, Any]] = {
     COMPOSITE: {"rgb": True, "interpolation2d": "linear", "visible": False},
     MEAN: {"colormap": "inferno", "interpolation2d": "linear", "visible": False},
     DEVIATION: {"colormap": "magma", "interpolation2d": "linear", "visible": False},
+    MODEL: {"colormap": "inferno", "interpolation2d": "linear", "visible": False},
+    OMIT: {"colormap": "inferno", "interpolation2d": "linear", "visible": False},
 }
 _SUPPORT_COLOUR = "#35d0ff"
 _HOME_MARGIN = 0.12
@@ -98,7 +102,7 @@ class RealView:
             contour=1,
         )
         self._steady = {role: SteadyLimits() for role in (IMAGE, POTENTIAL)}
-        self._steady |= {role: SteadyLimits((0.5, 99.4), positive=True) for role in (REAL, MEAN, AMPLITUDE, DEVIATION)}
+        self._steady |= {role: SteadyLimits((0.5, 99.4), positive=True) for role in _POSITIVE}
         self._steady[PHASE] = SteadyLimits(fixed=(-np.pi, np.pi))
         self._brightness = SteadyLimits((0.0, 92.0))
         self._newest: dict[str, _Frame] = {}
@@ -191,11 +195,28 @@ class RealView:
         self._offer(MEAN, _Frame(mean, place))
         self._offer(DEVIATION, _Frame(deviation, place))
 
-    def show_result(self, field: Complex, deviation: Float, support: Bool, grid: Grid) -> None:
-        """Show the averaged object, its deviation and its support, all of shape (n, n)."""
+    def show_model(
+        self, field: Complex, support: Bool, grid: Grid, shift_angstrom: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
+        """Show the object of a model, shape (n, n), its real part; moved to where the result's origin is."""
+        box = box_of(support)
+        place = real_space(grid, box)
+        moved = (place.translate[0] + shift_angstrom[0], place.translate[1] + shift_angstrom[1])
+        self._offer(MODEL, _Frame(field[box], replace(place, translate=moved)))
+        if MODEL in self._layers:
+            self._draw(MODEL)
+
+    def show_result(
+        self, field: Complex, deviation: Float, support: Bool, grid: Grid, omit_map: Complex | None = None
+    ) -> None:
+        """Show the averaged object, its deviation, its support, and its omit map, all of shape (n, n)."""
         box = box_of(support)
         self.show_frame(field[box], box, grid, live=False)
         self.show_ensemble(field[box], deviation[box], box, grid)
+        if omit_map is not None:
+            self._offer(OMIT, _Frame(omit_map[box], real_space(grid, box)))
+        else:
+            self.set_visible(OMIT, False)
         for role in list(self._newest):  # hidden layers as well: they may be saved without having been looked at
             if role in self._layers:
                 self._draw(role)

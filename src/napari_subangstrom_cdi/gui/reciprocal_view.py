@@ -26,6 +26,7 @@ from ._reciprocal_layers import (
     IMAGE_POWER,
     IMAGE_SPOTS,
     MATE,
+    MODEL_PATTERN,
     PAINTED,
     PATTERN,
     PATTERN_SPOTS,
@@ -42,6 +43,7 @@ __all__ = [
     "IMAGE_POWER",
     "IMAGE_SPOTS",
     "MATE",
+    "MODEL_PATTERN",
     "PAINTED",
     "PATTERN",
     "PATTERN_SPOTS",
@@ -216,6 +218,10 @@ class ReciprocalView(QWidget):
     def show_spots(self, points_q: NDArray[np.float64], which: Literal["pattern", "image"]) -> Points | None:
         """Mark reflections at (qy, qx) in Å⁻¹, shape (k, 2), by circles (pattern) or squares (image)."""
         return self._layers.show_spots(np.asarray(points_q, np.float64).reshape(-1, 2), which)
+
+    def show_model_pattern(self, power: Float, grid: Grid) -> Image | None:
+        """Lay a model's pattern, electrons, shape (n, n), over the right half of the record's, in its contrast."""
+        return self._layers.show_model_pattern(power, grid)
 
     def show_image_power(self, power: Float, matrix_yx: NDArray[np.float64], step: float) -> Image | None:
         """Lay the image's power spectrum over the pattern, logarithmic, additive.

@@ -94,7 +94,7 @@ def start_from_model(
             zone_axis(plan.model.zone),
             energy_ev=energy_ev,
             b_factor=plan.model.b_factor,
-            held=Held(plan.model.tilt_deg, plan.model.thickness_angstrom),
+            held=Held(plan.model.tilt_deg, plan.model.thickness_angstrom, plan.model.roundness),
             told=_telling(clock),
         )
         found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
