@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -137,7 +138,9 @@ def faceted(
 def point_group(crystal: Crystal) -> NDArray[np.intc]:
     """Rotations of the crystal's point group, on fractional coordinates, shape (k, 3, 3); by spglib."""
     cell = (crystal.cell_angstrom.tolist(), crystal.fractional.tolist(), crystal.numbers.tolist())
-    found = spglib.get_symmetry_dataset(cell, symprec=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of how spglib will tell of errors
+        found = spglib.get_symmetry_dataset(cell, symprec=1e-3)
     if found is None:
         return np.eye(3, dtype=np.intc)[None]
     return np.unique(np.asarray(found.rotations, np.intc), axis=0)

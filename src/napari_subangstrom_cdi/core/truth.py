@@ -24,6 +24,7 @@ _LEAST_ELECTRONS = 3.0
 _DISC_PX = 7
 _APART_PX = 25
 _PEAKS = 12
+_DECIDING = 4000  # pixels of the patterns that a translation is found by
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def _translation(true: Complex, found: Complex, keep: NDArray[np.bool_], grid: G
     peaks = np.abs(inverse(cross.astype(np.complex64)))
     local = np.flatnonzero((peaks == ndi.maximum_filter(peaks, 3)).ravel())
     best = local[np.argsort(-peaks.ravel()[local])[:_PEAKS]]
-    strong = np.nonzero(np.abs(cross) > 4e-4 * np.abs(cross).max())
+    count = min(_DECIDING, cross.size)
+    strong = np.unravel_index(np.argpartition(np.abs(cross).ravel(), -count)[-count:], cross.shape)
     weight, (fy, fx) = cross[strong], (grid.index()[axis] / grid.n for axis in strong)
 
     def misfit(at: Float) -> float:
