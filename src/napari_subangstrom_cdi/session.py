@@ -625,7 +625,9 @@ class Session:
         try:
             check_model(plan)
         except InputError as error:
-            self._fail(Step.MODEL, self._key(plan, Step.MODEL), str(error))
+            option = error.where is not None and error.where.startswith("--")
+            said = InputError(error.problem, where=None if option else error.where, mend=error.mend)
+            self._fail(Step.MODEL, self._key(plan, Step.MODEL), str(said))
             return False
         return True
 

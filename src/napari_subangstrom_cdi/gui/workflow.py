@@ -19,6 +19,7 @@ from .docks.align import AlignDock
 from .docks.background import BackgroundDock
 from .docks.data import DataDock
 from .docks.masks import MasksDock
+from .docks.model import ModelDock
 from .docks.phase import PhaseDock
 from .docks.results import ResultsDock
 from .layout import arrange
@@ -37,7 +38,7 @@ class Workflow(Docked):
         self.setObjectName("subangstrom-workflow")
         self.steps: dict[Step, StepDock] = {
             dock.step: dock(napari_viewer)
-            for dock in (DataDock, BackgroundDock, AlignDock, MasksDock, PhaseDock, ResultsDock)
+            for dock in (DataDock, BackgroundDock, AlignDock, MasksDock, ModelDock, PhaseDock, ResultsDock)
         }
         self.message = StatusLine()
         self.banner = RecoveryBanner(self.controller, found(default_folder()))
@@ -102,9 +103,10 @@ class Workflow(Docked):
             self._say(f"{dock.title}: {found}" if found else f"{dock.title} done", "warning" if warned else "info")
         elif event.happening is Happening.IDLE:
             failed = [step for step in Step if self.controller.session.state(step) is State.FAILED]
-            # what a step found stays in sight, and what comes next is at hand; the results need all the room
+            # what a step found stays in sight, and what comes next is at hand; model and results need all the room
             current = self._current()
-            self.open_only(*(failed[:1] or ((current,) if current is Step.RESULTS else (self._last, current))))
+            alone = next((step for step in (current, self._last) if step in (Step.RESULTS, Step.MODEL)), None)
+            self.open_only(*(failed[:1] or ((alone,) if alone else (self._last, current))))
             QTimer.singleShot(0, self._scroll_to_open)
 
     def _scroll_to_open(self) -> None:

@@ -48,9 +48,9 @@ class StartingModel:
 def check_model(plan: Plan) -> None:
     """Raise InputError unless a plan names a crystal that there is, and a zone."""
     if plan.inputs.crystal is None:
-        raise InputError("the preset model needs a crystal", mend="give --crystal, a name or a CIF")
+        raise InputError("the preset model needs a crystal", mend="give its name, or a CIF (--crystal)")
     if not plan.model.zone.strip():
-        raise InputError("the preset model needs a zone axis", mend='give --zone, for instance "0 0 0 1"')
+        raise InputError("the preset model needs a zone axis", mend='give it, such as "0 0 0 1" (--zone)')
     require(plan.acquisition, "energy_ev")
     crystal(plan.inputs.crystal)
     zone_axis(plan.model.zone)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.live import Progress
 from napari_subangstrom_cdi.pipeline import summary
-from napari_subangstrom_cdi.plan import PRESETS
+from napari_subangstrom_cdi.plan import ALL_PRESETS
 from napari_subangstrom_cdi.session import Event, Happening, State, Step
 
 from ..dock import StepDock
@@ -28,9 +28,10 @@ _PRESET = Field(
     "preset",
     "Preset",
     "choice",
-    choices=("extend", "paper", OWN),
+    choices=(*ALL_PRESETS, OWN),
     tooltip="Schedule and settings that belong together: extend goes outward from the image's band, paper follows the "
-    "Methods, own is the schedule below as edited. What was set by hand elsewhere stays.",
+    "Methods, model starts from the crystal of the Model step, own is the schedule below as edited. What was set by "
+    "hand elsewhere stays.",
 )
 _ENSEMBLE = (
     Field("members", "Members", "int", minimum=1, maximum=500, tooltip="Independent runs that are averaged."),
@@ -228,7 +229,7 @@ class PhaseDock(StepDock):
 
     def _choose_preset(self, preset: str) -> None:
         session = self.session
-        if preset in PRESETS:
+        if preset in ALL_PRESETS:
             before = {step for step in Step if session.state(step) is State.DONE}
             try:
                 session.use_preset(preset)
@@ -237,6 +238,8 @@ class PhaseDock(StepDock):
             else:
                 stale = [step.value for step in Step if step in before and session.state(step) is State.STALE]
                 self.say(f"changes {', '.join(stale)}: done again by Run, or one by one" if stale else "")
+                if session.state(Step.MODEL) in (State.TODO, State.READY):
+                    self.say("Run fits the crystal of the Model step first, which must be named there")
         elif self.session.schedule:
             self.controller.change("retrieval", schedule=self.session.schedule)
         else:
