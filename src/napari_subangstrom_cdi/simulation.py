@@ -22,8 +22,8 @@ from .core.electron import wavelength_angstrom
 from .core.fourier import inverse
 from .core.grid import Grid
 from .core.habit import Solid, cut_solid, equivalent_planes, faceted, sphere
-from .core.lattice_shift import Fault
 from .core.multislice import AtomicModel
+from .core.nanocrystal import Boundary
 from .core.potential import ImagingConditions
 from .core.simulation import (
     WAVES,
@@ -223,17 +223,16 @@ def particle_atoms(settings: ParticleSettings) -> AtomicModel:
     cell = crystal(settings.crystal)
     zone = zone_axis(settings.zone)
     orientation = Orientation(zone, settings.azimuth_deg, settings.tilt_deg)
-    fault = None
+    boundary = None
     if settings.boundary_shift_angstrom:
         along = math.radians(settings.boundary_normal_deg - 90)
         shift = settings.boundary_shift_angstrom
-        fault = Fault(
+        boundary = Boundary.edge_on(
             settings.boundary_normal_deg,
             settings.boundary_position_angstrom,
             (shift * math.cos(along), shift * math.sin(along)),
-            0.0,
         )
-    return cut_solid(cell, orientation, particle_solid(settings), b_factor=settings.b_factor, fault=fault)
+    return cut_solid(cell, orientation, particle_solid(settings), b_factor=settings.b_factor, boundary=boundary)
 
 
 def particle_solid(settings: ParticleSettings) -> Solid:

@@ -152,3 +152,29 @@ def test_a_cell_that_is_scaled_keeps_its_atoms():
     larger = gold.scaled(1.02)
     assert isinstance(larger, Crystal) and larger.volume == pytest.approx(gold.volume * 1.02**3)
     np.testing.assert_array_equal(larger.fractional, gold.fractional)
+
+
+def test_a_strained_cell_stretches_along_the_strain_alone():
+    gold = crystal("Au")
+    strain = np.diag([0.02, 0.0, -0.01])
+    found = gold.strained(strain)
+    np.testing.assert_allclose(np.linalg.norm(found.cell_angstrom, axis=1), 4.0782 * np.array([1.02, 1.0, 0.99]))
+    sheared = gold.strained(np.array([[0, 0.01, 0], [0.01, 0, 0], [0, 0, 0]]))
+    a, b, _ = sheared.cell_angstrom
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert math.degrees(math.acos(cosine)) == pytest.approx(90 - math.degrees(2 * math.atan(0.01)))
+    assert gold.strained(0.02 * np.eye(3)).volume == pytest.approx(gold.scaled(1.02).volume)
+
+
+@pytest.mark.parametrize(
+    ("strain", "said"),
+    [
+        (np.zeros((2, 2)), "no strain tensor"),
+        (np.triu(np.full((3, 3), 0.01)), "no strain tensor"),
+        (np.full((3, 3), np.nan), "no strain tensor"),
+        (2 * np.eye(3), "50 %"),
+    ],
+)
+def test_what_is_no_strain_is_said(strain, said):
+    with pytest.raises(InputError, match=said):
+        crystal("Au").strained(strain)

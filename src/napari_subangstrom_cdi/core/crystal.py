@@ -60,6 +60,22 @@ class Crystal:
         """The same with all lengths multiplied."""
         return Crystal(self.name, self.cell_angstrom * factor, self.numbers, self.fractional)
 
+    def strained(self, strain: Float) -> Crystal:
+        """The same with r → (1 + ε) r, ε of shape (3, 3) in the crystal's Cartesian axes.
+
+        Raises
+        ------
+        InputError
+            If ε is no strain tensor: not (3, 3), not symmetric, or a length changes by half or more.
+        """
+        tensor = np.asarray(strain, np.float64)
+        if tensor.shape != (3, 3) or not np.isfinite(tensor).all() or not np.allclose(tensor, tensor.T, atol=1e-9):
+            raise InputError("no strain tensor", mend="give a symmetric 3 x 3 matrix")
+        if np.abs(np.linalg.eigvalsh(tensor)).max() >= 0.5:
+            raise InputError("a strain of 50 % or more", mend="give parts of 1, not per cent")
+        deformed = self.cell_angstrom @ (np.eye(3) + tensor)
+        return Crystal(self.name, deformed, self.numbers, self.fractional)
+
     def zone_direction(self, zone: Zone) -> Float:
         """Unit vector along [uvw], Cartesian."""
         direction: Float = np.asarray(zone, float) @ self.cell_angstrom
@@ -239,7 +255,7 @@ class Orientation:
         rows = np.stack([along, np.cross(-up, along), -up])
         angle = math.radians(self.azimuth_deg)
         turn = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
-        return _tilt(self.tilt_deg) @ turn @ rows
+        return rotation_matrix((*self.tilt_deg, 0.0)) @ turn @ rows
 
 
 def first_reflection(crystal: Crystal, zone: Zone) -> Float:
@@ -254,9 +270,9 @@ def first_reflection(crystal: Crystal, zone: Zone) -> Float:
     return g[max(shortest, key=lambda k: tuple(hkl[k]))]
 
 
-def _tilt(tilt_deg: tuple[float, float]) -> Float:
-    """Rodrigues' rotation by a vector (about x, about y), degrees."""
-    vector = np.radians(np.array([*tilt_deg, 0.0]))
+def rotation_matrix(vector_deg: tuple[float, float, float]) -> Float:
+    """Rodrigues' rotation by a vector (about x, y and z), degrees, shape (3, 3), for column vectors."""
+    vector = np.radians(np.asarray(vector_deg, np.float64))
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:
         return np.eye(3)
