@@ -109,7 +109,9 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--preset", choices=ALL_PRESETS, help="schedule and settings (default: extend)")
     how.add_argument("--crystal", metavar="NAME|FILE.cif", help="what the particle is made of, for the preset model")
-    how.add_argument("--zone", metavar='"u v w"', help="zone axis along the beam, three indices or four, for it too")
+    how.add_argument(
+        "--zone", metavar='"u v w"', help="zone axis along the beam, three indices or four, or auto, for it too"
+    )
     how.add_argument("--members", type=int, metavar="N", help="members of the ensemble (default: 20)")
     how.add_argument("--seed", type=int, metavar="N", help="seed of the ensemble (default: 0)")
     how.add_argument(

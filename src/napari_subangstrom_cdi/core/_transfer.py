@@ -44,13 +44,24 @@ def fit_transfer(
     """Mean object phase and defocus from the ratio of the image's to the pattern's power in rings.
 
     The nominal defocus counts as a measurement with an error of 3 nm: over the passband a change of defocus
-    and of phase are nearly alike.
+    and of phase are nearly alike. Powers that would have it two errors away are not those of one transfer, as of a
+    thick crystal, whose reflections differ in phase; the nominal one is kept then.
     """
     rings = _ring_ratio(spectrum, observed, geometry)
     if rings[2].size < 4:
         return Transfer(nominal), math.nan
+    found = _best_transfer(rings, nominal, np.arange(-2.0, 2.01, 1 / 6) * _DEFOCUS_ERROR_NM)
+    assert found[0].conditions is not None
+    if abs(found[0].conditions.defocus_nm - nominal.defocus_nm) > 1.9 * _DEFOCUS_ERROR_NM:
+        return _best_transfer(rings, nominal, np.zeros(1))
+    return found
+
+
+def _best_transfer(
+    rings: tuple[Double, Double, Double, NDArray[np.int64]], nominal: ImagingConditions, changes_nm: Double
+) -> tuple[Transfer, float]:
     best, best_cost, residual = Transfer(nominal), math.inf, math.nan
-    for defocus in nominal.defocus_nm + np.arange(-6.0, 6.1, 0.5):
+    for defocus in nominal.defocus_nm + changes_nm:
         conditions = replace(nominal, defocus_nm=float(defocus))
         prior = 0.5 * ((defocus - nominal.defocus_nm) / _DEFOCUS_ERROR_NM) ** 2
         for phase in np.arange(-10.0, 70.1, 2.5):

@@ -45,6 +45,7 @@ class LatticeImage:
     def __init__(self, evidence: Evidence, reflections: Reflections) -> None:
         assert evidence.contrast is not None and evidence.conditions is not None
         self._reflections = reflections
+        self._kept: tuple[Fit, NDArray[np.complex128], Float] | None = None
         self._g, self._conditions = reflections.g_per_angstrom, evidence.conditions
         self._q = np.linalg.norm(self._g, axis=1)
         passed = coherence_envelope(self._q, self._conditions)
@@ -62,13 +63,29 @@ class LatticeImage:
         self._seen /= particle.sum()
 
     def calculated(self, fit: Fit, defocus_change_nm: float = 0.0) -> NDArray[np.complex128]:
-        """Every pair of beams that the lens passes interferes; for a crystal whose origin is the grid's."""
+        """Reflections of 1 − I for a crystal whose origin is the grid's.
+
+        Every pair of beams that the lens passes interferes, column by column: their products are averaged over the
+        thicknesses, not the beams.
+        """
         conditions = replace(self._conditions, defocus_nm=self._conditions.defocus_nm + defocus_change_nm)
         lens = np.exp(-1j * aberration_phase(self._q, conditions)) * coherence_envelope(self._q, conditions)
-        # from the exit surface, where the leaning columns end, to the middle of the particle
-        back = np.exp(-1j * math.pi * fit.thickness_angstrom * self._g @ np.array(fit.lean))
-        passed = np.where(np.abs(lens) > 1e-3, self._reflections.mean_amplitudes(fit) * back * lens, 0)
-        return -np.sum(np.where(self._pairs >= 0, passed[self._pairs], 0) * passed.conj(), axis=1)
+        passed = np.flatnonzero(np.abs(lens) > 1e-3)
+        waves, shares = self._columns(fit)
+        waves = np.vstack([waves[passed] * lens[passed, None], np.zeros_like(waves[:1])])  # the last for what is lost
+        where = np.full(len(lens) + 1, len(passed))
+        where[passed] = np.arange(len(passed))
+        partners = waves[where[self._pairs[:, passed]]]  # (reflections, beams, thicknesses)
+        return -np.einsum("kbt,bt,t->k", partners, waves[:-1].conj(), shares, optimize=True)
+
+    def _columns(self, fit: Fit) -> tuple[NDArray[np.complex128], Float]:
+        """Beams in the particle's middle plane, where the lattice's place is told, and shares of the thicknesses."""
+        if self._kept is None or self._kept[0] != fit:
+            waves, thicknesses, shares = self._reflections.columns(fit)
+            # from the exit surface, where the leaning columns end, to the middle
+            back = np.exp(-1j * math.pi * np.outer(self._g @ np.array(fit.lean), thicknesses))
+            self._kept = (fit, waves * back, shares)
+        return self._kept[1], self._kept[2]
 
     def place(self, fit: Fit) -> tuple[tuple[float, float], float]:
         """Shift (x, y) in Å of the crystal's origin, and the correlation there; the defocus may be a little off."""

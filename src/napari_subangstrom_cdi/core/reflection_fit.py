@@ -378,12 +378,13 @@ class Reflections:
         x, y = (math.degrees(math.atan(lean)) for lean in best.lean)
         return float(np.sqrt(np.mean((self.tilts_deg[columns] - x) ** 2 + (self.tilts_deg[rows] - y) ** 2)))
 
-    def mean_amplitudes(self, fit: Fit) -> NDArray[np.complex128]:
-        """ψ_g averaged over the outline, all beams."""
-        k = self._columns.shapes.index((fit.thickness_angstrom, fit.roundness))
-        waves = self._amplitudes(np.array(fit.lean), self._columns.thicknesses_angstrom)
-        amplitude: NDArray[np.complex128] = waves @ self._columns.shares[:, k]
-        return amplitude
+    def columns(self, fit: Fit) -> tuple[NDArray[np.complex128], Float, Float]:
+        """ψ_g of all beams behind each thickness, shape (beams, k), those thicknesses, and their shares of the area."""
+        shape = self._columns.shapes.index((fit.thickness_angstrom, fit.roundness))
+        shares = self._columns.shares[:, shape]
+        there = shares > 0
+        thicknesses = self._columns.thicknesses_angstrom[there]
+        return self._amplitudes(np.array(fit.lean), thicknesses), thicknesses, shares[there]
 
 
 def _within(falloff: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_subangstrom_cdi.core.bloch import ZoneBeams
-from napari_subangstrom_cdi.core.crystal import Zone, crystal, zone_axis
+from napari_subangstrom_cdi.core.crystal import Crystal, Zone, crystal, zone_axis
 from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
 from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.lattice_shift import LatticeShift, lattice_shift
@@ -19,6 +19,7 @@ from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_wind
 from napari_subangstrom_cdi.core.retrieval import Problem, iterate
 from napari_subangstrom_cdi.core.scattering import SOURCE
 from napari_subangstrom_cdi.core.schedule import model_schedule
+from napari_subangstrom_cdi.core.zones import FITS, RankedZone, rank_zones, same_zone
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import require
 from napari_subangstrom_cdi.plan import Plan
@@ -26,7 +27,9 @@ from napari_subangstrom_cdi.plan import Plan
 from .clock import Clock, naming
 from .image import RegisteredImage, imaging_conditions
 
-_LARGEST_MISFIT = 0.2
+AUTOMATIC = "auto"  # instead of a zone axis
+_LARGEST_MISFIT = 0.15
+_AS_GOOD_A_ZONE = 0.5
 _LARGEST_SCALE_ERROR = 0.02
 _LEAST_EXPLAINED = 0.8
 _LEAST_IMAGE_CORRELATION = 0.8
@@ -53,7 +56,8 @@ def check_model(plan: Plan) -> None:
         raise InputError("the preset model needs a zone axis", mend='give it, such as "0 0 0 1" (--zone)')
     require(plan.acquisition, "energy_ev")
     crystal(plan.inputs.crystal)
-    zone_axis(plan.model.zone)
+    if plan.model.zone.strip().lower() != AUTOMATIC:
+        zone_axis(plan.model.zone)
 
 
 def start_from_model(
@@ -87,11 +91,14 @@ def start_from_model(
             conditions = replace(imaging_conditions(plan), defocus_nm=image.registration.defocus_nm)
             evidence = replace(evidence, contrast=placed, conditions=conditions)
     (energy_ev,) = require(plan.acquisition, "energy_ev")
+    cell = crystal(str(plan.inputs.crystal))
     with clock.step("model"), naming(plan.inputs.crystal):
+        clock.on_step("model: zone axes")
+        zone, ranked = _zone(plan, evidence, cell, energy_ev)
         first = fit_model(
             evidence,
-            crystal(str(plan.inputs.crystal)),
-            zone_axis(plan.model.zone),
+            cell,
+            zone,
             energy_ev=energy_ev,
             b_factor=plan.model.b_factor,
             held=Held(plan.model.tilt_deg, plan.model.thickness_angstrom, plan.model.roundness),
@@ -99,8 +106,53 @@ def start_from_model(
         )
         found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
     _say_doubts(found)
-    report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift)}
+    zones = {"zones": [_zone_report(one) for one in ranked]}
+    report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift), **zones}
     return StartingModel(found, report)
+
+
+def _zone(plan: Plan, evidence: Evidence, cell: Crystal, energy_ev: float) -> tuple[Zone, tuple[RankedZone, ...]]:
+    """The zone axis that is named, or the best; and all that have a lattice like the pattern's.
+
+    Raises
+    ------
+    InputError
+        If it is to be found and none fits.
+    """
+    amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
+    automatic = plan.model.zone.strip().lower() == AUTOMATIC
+    try:
+        ranked = rank_zones(
+            amplitude, evidence.regions, evidence.grid, cell, energy_ev=energy_ev, b_factor=plan.model.b_factor
+        )
+    except InputError:
+        if automatic:
+            raise
+        ranked = ()  # a pattern without a lattice is said by the fit
+    best = ranked[0] if ranked and ranked[0].score >= FITS else None
+    if automatic:
+        if best is None:
+            raise InputError(
+                f"no zone axis of {cell.name} fits the spots", mend="check crystal and camera length, or name the zone"
+            )
+        return best.zone, ranked
+    zone = zone_axis(plan.model.zone)
+    if best is None:
+        doubt(f"no zone axis of {cell.name} fits the spots: another crystal, or a wrong camera length")
+    elif not any(one.score > _AS_GOOD_A_ZONE * best.score and same_zone(cell, zone, one.zone) for one in ranked):
+        doubt(f"the spots are those of {_words(best.zone)} of {cell.name} rather than of {_words(zone)}")
+    return zone, ranked
+
+
+def _zone_report(ranked: RankedZone) -> dict[str, Any]:
+    return {
+        "zone": list(ranked.zone),
+        "score": ranked.score,
+        "lattice_scale": 1 / ranked.match.scale,
+        "explained": ranked.match.explained,
+        "present": ranked.present,
+        "misfit": ranked.misfit,
+    }
 
 
 def _rebuilt(
