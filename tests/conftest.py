@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+
+from .jobs import advance, job
 
 SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "sample"
 _BINNING, _IMAGE_BINNING, _SIZE = 3, 2, 384
@@ -57,6 +61,46 @@ def small_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
         small.set_data(_binned(record.data, _IMAGE_BINNING).astype(np.float32))
         small.voxel_size = known["image_pixel_nominal_A"]
     return folder
+
+
+@pytest.fixture(scope="session")
+def modelled_job(small_case: Path) -> Iterator[Any]:
+    """A session that has fitted the crystal of the small case, whose members do not start from it yet.
+
+    Tests leave its settings as they were; the fit takes 15 s.
+    """
+    from napari_subangstrom_cdi.session import Step
+
+    session = job(small_case)
+    session.change("inputs", crystal="CdS-wurtzite")
+    session.change("model", zone="0 0 0 1")
+    yield advance(session, Step.MODEL)
+    session.close()
+
+
+@dataclass(frozen=True)
+class RunFromModel:
+    """The settings of a short run that started from the fitted crystal, and its step's output."""
+
+    plan: Any
+    output: Any
+
+
+@pytest.fixture(scope="session")
+def run_from_model(modelled_job: Any) -> RunFromModel:
+    """Three iterations of one member, with all that guards them."""
+    from napari_subangstrom_cdi.core.schedule import Stage
+    from napari_subangstrom_cdi.session import Step
+
+    before, fitted = modelled_job.plan, modelled_job.model
+    modelled_job.use_preset("model")
+    modelled_job.change("retrieval", schedule=(Stage("complex", 3, "er", ("support",)),))
+    modelled_job.change("ensemble", members=1)
+    advance(modelled_job, Step.PHASE)
+    assert modelled_job.model is fitted, "no other fit was made"
+    done = RunFromModel(modelled_job.plan, modelled_job._outputs[Step.PHASE])
+    modelled_job.set_plan(before)
+    return done
 
 
 def _binned(record: NDArray[Any], factor: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from napari_subangstrom_cdi import recovery
+from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.cxi import read_cxi
@@ -71,7 +72,7 @@ def iterations(session: Session) -> int:
 
 def test_nothing_can_be_done_without_a_pattern():
     session = Session()
-    assert set(states(session).values()) == {State.TODO}
+    assert states(session) == {step: State.UNUSED if step is Step.MODEL else State.TODO for step in Step}
     with pytest.raises(InputError, match="no pattern"):
         session.start(Step.DATA)
     session.close()
@@ -122,6 +123,114 @@ def test_steps_do_what_the_command_line_does(masked):
     found = {key: masked.result.metrics[key] for key in told}
     assert found == told
     assert set(masked.result.metrics["seconds"]) >= set(outcome.seconds)
+
+
+# The model
+
+
+@pytest.fixture
+def modelled(modelled_job: Session) -> Iterator[Session]:
+    """With a fitted crystal; its settings are as they were at the end."""
+    before = modelled_job.plan
+    yield modelled_job
+    modelled_job.stop()
+    modelled_job.wait(PATIENCE_S)
+    modelled_job.poll()
+    modelled_job.set_plan(before)
+
+
+def test_a_model_is_a_step_only_where_members_start_from_it(masked):
+    before = masked.plan
+    masked.change("ensemble", seed=17)  # not run yet
+    assert masked.state(Step.MODEL) is State.UNUSED
+    assert masked.needed(Step.PHASE) == (Step.PHASE,)
+    masked.change("model", use=True)
+    assert masked.state(Step.MODEL) is State.READY and masked.state(Step.PHASE) is not State.DONE
+    assert masked.needed(Step.PHASE) == (Step.MODEL, Step.PHASE) and masked.pending is Step.MODEL
+    masked.start(Step.PHASE)
+    assert masked.wait(PATIENCE_S)
+    assert masked.state(Step.MODEL) is State.FAILED, "no crystal is named"
+    assert "needs a crystal" in masked.errors[Step.MODEL]
+    masked.set_plan(before)
+    assert masked.state(Step.MODEL) is State.UNUSED
+
+
+def test_a_crystal_that_is_none_is_said_before_anything_is_done(session):
+    session.change("inputs", crystal="CdSS")
+    session.change("model", zone="0 0 0 1", use=True)
+    session.start(Step.PHASE)
+    assert session.wait(PATIENCE_S)
+    assert session.output(Step.DATA) is None
+    assert session.errors[Step.MODEL].startswith("no crystal named 'CdSS'"), "no option of the command line is named"
+
+
+def test_a_fit_outlives_what_it_does_not_depend_on(modelled):
+    modelled.use_preset("model")
+    assert modelled.state(Step.MODEL) is State.DONE
+    modelled.change("regions", alpha=0.7, reading="upper-limit")
+    modelled.change("retrieval", schedule=SCHEDULE)
+    assert modelled.state(Step.MASKS) is State.STALE and modelled.state(Step.MODEL) is State.DONE
+    assert modelled.needed(Step.PHASE) == (Step.MASKS, Step.PHASE)
+    for section, values in (
+        ("regions", {"noise_multiple": 4.0}),
+        ("support", {"grow_angstrom": 2.0}),
+        ("model", {"zone": "1 1 2"}),
+        ("model", {"tilt_deg": (0.5, 0.0)}),
+        ("inputs", {"crystal": "CdSe-wurtzite"}),
+        ("image", {"mirrored": None}),
+    ):
+        modelled.settle()
+        modelled.change(section, **values)
+        assert modelled.state(Step.MODEL) is State.STALE, (section, values)
+        assert Step.MODEL in modelled.needed(Step.PHASE)
+        assert modelled.state(Step.DATA) is State.DONE
+        modelled.undo()
+        assert modelled.state(Step.MODEL) is State.DONE
+
+
+def test_a_fit_can_be_stopped_and_the_one_before_it_is_kept(modelled):
+    found = modelled.model
+    modelled.change("model", b_factor=0.5)
+    modelled.start(Step.MODEL)
+    until(lambda: "tilt and thickness" in modelled.activity)
+    modelled.stop()
+    assert modelled.wait(PATIENCE_S)
+    assert Happening.STOPPED in [event.happening for event in modelled.poll()]
+    assert modelled.model is found and modelled.state(Step.MODEL) is State.UNUSED
+    modelled.undo()
+    assert modelled.state(Step.MODEL) is State.DONE
+
+
+def test_members_start_from_the_fitted_model(modelled, run_from_model, tmp_path):
+    modelled.set_plan(run_from_model.plan)
+    assert modelled.state(Step.PHASE) is State.DONE
+    fitted, result = modelled.model, modelled.result
+    assert result.metrics["model"]["atoms"] == fitted.report["atoms"]
+    assert result.omit_map.shape == result.object.shape
+    # three iterations from the model are near it; from the image alone they would be near a real object
+    start = fourier.shift(fitted.fitted.object_field, result.metrics["origin_shift_px"])
+    assert abs(np.vdot(start, result.object)) > 0.9 * np.linalg.norm(start) * np.linalg.norm(result.object)
+    modelled.save(tmp_path / "model.cxi")
+    other = Session()
+    other.load(tmp_path / "model.cxi")
+    assert other.plan.model == modelled.plan.model and other.plan.inputs.crystal == "CdS-wurtzite"
+    assert other.state(Step.PHASE) is State.DONE
+    np.testing.assert_array_equal(other.result.omit_map, result.omit_map)
+    other.close()
+
+
+def test_a_trial_at_the_fitted_values_is_the_fit_and_a_thick_one_is_not(modelled):
+    trial, report = modelled.model_trial, modelled.model.report
+    assert trial.at(*trial.values) is trial.fitted
+    assert trial.fitted.r_pattern == pytest.approx(report["r_pattern"], rel=1e-6)
+    tilt, thickness, roundness = trial.values
+    thick = trial.at(tilt, 8 * thickness, roundness)
+    assert len(thick.atoms.numbers) > 6 * report["atoms"] and thick.r_pattern > 1.5 * trial.fitted.r_pattern
+    modelled.change("model", thickness_angstrom=8 * thickness)
+    assert modelled.model_trial is trial, "what is set by hand is tried with it"
+    good = modelled.prepared.problem.regions == 2
+    measured = modelled.prepared.pattern.intensity[good]
+    assert np.corrcoef(np.sqrt(trial.fitted.power[good]), np.sqrt(np.maximum(measured, 0)))[0, 1] > 0.95
 
 
 # Errors

@@ -163,7 +163,7 @@ class Session:
         self._history = History(Plan(Inputs("")) if plan is None else plan)
         self._outputs: dict[Step, _Output] = {}
         self._tools: dict[str, _Output] = {}
-        self._failed: dict[Step, tuple[Any, ...]] = {}
+        self._failed: dict[Step, tuple[Any, bool]] = {}
         self._saved = True
         self._running: Step | None = None
         self._thread: threading.Thread | None = None
@@ -381,7 +381,7 @@ class Session:
         used = step is not Step.MODEL or self.plan.model.use
         if found is not None and (self._is_current(step) or (used and self._is_steered_to())):
             return State.DONE
-        if self._failed.get(step) == key:
+        if self._failed.get(step) == (key, self.plan.model.use):
             return State.FAILED
         if not used:
             return State.UNUSED
@@ -627,7 +627,7 @@ class Session:
         except InputError as error:
             option = error.where is not None and error.where.startswith("--")
             said = InputError(error.problem, where=None if option else error.where, mend=error.mend)
-            self._fail(Step.MODEL, self._key(plan, Step.MODEL), str(said))
+            self._fail(Step.MODEL, plan, str(said))
             return False
         return True
 
@@ -645,11 +645,11 @@ class Session:
                 self._tell(Happening.STOPPED, step, "stopped; nothing was finished")
                 return False
             except InputError as error:
-                self._fail(step, key, str(error))
+                self._fail(step, plan, str(error))
                 return False
             except BaseException as error:  # whatever it is, the user hears of it and the window lives on
                 self.traceback = traceback.format_exc()
-                self._fail(step, key, f"unexpected {type(error).__name__}: {error}")
+                self._fail(step, plan, f"unexpected {type(error).__name__}: {error}")
                 return False
             finally:
                 self.warnings[step] = tuple(doubts)
@@ -663,9 +663,9 @@ class Session:
         self._tell(Happening.DONE, step)
         return True
 
-    def _fail(self, step: Step, key: tuple[Any, ...], message: str) -> None:
+    def _fail(self, step: Step, plan: Plan, message: str) -> None:
         self.errors[step] = message
-        self._failed[step] = key
+        self._failed[step] = (self._key(plan, step), plan.model.use)
         self._running = None
         self._tell(Happening.FAILED, step, message)
 

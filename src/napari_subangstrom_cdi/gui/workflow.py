@@ -96,15 +96,17 @@ class Workflow(Docked):
         if event.happening is Happening.STARTED and event.step is not None:
             self._last = event.step
             self.open_only(event.step)
+        elif event.happening is Happening.FAILED and event.step is not None:
+            self._last = event.step
         elif event.happening is Happening.DONE and event.step is not None:
             dock = self.steps[event.step]
             warned = self.controller.session.warnings.get(event.step, ())
             found = dock.headline()
             self._say(f"{dock.title}: {found}" if found else f"{dock.title} done", "warning" if warned else "info")
         elif event.happening is Happening.IDLE:
-            failed = [step for step in Step if self.controller.session.state(step) is State.FAILED]
             # what a step found stays in sight, and what comes next is at hand; model and results need all the room
             current = self._current()
+            failed = [step for step in (current, self._last) if self.controller.session.state(step) is State.FAILED]
             alone = next((step for step in (current, self._last) if step in (Step.RESULTS, Step.MODEL)), None)
             self.open_only(*(failed[:1] or ((alone,) if alone else (self._last, current))))
             QTimer.singleShot(0, self._scroll_to_open)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase import Atoms
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QCompleter, QFileDialog, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
@@ -135,15 +135,10 @@ def _read(name: str) -> Crystal | str:
 
 def described(found: Crystal) -> str:
     """Formula and cell in a line."""
-    numbers, counts = np.unique(found.numbers, return_counts=True)
-    divisor = int(np.gcd.reduce(counts))
-    parts = [
-        f"{chemical_symbols[number]}{count // divisor if count > divisor else ''}"
-        for number, count in zip(numbers[::-1], counts[::-1], strict=True)
-    ]
+    formula = Atoms(found.numbers).get_chemical_formula("metal", empirical=True)
     lengths = np.linalg.norm(found.cell_angstrom, axis=1)
     axes = ", ".join(f"{name} {length:.3f} Å" for name, length in zip("abc", lengths, strict=True))
-    return f"{''.join(parts)}; {axes}; {len(found.numbers)} atoms in the cell"
+    return f"{formula}; {axes}; {len(found.numbers)} atoms in the cell"
 
 
 def _dropped_cif(event: QDropEvent) -> str | None:

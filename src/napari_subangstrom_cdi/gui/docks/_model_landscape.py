@@ -18,6 +18,7 @@ Tilt = tuple[float, float]
 
 _HINT = "R of the reflections; a click sets the tilt"
 _BRIGHTEST = 85.0  # percentile of R: the heights beyond are all alike
+_LEAST_RANGE = 1.5  # times the lowest, so that what is flat looks flat
 _SIDE_IN_LINES = 11
 
 
@@ -60,11 +61,11 @@ class Landscape(QWidget):
         self._r: Float | None = None
         self._graphics.setMinimumHeight(round(_SIDE_IN_LINES * line))
         self._graphics.setMinimumWidth(round(_SIDE_IN_LINES * line))
-        self._graphics.setMaximumHeight(round(1.3 * _SIDE_IN_LINES * line))
+        self._graphics.setMaximumSize(round(1.6 * _SIDE_IN_LINES * line), round(1.3 * _SIDE_IN_LINES * line))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._graphics)
+        layout.addWidget(self._graphics, alignment=Qt.AlignmentFlag.AlignHCenter)
         layout.addWidget(self._readout, alignment=Qt.AlignmentFlag.AlignHCenter)
         scene = self._graphics.scene()
         scene.sigMouseClicked.connect(self._on_clicked)
@@ -80,8 +81,9 @@ class Landscape(QWidget):
         self._r, self._tilts = r, tilts_deg
         step = float(tilts_deg[1] - tilts_deg[0])
         low, span = float(tilts_deg[0]) - step / 2, float(tilts_deg[-1] - tilts_deg[0]) + step
-        levels = (float(np.nanmin(r)), float(np.nanpercentile(r, _BRIGHTEST)))
-        self._image.setImage(r, levels=(levels[0], max(levels[1], levels[0] + 1e-6)))
+        lowest = float(np.nanmin(r))
+        highest = max(float(np.nanpercentile(r, _BRIGHTEST)), _LEAST_RANGE * lowest, 1e-6)
+        self._image.setImage(r, levels=(lowest, highest))
         self._image.setRect(low, low, span, span)
         self._plot.setRange(xRange=(low, low + span), yRange=(low, low + span), padding=0)
 

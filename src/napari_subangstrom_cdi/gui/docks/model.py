@@ -287,10 +287,12 @@ class ModelDock(StepDock):
 
     def _on_crystal(self, name: str | None) -> None:
         if name != self.session.plan.inputs.crystal:
+            self.session.settle()
             self.controller.change("inputs", crystal=name)
         self.refresh()
 
     def _on_field(self, name: str, value: Any) -> None:
+        self.session.settle()
         if not self.controller.change("model", **{name: value}):
             self.refresh()
 
