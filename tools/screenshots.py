@@ -110,6 +110,16 @@ class Studio:
         box.clearFocus()
         self.wait(0.1)
 
+    def write(self, line: Any, text: str) -> None:
+        """Type a text into a line and press Return."""
+        self.show_in_dock(line)
+        line.setFocus()
+        line.selectAll()
+        QTest.keyClicks(line, text)
+        QTest.keyClick(line, Qt.Key.Key_Return)
+        line.clearFocus()
+        self.wait(0.3)
+
     def hold_slider(self, slider: QSlider, pixels: int) -> Callable[[], None]:
         """Press a slider's handle and move it; what is given back lets it go."""
         self.show_in_dock(slider)
@@ -391,6 +401,29 @@ def atoms(studio: Studio) -> None:
     studio.click(studio.docks[Step.RESULTS].layer_buttons["real part"])
 
 
+def model(studio: Studio) -> None:
+    """A known crystal, fitted; its thickness by hand."""
+    dock = studio.docks[Step.MODEL]
+    studio.workflow.open_only(Step.MODEL)
+    studio.write(dock.crystal.line, "CdS-wurtzite")
+    studio.write(dock.form.editor("zone"), "0 0 0 1")
+    studio.do(Step.MODEL)
+    studio.dock_picture("dock-model", Step.MODEL)
+    studio.workflow.open_only(Step.MODEL)
+    studio.click(dock.by_hand)
+    camera = studio.reciprocal.model.scene.camera
+    before, camera.zoom = camera.zoom, 1.8 * camera.zoom
+    let_go = studio.hold_slider(dock.hand.thickness.slider, 30)
+    studio.wait(6.0)  # a wave is calculated
+    studio.show_in_dock(dock.button)
+    studio.picture("model-by-hand")
+    let_go()
+    studio.wait(1.0)
+    studio.click(dock.hand.back_button)
+    studio.click(dock.by_hand)
+    camera.zoom = before
+
+
 def recovery(out: Path, theme: str, wanted: str) -> list[Path]:
     """A run that its window did not see to the end, found again by the next one."""
     first = Studio(out, theme, wanted)
@@ -406,8 +439,15 @@ def recovery(out: Path, theme: str, wanted: str) -> list[Path]:
     return second.taken
 
 
-_WALK = {"data": data, "background": background, "align": align, "masks": masks, "results": results}
-_PARTS = ("data", "background", "align", "masks", "phase", "results", "recovery")
+_WALK = {
+    "data": data,
+    "background": background,
+    "align": align,
+    "masks": masks,
+    "results": results,
+    "model": model,
+}
+_PARTS = ("data", "background", "align", "masks", "phase", "results", "model", "recovery")
 
 
 def main() -> None:

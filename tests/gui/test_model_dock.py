@@ -113,7 +113,7 @@ def a_zone_has_three_indices_or_four_that_belong_together(dock, qtbot):
     assert "is no zone axis" in enter_zone(dock, qtbot, "1 1")
     assert "do not add up to zero" in enter_zone(dock, qtbot, "0 0 1 1")
     assert "is no zone axis" in enter_zone(dock, qtbot, "up")
-    for text in ("0 0 0 1", "1 1 2", "[11-20]"):
+    for text in ("0 0 0 1", "1 1 2", "auto", "[11-20]"):
         assert enter_zone(dock, qtbot, text) == ""
         assert dock.session.plan.model.zone == text
 
@@ -189,7 +189,13 @@ def a_fit_tells_how_far_it_is_and_can_be_cancelled(masked, qtbot):
 
 
 def test_the_parts_of_a_fit_come_in_their_order():
-    said = ("image", "indexing", "tilt and thickness, orientation 1 of 2", "tilt and thickness, orientation 2 of 2")
+    said = (
+        "image",
+        "zone axes",
+        "indexing",
+        "tilt and thickness, orientation 1 of 2",
+        "tilt and thickness, orientation 2 of 2",
+    )
     shares = [share_done(f"model: {part}") for part in (*said, "errors", "edge", "wave", "rebuilding", "pattern")]
     assert shares == sorted(set(shares)) and shares[0] == 0 and shares[-1] < 1
 

@@ -101,8 +101,9 @@ def test_every_layer_is_in_angstrom_with_the_origin_at_zero(window, view, viewer
     view.show_potential(np.zeros(GRID.shape, np.float32), GRID)
     view.show_support(disc(), GRID)
     view.show_frame(frame(), BOX, GRID)
+    view.show_model(disc().astype(np.complex64), disc(), GRID)
     view.show_ensemble(frame().real, np.abs(frame()), BOX, GRID)
-    assert {layer.metadata["subangstrom_cdi"] for layer in viewer.layers} == set(rv.ROLES)
+    assert {layer.metadata["subangstrom_cdi"] for layer in viewer.layers} == set(rv.ROLES) - {rv.OMIT}
     for layer in viewer.layers:
         assert {str(unit) for unit in layer.units} == {"angstrom"}
         assert layer.axis_labels == ("y", "x")
@@ -113,6 +114,22 @@ def test_every_layer_is_in_angstrom_with_the_origin_at_zero(window, view, viewer
         np.testing.assert_allclose(view.layer(role).world_to_data((0, 0)), (64 - 40, 64 - 36), atol=1e-6)
     assert {str(unit) for unit in viewer.layers.units} == {"angstrom"}
     assert viewer.canvas.overlays.scale_bar.visible
+
+
+def test_model_and_omit_map_are_hidden_and_follow_the_result(view):
+    field = (disc() * (1 + 0.5j)).astype(np.complex64)
+    view.show_result(field, np.abs(field), disc(), GRID, 2 * field)
+    view.show_model(field, disc(), GRID, (1.0, -0.5))
+    view.make_all()
+    omit, model = view.layer(rv.OMIT), view.layer(rv.MODEL)
+    assert not omit.visible and not model.visible
+    np.testing.assert_array_equal(omit.data, 2 * field[rv.box_of(disc())].real)
+    np.testing.assert_allclose(np.subtract(model.translate, omit.translate), (1.0, -0.5))
+    view.show_model(3 * field, disc(), GRID)
+    assert model.data.max() == 3, "a hidden layer has what it would show"
+    view.set_visible(rv.OMIT, True)
+    view.show_result(field, np.abs(field), disc(), GRID)
+    assert not omit.visible, "this result has none"
 
 
 def test_only_the_real_part_is_shown_at_first_and_the_support_is_on_top(view, viewer):

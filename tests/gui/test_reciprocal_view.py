@@ -116,6 +116,7 @@ def test_every_layer_is_in_inverse_angstrom_with_the_beam_at_zero(view, qtbot):
     view.show_mate()
     intensity, regions = pattern()
     view.show_pattern(intensity, GRID)
+    view.show_model_pattern(intensity, GRID)
     view.show_regions(regions, GRID)
     view.show_painted(np.zeros(GRID.shape, bool), GRID)
     view.show_spots([(0.1, 0.2)], "pattern")
@@ -131,6 +132,7 @@ def test_every_layer_is_in_inverse_angstrom_with_the_beam_at_zero(view, qtbot):
     for role, origin in {
         rv.RECORD: CENTRE,
         rv.PATTERN: (64, 64),
+        rv.MODEL_PATTERN: (64, 0),
         rv.REGIONS: (64, 64),
         rv.IMAGE_POWER: (32, 32),
     }.items():

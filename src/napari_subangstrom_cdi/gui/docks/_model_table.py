@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -14,6 +14,7 @@ from napari_subangstrom_cdi.gui.painting import write
 from napari_subangstrom_cdi.gui.style import QuietLabel
 
 _ROWS = (
+    ("zone", "Zone axis", "Against the beam: it points towards the source"),
     ("tilt", "Tilt x, y", "Rotation about x and y that takes the zone axis out of the beam, and its error"),
     ("azimuth", "Azimuth", "Of the zone's shortest reflection, clockwise on the screen"),
     ("thickness", "Thickness", "Where the particle is thickest"),
@@ -74,6 +75,7 @@ def described(report: Mapping[str, Any]) -> dict[str, str]:
     roundness = report["roundness"]
     boundary = report.get("boundary")
     return {
+        "zone": _signed(_words(report["zone"])),
         "tilt": _signed(f"{x:.{digits}f}°, {y:.{digits}f}°{_error(error, digits, '°')}"),
         "azimuth": _signed(f"{report['azimuth_deg']:.2f}°"),
         "thickness": _with_error(report["thickness_angstrom"], report["thickness_error_angstrom"], " Å", 1),
@@ -87,20 +89,36 @@ def described(report: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def rivals(report: Mapping[str, Any] | None) -> str:
-    """The other orientations in a line; empty if there are none."""
-    others = () if report is None else report["rivals"][:_MOST_RIVALS]
-    said = [
-        f"[{' '.join(map(str, other['zone']))}] at {other['azimuth_deg']:.1f}°: R {100 * other['r_reflections']:.1f} %"
-        for other in others
+def others(report: Mapping[str, Any] | None) -> str:
+    """What else it might have been, orientations and zone axes, in a line each; empty if there is nothing."""
+    if report is None:
+        return ""
+    orientations = [
+        f"{_words(rival['zone'])} at {rival['azimuth_deg']:.1f}°, R {100 * rival['r_reflections']:.1f} %"
+        for rival in report["rivals"][:_MOST_RIVALS]
     ]
-    return _signed(f"Other orientations: {'; '.join(said)}") if said else ""
+    found = {tuple(report["zone"]), tuple(-index for index in report["zone"])}
+    zones = [
+        f"{_words(one['zone'])} ({one['score']:.2f})"
+        for one in report.get("zones", ())[: _MOST_RIVALS + 1]
+        if tuple(one["zone"]) not in found
+    ]
+    lines = [
+        f"{title}: {'; '.join(said)}"
+        for title, said in (("Other orientations", orientations), ("Other zone axes by the spots (score)", zones))
+        if said
+    ]
+    return _signed("\n".join(lines))
 
 
 def headline(report: Mapping[str, Any]) -> str:
     """The same in a sentence."""
     texts = described(report)
     return f"tilt {texts['tilt']}; {texts['thickness']} thick; R {texts['pattern']} before phasing"
+
+
+def _words(zone: Sequence[int]) -> str:
+    return f"[{' '.join(map(str, zone))}]"
 
 
 def _shift(boundary: Mapping[str, Any]) -> str:

@@ -17,21 +17,22 @@ from napari_subangstrom_cdi.gui.layout import show_reciprocal
 from napari_subangstrom_cdi.gui.reciprocal_view import MODEL_PATTERN
 from napari_subangstrom_cdi.gui.style import QuietLabel
 from napari_subangstrom_cdi.plan import PRESETS
+from napari_subangstrom_cdi.preparation.model import AUTOMATIC
 from napari_subangstrom_cdi.session import Event, Happening, State, Step
 from napari_subangstrom_cdi.tools import ModelTrial, TriedModel
 
 from ._model_crystal import CrystalRow
 from ._model_hand import ModelByHand, Values
 from ._model_landscape import Landscape
-from ._model_table import ModelTable, headline, rivals
+from ._model_table import ModelTable, headline, others
 
 _FIELDS = (
     Field(
         "zone",
         "Zone axis",
         "text",
-        tooltip="Of the crystal, along the beam: three indices such as 1 1 2, or four such as 0 0 0 1. Which way it "
-        "points is found.",
+        tooltip="Of the crystal, along the beam: three indices such as 1 1 2, four such as 0 0 0 1, or auto to take "
+        "the one whose lattice the spots have. Which way it points is found.",
     ),
     Field(
         "b_factor",
@@ -48,8 +49,9 @@ _FIELDS = (
 # Shares of the time that a fit takes, by its parts in their order.
 _PARTS = (
     ("image", 0.01),
+    ("zone axes", 0.05),
     ("indexing", 0.1),
-    ("tilt and thickness", 0.35),
+    ("tilt and thickness", 0.3),
     ("errors", 0.15),
     ("edge", 0.2),
     ("wave", 0.02),
@@ -165,7 +167,7 @@ class ModelDock(StepDock):
 
     def _judge_zone(self, text: str) -> None:
         said = ""
-        if text.strip():
+        if text.strip() and text.strip().lower() != AUTOMATIC:
             try:
                 zone_axis(text)
             except InputError as error:
@@ -180,7 +182,7 @@ class ModelDock(StepDock):
         if report is not self._report:
             self._report = report
             self.table.show_model(report)
-            self.rivals.setText(rivals(report))
+            self.rivals.setText(others(report))
             self.rivals.setVisible(bool(self.rivals.text()))
             self.table.setVisible(report is not None)
             if model is not None and np.isfinite(model.fitted.landscape).any():
@@ -280,7 +282,7 @@ class ModelDock(StepDock):
             self.say("Which crystal it is must be known: choose its name, or a CIF", "error")
             self.crystal.combo.setFocus()
         elif not plan.model.zone.strip():
-            self.say("Which zone axis lies along the beam must be known, such as 0 0 0 1", "error")
+            self.say("Which zone axis lies along the beam must be said, such as 0 0 0 1, or auto", "error")
             self.form.editor("zone").setFocus()
         else:
             super().do()
