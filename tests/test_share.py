@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_subangstrom_cdi import cli
 from napari_subangstrom_cdi.core.ensemble import EnsembleSettings
 from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition
@@ -140,6 +143,25 @@ def test_frames_spacings_and_words_are_options(plan):
     for option in ("--background fit", "--pattern-frame=sum", "--image-frame=-1", "--spacing=223.5:3.58"):
         assert option in command
     assert "cat" not in command
+
+
+@pytest.mark.parametrize("preset", ["extend", "model"])
+def test_a_model_is_said_by_crystal_and_zone(plan, preset, tmp_path):
+    ensemble = EnsembleSettings(members=2, seed=3)
+    inputs = replace(plan.inputs, crystal="CdS-wurtzite")
+    wanted = preset_plan(preset, inputs, plan.acquisition, ensemble)
+    wanted = replace(wanted, model=replace(wanted.model, zone="-1 2 -1 0"))
+    command = as_command(wanted)
+    assert "--recipe" not in command and "--crystal CdS-wurtzite" in command and "'--zone=-1 2 -1 0'" in command
+    (tmp_path / "my_particle_acquisition.json").write_text(json.dumps(plan.acquisition.to_dict()))
+    words = shlex.split(
+        command.partition("\nEND\n")[2].replace("\\\n", "").replace("--acquisition my", f"--acquisition {tmp_path}/my")
+    )
+    read = cli._plan(cli._parser().parse_args(words[1:]), tmp_path)
+    assert read == wanted
+    # what is set by hand goes into a recipe
+    by_hand = replace(wanted, model=replace(wanted.model, tilt_deg=(0.5, 0.0)))
+    assert "tilt_deg = [\n    0.5,\n    0.0,\n]" in as_command(by_hand)
 
 
 def test_relative_paths_are_made_absolute(plan, monkeypatch):
