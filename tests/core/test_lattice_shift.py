@@ -91,4 +91,4 @@ def test_two_reflections_are_too_few():
 
 def test_a_small_support_is_said():
     with pytest.raises(InputError, match="too small"):
-        lattice_shift(REFERENCE, REFERENCE, GRID, GRID.r_angstrom() < 8.0, G)
+        lattice_shift(REFERENCE, REFERENCE, GRID, GRID.r_angstrom() < 6.0, G)

@@ -27,7 +27,7 @@ Complex = NDArray[np.complex64]
 
 _WINDOW = 0.035  # Å⁻¹, standard deviation about a reflection: 4.5 Å in the object
 _MOST_REFLECTIONS = 40
-_LEAST_REFLECTIONS = 3
+_LEAST_REFLECTIONS, _LEAST_PLACES = 3, 12
 _SPACING_ANGSTROM = 5.0
 _SHIFT_STEP = 0.125
 _ROTATIONS_DEG = np.arange(-1.0, 1.01, 0.1)
@@ -166,7 +166,7 @@ class _Fringes:
         if len(self._g) < _LEAST_REFLECTIONS:
             raise InputError(f"{len(self._g)} reflections to compare lattices by", mend="give at least three")
         self._places = self._raster(fit_to_size(support, size))
-        if len(self._places) < 2 * len(_ROTATIONS_DEG):
+        if len(self._places) < _LEAST_PLACES:
             raise InputError("the support is too small to compare lattices in it", mend="check the support")
         self._overlap = self._overlaps(spectra)
         self._weight = np.ones(len(self._places))

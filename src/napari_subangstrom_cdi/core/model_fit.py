@@ -18,14 +18,26 @@ from .lattice_place import LatticeImage
 from .lattice_shift import Fault, LatticeShift
 from .multislice import AtomicModel, Multislice
 from .nanocrystal import Shape
+from .omit_test import structure_correlation
 from .particle import Particle
 from .reflection_fit import Columns, Evidence, Fit, Held, Reflections
 from .regions import Region
+from .simulation import image_intensity
 
 Float = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-__all__ = ["Evidence", "Fit", "FittedModel", "Held", "fit_model", "object_spectrum", "pattern_r_factor", "rebuilt"]
+__all__ = [
+    "Evidence",
+    "Fit",
+    "FittedModel",
+    "Held",
+    "fit_model",
+    "object_spectrum",
+    "pattern_r_factor",
+    "rebuilt",
+    "seen_by_lens",
+]
 
 _SEARCH_BEAMS_TO = 1.35  # Å⁻¹: enough to find the basin
 _BEAMS_TO, _MOST_BEAMS = 2.0, 400  # well beyond what is compared: beams couple
@@ -33,6 +45,7 @@ _SEARCH_WAVE_TO, _WAVE_TO = 1.35, 1.7
 _INSETS_ANGSTROM = (1.0, 2.5, 4.0, 5.5, 7.0)
 _HEIGHTS = 8
 _AS_ROUND = 1.1  # times the R of the best roundness
+_DEFOCUS_CHANGES_NM = (-6.0, -3.0, 0.0, 3.0, 6.0)
 _SAME_NORMAL_DEG, _SAME_POSITION_ANGSTROM = 20.0, 8.0
 
 
@@ -297,6 +310,33 @@ def scaled_object(
     spectrum = fallen_off(object_spectrum(atoms, evidence.grid, energy_ev), evidence.grid, falloff_angstrom2)
     r_factor, scale = pattern_r_factor(spectrum, evidence)
     return inverse((spectrum * scale).astype(np.complex64)), r_factor
+
+
+def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> tuple[Float, float]:
+    """1 − I of a particle's image as the evidence's lens would make it, and its correlation with the evidence's.
+
+    The defocus is that which suits best within 6 nm of what is told.
+
+    Parameters
+    ----------
+    atoms : AtomicModel
+        The particle.
+    evidence : Evidence
+        With contrast and conditions.
+    energy_ev : float
+        Of the beam.
+    """
+    assert evidence.contrast is not None and evidence.conditions is not None
+    spectrum = object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
+    field, seen = inverse(spectrum), evidence.contrast.astype(np.complex64)
+    found: list[tuple[float, Float]] = []
+    for change in _DEFOCUS_CHANGES_NM:
+        lens = replace(evidence.conditions, defocus_nm=evidence.conditions.defocus_nm + change)
+        contrast = 1 - image_intensity(field, evidence.grid, lens)
+        alike = structure_correlation(contrast.astype(np.complex64), seen, evidence.support, evidence.grid)
+        found.append((alike, contrast))
+    correlation, contrast = max(found, key=lambda one: one[0])
+    return contrast, correlation
 
 
 def object_spectrum(

@@ -14,7 +14,7 @@ from napari_subangstrom_cdi.core.crystal import Crystal, Zone, crystal, zone_axi
 from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
 from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.lattice_shift import LatticeShift, lattice_shift
-from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, Held, fit_model, rebuilt
+from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, Held, fit_model, rebuilt, seen_by_lens
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
 from napari_subangstrom_cdi.core.retrieval import Problem, iterate
 from napari_subangstrom_cdi.core.scattering import SOURCE
@@ -38,6 +38,8 @@ _RIVAL = 1.3  # times the R of the best
 _FRINGES_TO = 1.28  # Å⁻¹
 _FORBIDDEN = 0.01  # of the strongest: surfaces make such reflections, and they do not have the lattice's periods
 _LOWER, _MOST_REBUILT = 0.97, 4
+_LEAST_FRINGES = 4
+_AS_IT_IS = LatticeShift(0.0, (0.0, 0.0, 0.0), math.nan, (0.0, 0.0), None, math.nan)
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,23 @@ def _zone_report(ranked: RankedZone) -> dict[str, Any]:
 def _rebuilt(
     model: FittedModel, problem: Problem, evidence: Evidence, energy_ev: float, clock: Clock
 ) -> tuple[FittedModel, LatticeShift, list[float]]:
-    """The model as the reconstruction says it is; how that lay against the last model; R of each before phasing."""
+    """The model as image and reconstruction say it is; how that lay against the last model; R of each before phasing.
+
+    The image goes first: a shift of one grain by half a lattice vector has the lattice placed between both, and no
+    reconstruction finds out of that.
+    """
     r_factors = [model.r_pattern]
+    in_image = _against_image(model, evidence, energy_ev, clock)
+    if in_image is not None:
+        trial = rebuilt(model, replace(in_image, strain=(0.0, 0.0, 0.0)), evidence, energy_ev=energy_ev)
+        if trial.r_pattern < _LOWER * model.r_pattern:
+            model = trial
+            r_factors.append(trial.r_pattern)
     while True:
-        shift = _against(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding"))
+        try:
+            shift = _against_data(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding"))
+        except InputError:  # too small a particle, or too few reflections, to compare lattices
+            return model, _AS_IT_IS, r_factors
         trial = rebuilt(model, shift, evidence, energy_ev=energy_ev)
         if trial.r_pattern > _LOWER * model.r_pattern or len(r_factors) > _MOST_REBUILT:
             return model, shift, r_factors
@@ -169,7 +184,23 @@ def _rebuilt(
         r_factors.append(trial.r_pattern)
 
 
-def _against(model: FittedModel, problem: Problem, energy_ev: float, told: Callable[[], None]) -> LatticeShift:
+def _against_image(model: FittedModel, evidence: Evidence, energy_ev: float, clock: Clock) -> LatticeShift | None:
+    """How the lattice lies in the image against the model's; None where the image has too few fringes to tell."""
+    if evidence.contrast is None or evidence.conditions is None:
+        return None
+    clock.on_step("model: image of the model")
+    g = _reflections_to(model, energy_ev, evidence.conditions.information_limit_per_angstrom)
+    if len(g) < _LEAST_FRINGES:
+        return None
+    contrast, _ = seen_by_lens(model.atoms, evidence, energy_ev)
+    fields = [image.astype(np.complex64) for image in (evidence.contrast, contrast)]
+    try:
+        return lattice_shift(fields[0], fields[1], evidence.grid, evidence.support, g)
+    except InputError:
+        return None
+
+
+def _against_data(model: FittedModel, problem: Problem, energy_ev: float, told: Callable[[], None]) -> LatticeShift:
     """How the lattice lies that the data make of a model."""
     run = iterate(problem, model_schedule(), model.object_field)
     try:
@@ -180,11 +211,19 @@ def _against(model: FittedModel, problem: Problem, energy_ev: float, told: Calla
         estimate = stop.value.estimate
     finally:
         run.close()
-    fit = model.fit
-    beams = ZoneBeams(model.particle.crystal, fit.zone, energy_ev=energy_ev, q_max_per_angstrom=_FRINGES_TO)
-    strength = np.abs(beams.potential_volt)
-    g = turned(beams.g_per_angstrom[strength > _FORBIDDEN * strength.max()], fit.match.azimuth_deg)
+    g = _reflections_to(model, energy_ev, _FRINGES_TO)
     return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
+
+
+def _reflections_to(
+    model: FittedModel, energy_ev: float, q_per_angstrom: float
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Reflections (k, 2) that the model's crystal has, as it stands."""
+    cell, fit = model.particle.crystal, model.fit
+    reach = min(q_per_angstrom, _FRINGES_TO)
+    beams = ZoneBeams(cell, fit.zone, energy_ev=energy_ev, q_max_per_angstrom=reach)
+    strength = np.abs(beams.potential_volt)
+    return turned(beams.g_per_angstrom[strength > _FORBIDDEN * strength.max()], fit.match.azimuth_deg)
 
 
 def _telling(clock: Clock) -> Callable[[str], None]:

@@ -1,0 +1,84 @@
+"""Zone axes of a crystal, from kinematic patterns whose zone is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_subangstrom_cdi.core.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.crystal import crystal
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.indexing import turned
+from napari_subangstrom_cdi.core.regions import Region
+from napari_subangstrom_cdi.core.zones import FITS, lattice_vectors, rank_zones, reduced, same_zone, unique_zones
+from napari_subangstrom_cdi.errors import InputError
+
+GRID = Grid(512, 190.0)
+
+
+def pattern(name: str, zone: tuple[int, int, int], azimuth_deg: float = 17.0, scale: float = 1.0):
+    """Spots of a small particle with the structure factors' strength, and the regions that noise would leave."""
+    beams = ZoneBeams(crystal(name), zone, energy_ev=200e3, q_max_per_angstrom=1.25)
+    g = turned(beams.g_per_angstrom[1:], azimuth_deg, scale)
+    q = GRID.index() * GRID.q_pixel_per_angstrom
+    amplitude = np.full(GRID.shape, 1e-4)
+    for (x, y), strength in zip(g, np.abs(beams.potential_volt[1:]), strict=True):
+        line_x, line_y = (np.exp(-((q - at) ** 2) / (2 * 0.008**2)) for at in (x, y))
+        amplitude += strength * np.outer(line_y, line_x)
+    regions = np.where(amplitude > 0.01 * amplitude.max(), Region.G, Region.B).astype(np.uint8)
+    return amplitude.astype(np.float32), regions
+
+
+def test_lattice_vectors_of_a_square_and_a_rectangle():
+    found = lattice_vectors(*pattern("PbS", (0, 0, 1)), GRID)
+    lengths = np.linalg.norm(found.vectors_per_angstrom, axis=1)
+    np.testing.assert_allclose(lengths, 2 / 5.9362, rtol=2e-3)
+    assert found.explained > 0.95 and found.errors_per_angstrom.max() < 2e-3
+    a, b = lattice_vectors(*pattern("Au", (1, 1, 0)), GRID).vectors_per_angstrom
+    assert np.linalg.norm(a) == pytest.approx(math.sqrt(3) / 4.0782, rel=3e-3)
+    assert np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))) == pytest.approx(70.5, abs=0.5)
+
+
+def test_reduction_ends_at_the_shortest_vectors():
+    basis = np.array([[0.3, 0.0], [0.1, 0.4]])
+    skewed = np.array([[7, 3], [2, 1]]) @ basis
+    np.testing.assert_allclose(np.linalg.norm(reduced(skewed), axis=1), np.linalg.norm(reduced(basis), axis=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [("CdS-wurtzite", (0, 0, 1)), ("CdS-zincblende", (1, 1, 2)), ("Au", (1, 1, 0)), ("TiO2-rutile", (0, 1, 0))],
+)
+def test_the_zone_is_the_best(name, zone):
+    best = rank_zones(*pattern(name, zone, scale=1.008), GRID, crystal(name), energy_ev=200e3)[0]
+    assert same_zone(crystal(name), zone, best.zone)
+    assert best.score > 0.7 and best.match.scale == pytest.approx(1.008, abs=2e-3)
+    assert best.misfit < 0.01 and best.present > 0.95
+
+
+@pytest.mark.parametrize(
+    ("shown", "zone", "named"),
+    [
+        ("CdS-wurtzite", (0, 0, 1), "CdSe-wurtzite"),  # 4 % in spacing
+        ("CdS-wurtzite", (0, 0, 1), "Au"),
+        ("CdS-zincblende", (0, 0, 1), "CdS-wurtzite"),
+        ("PbS", (0, 0, 1), "PbTe"),
+    ],
+)
+def test_another_crystal_does_not_fit(shown, zone, named):
+    ranked = rank_zones(*pattern(shown, zone), GRID, crystal(named), energy_ev=200e3)
+    assert not ranked or ranked[0].score < FITS
+
+
+def test_zones_are_unique_under_symmetry():
+    gold = unique_zones(crystal("Au"), 2)
+    assert len(gold) == 6  # 001, 011, 111, 012, 112, 122
+    assert same_zone(crystal("Au"), (1, 1, 2), (-2, 1, 1)) and not same_zone(crystal("Au"), (1, 1, 2), (1, 1, 1))
+    assert len(unique_zones(crystal("CdS-wurtzite"), 1)) > 4
+
+
+def test_no_spots_are_said():
+    with pytest.raises(InputError, match="spots"):
+        lattice_vectors(np.zeros(GRID.shape, np.float32), np.full(GRID.shape, Region.B, np.uint8), GRID)
