@@ -33,6 +33,7 @@ __all__ = [
     "FittedModel",
     "Held",
     "fit_model",
+    "fit_reflections",
     "object_spectrum",
     "pattern_r_factor",
     "rebuilt",
@@ -161,6 +162,33 @@ def fit_model(
         coarse.landscape,
         coarse.tilts_deg,
     )
+
+
+def fit_reflections(
+    evidence: Evidence,
+    crystal: Crystal,
+    zone: Zone,
+    *,
+    energy_ev: float,
+    b_factor: float = 0.8,
+    told: Callable[[], None] = lambda: None,
+) -> Fit:
+    """The best orientation, tilt and thickness by the reflections' intensities alone: quick, to compare crystals.
+
+    Parameters
+    ----------
+    evidence, crystal, zone, energy_ev, b_factor
+        As of :func:`fit_model`.
+    told : callable
+        Called several times a second; it may raise to end the fit.
+
+    Raises
+    ------
+    InputError
+        If the zone does not show in the pattern.
+    """
+    orientations = _orientations(evidence, crystal, zone, energy_ev, b_factor, Held())
+    return min((fine.refine(coarse.search(told)) for coarse, fine in orientations), key=lambda fit: fit.r_reflections)
 
 
 def rebuilt(model: FittedModel, shift: LatticeShift, evidence: Evidence, *, energy_ev: float) -> FittedModel:

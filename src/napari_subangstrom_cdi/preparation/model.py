@@ -10,11 +10,20 @@ from typing import Any
 import numpy as np
 
 from napari_subangstrom_cdi.core.bloch import ZoneBeams
-from napari_subangstrom_cdi.core.crystal import Crystal, Zone, crystal, zone_axis
+from napari_subangstrom_cdi.core.crystal import Crystal, Zone, crystal, crystal_names, zone_axis
+from napari_subangstrom_cdi.core.habit import point_group
 from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
 from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.lattice_shift import LatticeShift, lattice_shift
-from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel, Held, fit_model, rebuilt, seen_by_lens
+from napari_subangstrom_cdi.core.model_fit import (
+    Evidence,
+    FittedModel,
+    Held,
+    fit_model,
+    fit_reflections,
+    rebuilt,
+    seen_by_lens,
+)
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
 from napari_subangstrom_cdi.core.retrieval import Problem, iterate
 from napari_subangstrom_cdi.core.scattering import SOURCE
@@ -30,6 +39,7 @@ from .image import RegisteredImage, imaging_conditions
 AUTOMATIC = "auto"  # instead of a zone axis
 _LARGEST_MISFIT = 0.15
 _AS_GOOD_A_ZONE = 0.5
+_BETTER = 0.85  # of the named crystal's R
 _LARGEST_SCALE_ERROR = 0.02
 _LEAST_EXPLAINED = 0.8
 _LEAST_IMAGE_CORRELATION = 0.8
@@ -107,8 +117,9 @@ def start_from_model(
             told=_telling(clock),
         )
         found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
+        other = _polymorph(evidence, cell, found.fit.r_reflections, energy_ev, clock)
     _say_doubts(found)
-    zones = {"zones": [_zone_report(one) for one in ranked]}
+    zones = {"zones": [_zone_report(one) for one in ranked], "polymorph": other}
     report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift), **zones}
     return StartingModel(found, report)
 
@@ -144,6 +155,40 @@ def _zone(plan: Plan, evidence: Evidence, cell: Crystal, energy_ev: float) -> tu
     elif not any(one.score > _AS_GOOD_A_ZONE * best.score and same_zone(cell, zone, one.zone) for one in ranked):
         doubt(f"the spots are those of {_words(best.zone)} of {cell.name} rather than of {_words(zone)}")
     return zone, ranked
+
+
+def _polymorph(
+    evidence: Evidence, cell: Crystal, r_reflections: float, energy_ev: float, clock: Clock
+) -> dict[str, Any] | None:
+    """The other crystal of the same elements that fits best, and a doubt if it fits better; None if none does."""
+    best: dict[str, Any] | None = None
+    amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
+    elements = set(cell.numbers.tolist())
+    for name in crystal_names():
+        other = crystal(name)
+        if set(other.numbers.tolist()) != elements or _same_cell(other, cell):
+            continue
+        clock.on_step(f"model: {name} instead")
+        ranked = rank_zones(amplitude, evidence.regions, evidence.grid, other, energy_ev=energy_ev)
+        if not ranked or ranked[0].score < FITS:
+            continue
+        fit = fit_reflections(
+            evidence, other, ranked[0].zone, energy_ev=energy_ev, told=lambda: clock.on_step("model: another crystal")
+        )
+        if best is None or fit.r_reflections < best["r_reflections"]:
+            best = {"crystal": name, "zone": list(fit.zone), "r_reflections": fit.r_reflections}
+    if best is not None and best["r_reflections"] < _BETTER * r_reflections:
+        doubt(
+            f"{best['crystal']} on {_words(tuple(best['zone']))} fits better than {cell.name} (R "
+            f"{100 * best['r_reflections']:.1f} % against {100 * r_reflections:.1f} %): check the crystal"
+        )
+    return best
+
+
+def _same_cell(first: Crystal, second: Crystal) -> bool:
+    """Whether two cells are of one volume an atom within 5 % and of one point group: the same crystal, near enough."""
+    per_atom = first.volume / len(first.numbers) * len(second.numbers) / second.volume
+    return abs(per_atom - 1) < 0.05 and len(point_group(first)) == len(point_group(second))
 
 
 def _zone_report(ranked: RankedZone) -> dict[str, Any]:
