@@ -17,6 +17,7 @@ from napari_subangstrom_cdi.gui._layers import real_space
 from napari_subangstrom_cdi.gui.docks._model_table import described
 from napari_subangstrom_cdi.gui.docks.model import ModelDock, share_done
 from napari_subangstrom_cdi.gui.docks.phase import PhaseDock
+from napari_subangstrom_cdi.gui.docks.results import ResultsDock
 from napari_subangstrom_cdi.session import Session, State, Step
 
 from ..hands import LEFT, SliderDrag, tick, type_into
@@ -303,7 +304,7 @@ def members_start_from_it_by_the_box_and_by_the_preset(fitted, viewer, qtbot):
     assert not session.plan.model.use
 
 
-def test_a_result_brings_its_omit_map_to_the_model(fitted, run_from_model, qtbot):
+def test_a_result_brings_its_omit_map_to_the_model(fitted, run_from_model, viewer, qtbot):
     controller, session = fitted.controller, fitted.session
     session.set_plan(run_from_model.plan)
     session._outputs[Step.PHASE] = run_from_model.output
@@ -314,6 +315,11 @@ def test_a_result_brings_its_omit_map_to_the_model(fitted, run_from_model, qtbot
     qtbot.waitUntil(lambda: controller.real.layer(rv.OMIT) is not None)
     omit, model, result = controller.real.layer(rv.OMIT), controller.real.layer(rv.MODEL), session.result
     assert not omit.visible and not model.visible
+    results = ResultsDock(viewer)
+    qtbot.addWidget(results)
+    results.show()
+    qtbot.mouseClick(results.layer_buttons[rv.OMIT], LEFT)
+    assert omit.visible and not controller.real.layer(rv.REAL).visible
     rows, columns = rv.box_of(result.support)
     np.testing.assert_array_equal(omit.data, result.omit_map[rows, columns].real)
     # both at the result's origin: the model's lattice lies on that of the result

@@ -24,7 +24,7 @@ from ..background_task import BackgroundTask
 from ..closing import proposed_project
 from ..dock import StepDock
 from ..file_dialogs import ask_where_to_save, ask_which_to_open
-from ..real_view import AMPLITUDE, COMPOSITE, DEVIATION, MEAN, PHASE, REAL
+from ..real_view import AMPLITUDE, COMPOSITE, DEVIATION, MEAN, MODEL, OMIT, PHASE, REAL
 from ..resolution_plot import ResolutionPlot
 from ..style import QuietLabel, StatusLine, section_title
 
@@ -38,6 +38,8 @@ _SHOWN = (
     (COMPOSITE, "HSV"),
     (MEAN, "Mean"),
     (DEVIATION, "Deviation"),
+    (MODEL, "Model"),
+    (OMIT, "Omit map"),
 )
 _EXPORTS: dict[str, Callable[[Reconstruction], NDArray[Any]]] = {
     "real part": lambda result: result.object.real,
@@ -122,7 +124,7 @@ class ResultsDock(StepDock):
             "Let the contrast of all layers follow their data again, after it was set by hand",
             self.controller.follow_contrast,
         )
-        grid.addWidget(contrast, len(_SHOWN) // 3, 0, 1, 3)
+        grid.addWidget(contrast, -(-len(_SHOWN) // 3), 0, 1, 3)
         return grid
 
     def _export_buttons(self) -> QGridLayout:
@@ -178,10 +180,13 @@ class ResultsDock(StepDock):
         self._sync_layer_buttons()
 
     def _sync_layer_buttons(self) -> None:
-        visible = None
+        visible, result = None, self.session.result
+        there = {MODEL: self.session.model is not None, OMIT: result is not None and result.omit_map is not None}
         for role, button in self.layer_buttons.items():
             layer = self.controller.real.layer(role)
             button.setEnabled(layer is not None)
+            if role in there:
+                button.setVisible(layer is not None and there[role])
             if visible is None and layer is not None and layer.visible:
                 visible = role
         self._group.setExclusive(False)
