@@ -51,7 +51,7 @@ def test_the_menu_opens_reciprocal_space(viewer, controller, qtbot):
 
 def test_every_entry_of_the_menu_opens_its_dock_once(viewer, controller, qtbot):
     names = [widget.display_name for widget in PluginManager.instance().get_manifest(PLUGIN).contributions.widgets]
-    assert set(entries(viewer)) == set(names) and len(names) == 9
+    assert set(entries(viewer)) == set(names) and len(names) == len(set(names)) >= 10
     for name in names:
         if opening.find_dock(viewer, name) is None:  # the workflow brings some along
             entries(viewer)[name].trigger()

@@ -6,9 +6,9 @@ import ase.build
 import ase.io
 import numpy as np
 import pytest
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
 from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.gui import real_view as rv
@@ -18,6 +18,7 @@ from napari_subangstrom_cdi.gui.docks._model_table import described
 from napari_subangstrom_cdi.gui.docks.model import ModelDock, share_done
 from napari_subangstrom_cdi.gui.docks.phase import PhaseDock
 from napari_subangstrom_cdi.gui.docks.results import ResultsDock
+from napari_subangstrom_cdi.io.atoms import read_atoms
 from napari_subangstrom_cdi.session import Session, State, Step
 
 from ..hands import LEFT, SliderDrag, tick, type_into
@@ -201,10 +202,11 @@ def test_the_parts_of_a_fit_come_in_their_order():
     assert shares == sorted(set(shares)) and shares[0] == 0 and shares[-1] < 1
 
 
-def test_a_fit_is_shown_moved_by_hand_and_started_from(fitted, viewer, qtbot, picture):
+def test_a_fit_is_shown_moved_by_hand_and_started_from(fitted, viewer, qtbot, picture, tmp_path):
     what_was_found_is_shown_with_its_errors(fitted)
     picture(fitted, "model")
     a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
+    its_atoms_are_saved(fitted, qtbot, tmp_path)
     a_click_on_the_landscape_sets_the_tilt(fitted, qtbot)
     members_start_from_it_by_the_box_and_by_the_preset(fitted, viewer, qtbot)
     the_pattern_stands_on_the_right_in_the_contrast_of_the_record(fitted, qtbot)
@@ -271,6 +273,21 @@ def a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
     assert hand.tilt_x.value == 0.75
     fitted.controller.redo()
     settle(fitted, qtbot)
+
+
+def its_atoms_are_saved(fitted, qtbot, tmp_path):
+    def enter() -> None:
+        dialog = QApplication.activeModalWidget()
+        if not isinstance(dialog, QFileDialog):
+            QTimer.singleShot(50, enter)
+            return
+        dialog.findChild(QLineEdit).setText(str(tmp_path / "model.xyz"))
+        dialog.accept()
+
+    QTimer.singleShot(50, enter)
+    qtbot.mouseClick(fitted.save_atoms, LEFT)
+    qtbot.waitUntil(lambda: "atoms saved to" in fitted.status.text())
+    assert len(read_atoms(tmp_path / "model.xyz").numbers) == fitted.session.model.report["atoms"]
 
 
 def a_click_on_the_landscape_sets_the_tilt(fitted, qtbot):

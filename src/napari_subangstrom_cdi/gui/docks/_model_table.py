@@ -14,7 +14,7 @@ from napari_subangstrom_cdi.gui.painting import write
 from napari_subangstrom_cdi.gui.style import QuietLabel
 
 _ROWS = (
-    ("zone", "Zone axis", "Against the beam: it points towards the source"),
+    ("zone", "Zone found", "Against the beam: it points towards the source"),
     ("tilt", "Tilt x, y", "Rotation about x and y that takes the zone axis out of the beam, and its error"),
     ("azimuth", "Azimuth", "Of the zone's shortest reflection, clockwise on the screen"),
     ("thickness", "Thickness", "Where the particle is thickest"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton
 
 from napari_subangstrom_cdi.core.crystal import zone_axis
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.dock import StepDock
 from napari_subangstrom_cdi.gui.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.file_dialogs import ask_where_to_save
 from napari_subangstrom_cdi.gui.layout import show_reciprocal
 from napari_subangstrom_cdi.gui.reciprocal_view import MODEL_PATTERN
 from napari_subangstrom_cdi.gui.style import QuietLabel
+from napari_subangstrom_cdi.io.atoms import write_atoms
 from napari_subangstrom_cdi.plan import PRESETS
 from napari_subangstrom_cdi.preparation.model import AUTOMATIC
 from napari_subangstrom_cdi.session import Event, Happening, State, Step
@@ -59,6 +63,7 @@ _PARTS = (
     ("pattern", 0.01),
 )
 _BAR_STEPS = 1000
+_ATOMS = "XYZ (*.xyz);;CIF (*.cif);;PDB (*.pdb)"
 
 
 class ModelDock(StepDock):
@@ -100,6 +105,11 @@ class ModelDock(StepDock):
         self.cancel = QPushButton("Cancel")
         self.cancel.setObjectName("model-cancel")
         self.cancel.setToolTip("End the fit; what was found before is kept")
+        self.save_atoms = QPushButton("Save atoms…")
+        self.save_atoms.setObjectName("model-save-atoms")
+        self.save_atoms.setToolTip("Write the atoms of the particle whose pattern is shown, as XYZ, CIF or PDB")
+        self._writing = BackgroundTask(self)
+        self._tried: TriedModel | None = None
         self._lay_out()
         self._connect()
         self._task = f"model-pattern-{id(self)}"
@@ -113,11 +123,15 @@ class ModelDock(StepDock):
         switches.addWidget(self.by_hand)
         switches.addWidget(self.beside)
         switches.addStretch(1)
+        kept = QHBoxLayout()
+        kept.addStretch(1)
+        kept.addWidget(self.save_atoms)
         self.foot.addWidget(self.cancel)
         for part in (self.crystal, self.form, self.use, self.table, self.rivals, self.landscape):
             self.body.addWidget(part)
         self.body.addLayout(switches)
         self.body.addWidget(self.hand)
+        self.body.addLayout(kept)
         below = self.content.layout()
         if below is not None:  # under the buttons
             below.addWidget(self.bar)
@@ -132,6 +146,9 @@ class ModelDock(StepDock):
         self.hand.settled.connect(self._commit)
         self.hand.back.connect(self._back)
         self.landscape.picked.connect(self._on_picked)
+        self.save_atoms.clicked.connect(self._save_atoms)
+        self._writing.done.connect(self._on_written)
+        self._writing.failed.connect(lambda why: self.say(why, "error"))
         self.cancel.clicked.connect(self.controller.stop)
         self.controller.previews.ready.connect(self._on_tried)
         self.controller.previews.refused.connect(self._on_refused)
@@ -209,6 +226,7 @@ class ModelDock(StepDock):
             else "Fit once first; tilt and thickness can then be moved by hand"
         )
         self.hand.setEnabled(trial is not None)
+        self.save_atoms.setEnabled(trial is not None)
         settings = self.session.plan.model
         told = (settings.tilt_deg, settings.thickness_angstrom, settings.roundness)
         self.hand.back_button.setEnabled(any(value is not None for value in told))
@@ -229,7 +247,7 @@ class ModelDock(StepDock):
         """Show the planned values, and their pattern if it is not there yet."""
         trial = self.session.model_trial
         if trial is None:
-            self._shown = (None, None)
+            self._shown, self._tried = (None, None), None
             return
         values = self._planned(trial)
         if self._shown == (trial, values):
@@ -238,6 +256,7 @@ class ModelDock(StepDock):
         self._shown = (trial, values)
         self.hand.show_values(values)
         if is_new and values == trial.values:  # the presenter shows it
+            self._tried = trial.fitted
             self.hand.show_r(trial.fitted.r_pattern, trial.fitted.r_pattern)
         else:
             self._ask_pattern(trial, values)
@@ -252,6 +271,7 @@ class ModelDock(StepDock):
         tried: TriedModel
         trial, tried = answer
         if trial is self.session.model_trial:
+            self._tried = tried
             self.controller.presenter.show_model_pattern(tried.power, trial.grid)
             self.hand.show_r(tried.r_pattern, trial.fitted.r_pattern)
 
@@ -346,6 +366,26 @@ class ModelDock(StepDock):
         self.controller.change("model", tilt_deg=(tilt_x, tilt_y))
         self.by_hand.setChecked(True)
         self.refresh()
+
+    def _save_atoms(self) -> None:
+        """Those of the particle that is shown: fitted, or tried by hand."""
+        if self._tried is None or self.session.model is None:
+            return
+        atoms, name = self._tried.atoms, self.session.model.report["crystal"]
+        folder = Path(self.session.plan.inputs.pattern).parent
+        path = ask_where_to_save(self, "Save the atoms of the model", folder / f"{name}.xyz", _ATOMS)
+        if path is None:
+            return
+
+        def write() -> tuple[Path, int]:
+            write_atoms(path, atoms)
+            return path, len(atoms.numbers)
+
+        self._writing.start(write)
+
+    def _on_written(self, done: tuple[Path, int], doubts: tuple[str, ...]) -> None:
+        path, count = done
+        self.say("\n".join((f"{count:,} atoms saved to {path}", *doubts)), "warning" if doubts else "info")
 
     def _back(self) -> None:
         self.session.settle()
