@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import mrcfile
 import numpy as np
 import pytest
@@ -22,6 +23,10 @@ from .jobs import advance, job
 SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "sample"
 _BINNING, _IMAGE_BINNING, _SIZE = 3, 2, 384
 _GUI = Path(__file__).parent / "gui"
+
+# how long an example takes is the machine's business, and a busy one's tests are as right as another's
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def _why_no_window() -> str | None:
