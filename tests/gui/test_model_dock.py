@@ -14,6 +14,7 @@ from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.gui import real_view as rv
 from napari_subangstrom_cdi.gui import reciprocal_view as cv
 from napari_subangstrom_cdi.gui._layers import real_space
+from napari_subangstrom_cdi.gui.atoms_view import AtomsWindow
 from napari_subangstrom_cdi.gui.docks._model_table import described
 from napari_subangstrom_cdi.gui.docks.model import ModelDock, share_done
 from napari_subangstrom_cdi.gui.docks.phase import PhaseDock
@@ -206,6 +207,7 @@ def test_a_fit_is_shown_moved_by_hand_and_started_from(fitted, viewer, qtbot, pi
     what_was_found_is_shown_with_its_errors(fitted)
     picture(fitted, "model")
     a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
+    its_atoms_are_shown_in_three_dimensions(fitted, viewer, qtbot)
     its_atoms_are_saved(fitted, qtbot, tmp_path)
     a_click_on_the_landscape_sets_the_tilt(fitted, qtbot)
     members_start_from_it_by_the_box_and_by_the_preset(fitted, viewer, qtbot)
@@ -273,6 +275,17 @@ def a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
     assert hand.tilt_x.value == 0.75
     fitted.controller.redo()
     settle(fitted, qtbot)
+
+
+def its_atoms_are_shown_in_three_dimensions(fitted, viewer, qtbot):
+    qtbot.mouseClick(fitted.show_3d, LEFT)
+    window = viewer.window._qt_window.findChild(AtomsWindow)
+    qtbot.waitUntil(window.isVisible)
+    assert window.windowTitle() == "Atoms of CdS-wurtzite"
+    numbers = fitted.session.model.fitted.atoms.numbers
+    shown = {layer.name: len(layer.data) for layer in window.model.layers}
+    assert shown == {"Cd": np.count_nonzero(numbers == 48), "S": np.count_nonzero(numbers == 16)}
+    window.close()
 
 
 def its_atoms_are_saved(fitted, qtbot, tmp_path):

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton
 
 from napari_subangstrom_cdi.core.crystal import zone_axis
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.atoms_view import show_atoms
 from napari_subangstrom_cdi.gui.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.dock import StepDock
 from napari_subangstrom_cdi.gui.fields import Field, FieldForm
@@ -105,6 +106,9 @@ class ModelDock(StepDock):
         self.cancel = QPushButton("Cancel")
         self.cancel.setObjectName("model-cancel")
         self.cancel.setToolTip("End the fit; what was found before is kept")
+        self.show_3d = QPushButton("Show in 3-D")
+        self.show_3d.setObjectName("model-3d")
+        self.show_3d.setToolTip("The atoms of the particle whose pattern is shown, in a window of their own")
         self.save_atoms = QPushButton("Save atoms…")
         self.save_atoms.setObjectName("model-save-atoms")
         self.save_atoms.setToolTip("Write the atoms of the particle whose pattern is shown, as XYZ, CIF or PDB")
@@ -124,8 +128,9 @@ class ModelDock(StepDock):
         switches.addWidget(self.beside)
         switches.addStretch(1)
         kept = QHBoxLayout()
+        for button in (self.show_3d, self.save_atoms):
+            kept.addWidget(button)
         kept.addStretch(1)
-        kept.addWidget(self.save_atoms)
         self.foot.addWidget(self.cancel)
         for part in (self.crystal, self.form, self.use, self.table, self.rivals, self.landscape):
             self.body.addWidget(part)
@@ -146,6 +151,7 @@ class ModelDock(StepDock):
         self.hand.settled.connect(self._commit)
         self.hand.back.connect(self._back)
         self.landscape.picked.connect(self._on_picked)
+        self.show_3d.clicked.connect(self._show_3d)
         self.save_atoms.clicked.connect(self._save_atoms)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(lambda why: self.say(why, "error"))
@@ -226,7 +232,8 @@ class ModelDock(StepDock):
             else "Fit once first; tilt and thickness can then be moved by hand"
         )
         self.hand.setEnabled(trial is not None)
-        self.save_atoms.setEnabled(trial is not None)
+        for button in (self.show_3d, self.save_atoms):
+            button.setEnabled(trial is not None)
         settings = self.session.plan.model
         told = (settings.tilt_deg, settings.thickness_angstrom, settings.roundness)
         self.hand.back_button.setEnabled(any(value is not None for value in told))
@@ -367,8 +374,14 @@ class ModelDock(StepDock):
         self.by_hand.setChecked(True)
         self.refresh()
 
-    def _save_atoms(self) -> None:
+    def _show_3d(self) -> None:
         """Those of the particle that is shown: fitted, or tried by hand."""
+        if self._tried is not None and self.session.model is not None:
+            title = self.session.model.report["crystal"]
+            show_atoms(self, self._tried.atoms, title=title, theme=self.controller.viewer.theme)
+
+    def _save_atoms(self) -> None:
+        """The same in a file."""
         if self._tried is None or self.session.model is None:
             return
         atoms, name = self._tried.atoms, self.session.model.report["crystal"]
