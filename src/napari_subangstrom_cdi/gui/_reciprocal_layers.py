@@ -212,6 +212,8 @@ class ReciprocalLayers:
         limits = (-1.0, 4.0) if pattern is None else tuple(pattern.contrast_limits)
         layer = self.set.show_image(MODEL_PATTERN, half, place, contrast_limits=limits, **_LOOKS[MODEL_PATTERN])
         if pattern is not None and pattern is not self._compared:
+            if self._compared is not None:  # it was deleted
+                self._compared.events.contrast_limits.disconnect(self._on_contrast)
             self._compared = pattern
             pattern.events.contrast_limits.connect(self._on_contrast)
         self._on_contrast()
