@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .core.alignment import align
 from .core.ensemble import Ensemble, EnsembleSettings, combine, iterate_ensemble
 from .core.fourier import shift
-from .core.metrics import RadialCurve, resolution_angstrom, ring_correlation
+from .core.metrics import RadialCurve, reflections, resolution_angstrom, ring_correlation
 from .core.omit_test import OmitTest, omit_test
 from .core.retrieval import Problem, Retrieval
 from .core.schedule import Schedule
@@ -102,7 +102,8 @@ def _compared(
     """The ensemble without a model against the result."""
     alone = combine(replace(problem, model=None), runs, EnsembleSettings(_UNAIDED_MEMBERS, seed))
     aligned, how = align(alone.mean, ensemble.mean, problem.grid.pixel_angstrom, allow_twin=False)
-    curve = ring_correlation(aligned, ensemble.mean, problem.grid)
+    spots = reflections(problem.measured, problem.regions, problem.grid)
+    curve = ring_correlation(aligned, ensemble.mean, problem.grid, chosen=spots)
     report = {
         "members": len(runs),
         "correlation": how.correlation,

@@ -12,6 +12,7 @@ from napari_subangstrom_cdi.core.metrics import (
     imaginary_over_real,
     r_factor,
     radial_power,
+    reflections,
     resolution_angstrom,
     ring_correlation,
     split_half_correlation,
@@ -213,3 +214,24 @@ def test_the_scorer_is_not_pleased_by_twins_noise_or_half_of_the_reflections():
     assert [band.correlation > 0.7 for band in half.bands[:4]] == [True, half.bands[1].correlation > 0.7, False, False]
     assert half.resolution_angstrom > 1.7
     assert scored(truth.conj()[::-1, ::-1] * (1 + 0.8j * (np.abs(truth) > 0.5))).correlation < 0.98
+
+
+def test_reflections_are_told_from_what_lies_between_them():
+    grid = Grid(256, 100.0)
+    q = grid.index() * grid.q_pixel_per_angstrom
+    amplitude = np.full(grid.shape, 0.01, np.float32)
+    for x, height in ((0.45, 1.0), (-0.45, 1.0), (0.9, 0.1), (-0.9, 0.1)):
+        amplitude += height * np.exp(-((q[None] - x) ** 2 + q[:, None] ** 2) / (2 * 0.01**2)).astype(np.float32)
+    found = reflections(amplitude, np.full(grid.shape, Region.G, np.uint8), grid)
+    middle = grid.n // 2
+    assert found[middle, middle + 45] and found[middle, middle + 90]  # the weak one is strong where it is
+    assert not found[middle, middle + 20] and not found[middle + 60, middle]
+    assert found.sum() < 100
+    first, second = (
+        np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(amplitude * np.exp(1j * phase)))).astype(np.complex64)
+        for phase in (0, np.where(found, 0, 3.0))
+    )
+    curve = ring_correlation(first, second, grid, chosen=found)
+    known = np.isfinite(curve.value)
+    assert 0 < known.sum() < len(known)
+    np.testing.assert_allclose(curve.value[known], 1, atol=1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
 from .fourier import transform
@@ -14,6 +15,8 @@ from .regions import Region
 Complex = NDArray[np.complex64]
 Float = NDArray[np.float32]
 Curve = NDArray[np.float64]
+
+_NEIGHBOURHOOD, _REFLECTION_SHARE, _ABOVE_ITS_RING = 0.25, 0.02, 3.0
 
 
 def r_factor(spectrum: Complex, measured: Float, chosen: NDArray[np.bool_]) -> float:
@@ -96,18 +99,55 @@ def transfer_function(
     return RadialCurve(q, np.where(below > 0, above / np.where(below > 0, below, 1), np.nan))
 
 
-def ring_correlation(first: Complex, second: Complex, grid: Grid) -> RadialCurve:
+def ring_correlation(
+    first: Complex, second: Complex, grid: Grid, *, chosen: NDArray[np.bool_] | None = None
+) -> RadialCurve:
     """Fourier ring correlation of two centred objects; the real part of the complex correlation.
 
     Source: van Heel & Schatz, J. Struct. Biol. 151, 250 (2005), doi:10.1016/j.jsb.2005.05.009.
+
+    Parameters
+    ----------
+    first, second : ndarray of complex64, shape (n, n)
+        The objects.
+    grid : Grid
+        Sampling.
+    chosen : ndarray of bool, shape (n, n), optional
+        Pixels of reciprocal space that count; rings without any are NaN.
     """
     index, q = _rings(grid, _wide(grid))
     a, b = transform(first), transform(second)
+    if chosen is not None:
+        a, b = np.where(chosen, a, 0), np.where(chosen, b, 0)
     cross = _ring_sums((a * b.conj()).real.astype(np.float64), index, q.size)
     norm = _ring_sums(np.abs(a).astype(np.float64) ** 2, index, q.size) * _ring_sums(
         np.abs(b).astype(np.float64) ** 2, index, q.size
     )
     return RadialCurve(q, np.where(norm > 0, cross / np.sqrt(np.where(norm > 0, norm, 1)), np.nan))
+
+
+def reflections(measured: Float, regions: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
+    """Pixels of G above a fiftieth of the strongest within 0.25 Å⁻¹ of |q|, and above three times their ring's mean.
+
+    Parameters
+    ----------
+    measured : ndarray of float32, shape (n, n)
+        Amplitude √I.
+    regions : ndarray of uint8, shape (n, n)
+        Codes of :class:`.Region`.
+    grid : Grid
+        Sampling.
+    """
+    index, q = _rings(grid, 0.02)
+    intensity = np.where(regions == Region.G, np.square(measured, dtype=np.float64), 0)
+    highest = np.zeros(q.size + 1)
+    np.maximum.at(highest, index.ravel(), intensity.ravel())
+    reach = max(1, round(_NEIGHBOURHOOD / (q[1] - q[0])))
+    near = ndi.maximum_filter1d(highest, 2 * reach + 1, mode="constant")
+    mean = _ring_sums(intensity, index, q.size) / np.maximum(_ring_sums(np.ones(grid.shape), index, q.size), 1)
+    least = np.maximum(_REFLECTION_SHARE * near, _ABOVE_ITS_RING * np.append(mean, np.inf))
+    found: NDArray[np.bool_] = intensity > least[index]
+    return found
 
 
 def split_half_correlation(members: Complex, grid: Grid, box: tuple[slice, slice]) -> RadialCurve | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .fourier import inverse, transform
 from .grid import Grid
-from .metrics import RadialCurve, ring_correlation
+from .metrics import RadialCurve, reflections, ring_correlation
 from .retrieval import Problem, iterate
 from .schedule import Schedule
 
@@ -38,7 +38,7 @@ class OmitTest:
     correlations : tuple of float
         Of each sector brought back with the whole reconstruction there, |q| > 0.1 Å⁻¹: 1 is full.
     curve : RadialCurve
-        Fourier ring correlation of omit map and reconstruction.
+        Fourier ring correlation of omit map and reconstruction, over the reflections.
     """
 
     omit_map: Complex
@@ -93,7 +93,8 @@ def omit_test(
         found = found * np.exp(1j * np.angle(np.vdot(found[rest], reconstruction[rest])))
         omit_map[left_out] = found[left_out]
         correlations.append(structure_correlation(found, reconstruction, left_out, problem.grid))
-    curve = ring_correlation(omit_map, reconstruction, problem.grid)
+    spots = reflections(problem.measured, problem.regions, problem.grid)
+    curve = ring_correlation(omit_map, reconstruction, problem.grid, chosen=spots)
     return OmitTest(omit_map, sectors, tuple(correlations), curve)
 
 
