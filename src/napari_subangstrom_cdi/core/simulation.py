@@ -25,7 +25,7 @@ Complex = NDArray[np.complex64]
 Wave = Literal["multislice", "phase-object", "kinematic"]
 
 WAVES: tuple[Wave, ...] = ("multislice", "phase-object", "kinematic")
-WAVE_TO = 1.9  # Å⁻¹: well beyond a pattern to 1.28 Å⁻¹, whose band limit would cut what couples to it
+WAVE_TO = 1.8  # Å⁻¹; waves reach to 2.7 then: well beyond a pattern to 1.28 Å⁻¹, which would cut what couples to it
 _FOCUS_STEPS = 9
 _GRAPHENE_A = 2.461  # Å
 _GRAPHENE_REACH = 1.4  # Å⁻¹
