@@ -12,7 +12,15 @@ from napari_subangstrom_cdi.core.crystal import crystal
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.regions import Region
-from napari_subangstrom_cdi.core.zones import FITS, lattice_vectors, rank_zones, reduced, same_zone, unique_zones
+from napari_subangstrom_cdi.core.zones import (
+    FITS,
+    _zone_lattice,
+    lattice_vectors,
+    rank_zones,
+    reduced,
+    same_zone,
+    unique_zones,
+)
 from napari_subangstrom_cdi.errors import InputError
 
 GRID = Grid(512, 190.0)
@@ -82,3 +90,66 @@ def test_zones_are_unique_under_symmetry():
 def test_no_spots_are_said():
     with pytest.raises(InputError, match="spots"):
         lattice_vectors(np.zeros(GRID.shape, np.float32), np.full(GRID.shape, Region.B, np.uint8), GRID)
+
+
+def test_a_lattice_of_two_equal_vectors_is_reduced_however_they_round():
+    """Where two choices are as short, rounding must not send the reduction round and round."""
+    rng = np.random.default_rng(1)
+    hexagonal = np.array([[1.0, 0.0], [0.5, math.sqrt(0.75)]])
+    rhombic = np.array([[2.0, 0.0], [1.0, 3.0]])
+    for basis in (hexagonal, rhombic, np.eye(2)):
+        for angle in rng.uniform(0, 360, 40):
+            mixed = np.array([[1, int(rng.integers(-5, 6))], [0, 1]])[:: int(rng.choice([-1, 1]))]
+            a, b = reduced(mixed @ turned(basis, angle))
+            shortest = sorted(np.linalg.norm(k * basis[0] + m * basis[1]) for k in (-1, 0, 1) for m in (-1, 0, 1))
+            assert np.linalg.norm(a) == pytest.approx(shortest[1])
+            assert abs(a[0] * b[1] - a[1] * b[0]) == pytest.approx(abs(np.linalg.det(basis)))
+            assert -1e-6 < a @ b / (a @ a) < 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("name", ["CdS-wurtzite", "Ge", "TiO2-rutile"])
+def test_every_zone_of_a_crystal_has_the_lattice_of_its_reflections(name):
+    made = crystal(name)
+    for zone in unique_zones(made):
+        beams = ZoneBeams(made, zone, energy_ev=200e3, q_max_per_angstrom=0.9)
+        lattice = _zone_lattice(made, zone)
+        allowed = np.abs(beams.potential_volt) > 0.01 * np.abs(beams.potential_volt).max()
+        if lattice is None:  # reflections of one row alone
+            assert np.linalg.matrix_rank(beams.g_per_angstrom[allowed], tol=1e-6) < 2
+            continue
+        # all lengths that there are are those of lattice points
+        steps = np.arange(-9, 10)
+        points = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2) @ lattice
+        lengths = np.sort(np.linalg.norm(points, axis=1))
+        q = np.linalg.norm(beams.g_per_angstrom[allowed], axis=1)
+        nearest = lengths[np.clip(np.searchsorted(lengths, q), 1, len(lengths) - 1)]
+        before = lengths[np.clip(np.searchsorted(lengths, q), 1, len(lengths) - 1) - 1]
+        assert np.minimum(np.abs(nearest - q), np.abs(before - q)).max() < 1e-6
+
+
+def test_spots_of_double_diffraction_do_not_hide_the_zone():
+    """CdSe [11-20] with its forbidden (0001): two that are allowed do not span its lattice."""
+    made = crystal("CdSe-wurtzite")
+    amplitude, regions = pattern("CdSe-wurtzite", (1, 0, 0))
+    beams = ZoneBeams(made, (1, 0, 0), energy_ev=200e3, q_max_per_angstrom=1.25)
+    q = GRID.index() * GRID.q_pixel_per_angstrom
+    for x, y in turned(beams.g_per_angstrom[1:], 17.0):
+        lines = [np.exp(-((q - at) ** 2) / (2 * 0.008**2)) for at in (y, x)]
+        amplitude += np.float32(0.05 * amplitude.max()) * np.outer(*lines).astype(np.float32)
+    regions = np.where(amplitude > 0.01 * amplitude.max(), Region.G, Region.B).astype(np.uint8)
+    found = lattice_vectors(amplitude, regions, GRID)
+    assert np.linalg.norm(found.vectors_per_angstrom[0]) == pytest.approx(1 / 7.0152, rel=5e-3)
+    best = rank_zones(amplitude, regions, GRID, made, energy_ev=200e3)[0]
+    assert same_zone(made, (1, 0, 0), best.zone) and best.score > 0.7
+
+
+def test_strong_reflections_that_are_absent_count_against_a_crystal():
+    """Silicon's pattern for rock salt with silicon's cell: its strong (002) and (222) are not there, noise is."""
+    silicon = crystal("Si")
+    rock_salt = crystal("MgO").scaled(5.4310 / 4.2112)
+    amplitude, regions = pattern("Si", (1, 1, 0))
+    noise = np.random.default_rng(0).normal(0, 0.004 * amplitude.max(), GRID.shape)
+    noisy = np.hypot(amplitude, noise).astype(np.float32)
+    own, other = (rank_zones(noisy, regions, GRID, one, energy_ev=200e3)[0] for one in (silicon, rock_salt))
+    assert own.present > 0.95 and other.present < 0.85
+    assert other.score < own.score - 0.1
