@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import mrcfile
 import numpy as np
 import pytest
+import scipy.spatial
 import tifffile
 
 from napari_subangstrom_cdi.cli import main
@@ -24,6 +26,7 @@ from napari_subangstrom_cdi.simulation import (
     read_simulation,
 )
 
+SMALL = ["--detector", "512", "--detector-pixel", "100"]
 WORDS = ["--crystal", "CdS-zincblende", "--zone", "1 1 0", "--diameter", "40", "--tilt", "0.3", "-0.2"]
 
 
@@ -65,6 +68,36 @@ def test_settings_come_back_and_say_the_same_particle(folder):
         )
 
 
+def test_a_second_set_of_other_conditions(tmp_path):
+    """What the options say is in the records: no noise, a beam stop, a low saturation, another gain, no faults."""
+    words = [
+        "simulate",
+        *SMALL,
+        "--crystal",
+        "MgO",
+        "--zone",
+        "0 0 1",
+        "--diameter",
+        "25",
+        "--noiseless",
+        "--no-faults",
+    ]
+    words += ["--beam-stop", "0.05", "--saturation", "60", "--gain", "2", "--no-substrate", "--strain", "1.5"]
+    assert main([*words, "-o", str(tmp_path)]) == 0
+    pattern, background = (tifffile.imread(tmp_path / name) for name in ("particle.tif", "background.tif"))
+    y, x = np.indices(pattern.shape) - 256
+    stopped = np.hypot(y, x) * 0.005 < 0.049
+    assert (pattern[stopped] == 20).all() and (background == 20).all()  # the offset, and nothing else
+    assert pattern.shape == (512, 512) and pattern[~stopped].max() == 60
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert (answer["phi"], answer["mag"], answer["ctr"]) == (0.0, 1.0, [0.0, 0.0])
+    settings = read_simulation(tmp_path / "simulation.toml")
+    assert settings.microscope.counts_per_electron == 2 and not settings.microscope.noise
+    plain, strained = (particle_atoms(replace(settings.particle, strain_percent=strain)) for strain in (0.0, 1.5))
+    nearest = [scipy.spatial.cKDTree(p.positions_angstrom).query([0, 0, 0], 2)[0][1] for p in (plain, strained)]
+    assert nearest[1] / nearest[0] == pytest.approx(1.015)
+
+
 def test_the_truth_scores_itself_wherever_it_lies(folder):
     with np.load(folder / "truth.npz") as stored:
         truth, grid = fit_to_size(stored["object"], 1024), Grid(1024, 400.0)
@@ -101,6 +134,8 @@ def test_a_figure_and_no_records(tmp_path, capsys):
         (["--prism", "0 0 0 1", "--thickness", "30"], "do not close a prism"),
         (["--facet", "1 1:30"], "no Miller indices"),
         (["--dose", "0"], "dose"),
+        (["--beam-stop", "-1"], "beam_stop"),
+        (["--strain", "40"], "a strain of 40 %"),
         (["--settings", "absent.toml"], "absent.toml"),
     ],
 )
@@ -125,6 +160,9 @@ def test_a_misspelt_setting_is_named(tmp_path):
 def test_shapes():
     sphere = particle_atoms(ParticleSettings(diameter_angstrom=40))
     plate = particle_atoms(ParticleSettings(diameter_angstrom=40, thickness_angstrom=12, prism="1 0 -1 0"))
+    needle = particle_atoms(ParticleSettings(diameter_angstrom=15, thickness_angstrom=70, prism="1 0 -1 0"))
+    assert np.ptp(needle.positions_angstrom[:, 2]) == pytest.approx(70, abs=4)
+    assert np.abs(needle.positions_angstrom[:, :2]).max() <= 7.5 * 2 / np.sqrt(3) + 1e-6
     cube = particle_atoms(ParticleSettings("MgO", "0 0 1", facets={"1 0 0": 15.0}))
     assert np.linalg.norm(sphere.positions_angstrom, axis=1).max() <= 20
     assert np.abs(plate.positions_angstrom[:, 2]).max() <= 6

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from .core.simulation import WAVES
 from .errors import InputError
 from .simulation import (
+    RECORD_FILES,
     MicroscopeSettings,
     ParticleSettings,
     Simulation,
+    check_folder,
     read_simulation,
     simulate,
     write_records,
@@ -49,6 +51,9 @@ def add_simulate(commands: Any) -> None:
     what.add_argument("--azimuth", type=float, metavar="DEG", help="of the shortest reflection, from +x towards +y")
     what.add_argument("--tilt", type=float, nargs=2, metavar=("X", "Y"), help="about x and y, degrees")
     what.add_argument("--boundary", type=float, metavar="A", help="lattice shift across a boundary, Å")
+    what.add_argument("--boundary-normal", type=float, metavar="DEG", help="of the boundary (default: 90)")
+    what.add_argument("--boundary-position", type=float, metavar="A", help="of it along its normal, Å (default: 0)")
+    what.add_argument("--strain", type=float, metavar="PERCENT", help="by which the lattice is stretched (default: 0)")
     what.add_argument("--b-factor", type=float, metavar="A2", help="Debye-Waller factor, Å² (default: 0.8)")
     how = parser.add_argument_group("microscope")
     how.add_argument("--energy", type=float, metavar="KV", help="beam energy, kV (default: 200)")
@@ -56,6 +61,13 @@ def add_simulate(commands: Any) -> None:
     how.add_argument("--dose", type=float, metavar="E", help="electrons on each Å² (default: 10000)")
     how.add_argument("--coherence", type=float, metavar="A", help="lateral coherence length, Å (default: 350)")
     how.add_argument("--beam-stop", type=float, metavar="Q", help="its radius, Å⁻¹ (default: none)")
+    how.add_argument("--beam", type=float, metavar="A", help="full width of the beam, Å (default: 400)")
+    how.add_argument("--detector", type=int, metavar="PX", help="pixels a side of the detector (default: 2048)")
+    how.add_argument("--detector-pixel", type=float, metavar="UM", help="its pixel, µm (default: 25)")
+    how.add_argument("--gain", type=float, metavar="G", help="counts an electron (default: 0.8)")
+    how.add_argument("--dark-noise", type=float, metavar="E", help="of the detector, electrons (default: 1)")
+    how.add_argument("--saturation", type=int, metavar="COUNTS", help="highest count (default: 65535)")
+    how.add_argument("--noiseless", action="store_true", help="counts as expected, in patterns and image")
     how.add_argument("--no-substrate", action="store_true", help="neither graphene nor inelastic scattering")
     how.add_argument("--defocus", type=float, metavar="NM", help="of the image, underfocus negative (default: -61.3)")
     how.add_argument("--information-limit", type=float, metavar="Q", help="of the image, Å⁻¹ (default: 0.52)")
@@ -102,6 +114,9 @@ def _settings(arguments: argparse.Namespace) -> Simulation:
         "azimuth_deg": arguments.azimuth,
         "tilt_deg": tuple(arguments.tilt) if arguments.tilt else None,
         "boundary_shift_angstrom": arguments.boundary,
+        "boundary_normal_deg": arguments.boundary_normal,
+        "boundary_position_angstrom": arguments.boundary_position,
+        "strain_percent": arguments.strain,
         "b_factor": arguments.b_factor,
     }
     microscope: dict[str, Any] = {
@@ -110,6 +125,13 @@ def _settings(arguments: argparse.Namespace) -> Simulation:
         "dose_per_angstrom2": arguments.dose,
         "coherence_angstrom": arguments.coherence,
         "beam_stop_per_angstrom": arguments.beam_stop,
+        "beam_fwhm_angstrom": arguments.beam,
+        "detector_px": arguments.detector,
+        "detector_pixel_um": arguments.detector_pixel,
+        "counts_per_electron": arguments.gain,
+        "dark_noise_electrons": arguments.dark_noise,
+        "saturation_counts": arguments.saturation,
+        "noise": False if arguments.noiseless else None,
         "inelastic": 0.0 if arguments.no_substrate else None,
         "graphene_layers": 0 if arguments.no_substrate else None,
         "defocus_nm": arguments.defocus,
@@ -137,6 +159,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
         return 0
     if not arguments.output:
         raise InputError("nowhere to write to", mend="give -o FOLDER, or --figure FILE")
+    check_folder(Path(arguments.output))
     records = simulate(settings, lambda part: print(f"  {part} ...", file=sys.stderr))
     write_records(records, Path(arguments.output))
     print(_how_on(settings, len(records.atoms.numbers), Path(arguments.output)))
@@ -144,15 +167,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _how_on(settings: Simulation, atoms: int, folder: Path) -> str:
-    files = " ".join(
-        f"--{role} {folder / name}"
-        for role, name in (
-            ("pattern", "particle.tif"),
-            ("background", "background.tif"),
-            ("image", "image.mrc"),
-            ("acquisition", "acquisition.json"),
-        )
-    )
+    names = {**RECORD_FILES, "acquisition": "acquisition.json"}
+    files = " ".join(f"--{role} {folder / name}" for role, name in names.items())
     what = f'--preset model --crystal {settings.particle.crystal} --zone "{settings.particle.zone}"'
     return (
         f"{atoms} atoms recorded in {folder}. Reconstruct and score them by\n"

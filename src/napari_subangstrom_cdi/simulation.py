@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +22,7 @@ from .core.crystal import Orientation, crystal, zone_axis
 from .core.electron import wavelength_angstrom
 from .core.fourier import inverse
 from .core.grid import Grid
-from .core.habit import Solid, cut_solid, equivalent_planes, faceted, sphere
+from .core.habit import Solid, cut_solid, equivalent_planes, faceted
 from .core.multislice import AtomicModel
 from .core.nanocrystal import Boundary
 from .core.potential import ImagingConditions
@@ -41,8 +42,7 @@ from .io.atomic import atomic_path
 
 TRUTH_GRID = Grid(1024, 400.0)
 _TRUTH_KEPT = 512
-_DETECTOR = (2048, 2048)
-_CAMERA = (1024, 1024)
+RECORD_FILES = {"pattern": "particle.tif", "background": "background.tif", "image": "image.mrc"}
 _BACKGROUND_EXPOSURE = 0.97
 _SPECKLE = 0.02
 
@@ -72,6 +72,8 @@ class ParticleSettings:
         By which the lattice beyond a boundary through the particle is shifted, along the boundary; 0 for none.
     boundary_normal_deg, boundary_position_angstrom : float
         Where the boundary is.
+    strain_percent : float
+        By which the lattice is stretched, the same in all directions.
     b_factor : float
         Debye-Waller factor, Å².
     """
@@ -87,6 +89,7 @@ class ParticleSettings:
     boundary_shift_angstrom: float = 0.0
     boundary_normal_deg: float = 90.0
     boundary_position_angstrom: float = 0.0
+    strain_percent: float = 0.0
     b_factor: float = 0.8
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class ParticleSettings:
             raise InputError(f"a particle of {self.diameter_angstrom:g} Å", mend="give a diameter of 5 to 400 Å")
         if self.thickness_angstrom is not None and not 2 <= self.thickness_angstrom <= 2000:
             raise InputError(f"a thickness of {self.thickness_angstrom:g} Å", mend="give 2 to 2000 Å")
+        if not abs(self.strain_percent) <= 10:
+            raise InputError(f"a strain of {self.strain_percent:g} %", mend="give −10 to 10 %")
 
 
 @with_config(extra="forbid")
@@ -105,23 +110,32 @@ class MicroscopeSettings:
     wave: Literal["multislice", "phase-object", "kinematic"] = "multislice"
     camera_length_mm: float = 797.48
     detector_pixel_um: float = 25.0
+    detector_px: int = 2048
     dose_per_angstrom2: float = 1e4
     coherence_angstrom: float = 350.0
     beam_fwhm_angstrom: float = 400.0
     beam_stop_per_angstrom: float = 0.0
     inelastic: float = 1.0
     graphene_layers: int = 2
+    counts_per_electron: float = 0.8
+    dark_noise_electrons: float = 1.0
+    saturation_counts: int = 65535
+    noise: bool = True
     cs_mm: float = 1.0
     defocus_nm: float = -61.3
     defocus_spread_nm: float = 4.0
     information_limit_per_angstrom: float = 0.52
     image_pixel_angstrom: float = 0.36
+    image_px: int = 1024
     image_electrons_per_pixel: float = 200.0
     faults: bool = True
 
     def __post_init__(self) -> None:
         if self.wave not in WAVES:
             raise InputError(f"unknown wave {self.wave!r}", mend=f"use one of {', '.join(WAVES)}")
+        for size in (self.detector_px, self.image_px):
+            if not 64 <= size <= 8192 or size % 2:
+                raise InputError(f"a detector of {size} pixels", mend="give an even number from 64 to 8192")
         if not 0.05 <= self.image_pixel_angstrom <= 2:
             raise InputError(f"an image pixel of {self.image_pixel_angstrom:g} Å", mend="give 0.05 to 2 Å")
         if not 0 < self.image_electrons_per_pixel < 6e4:
@@ -220,7 +234,7 @@ def particle_atoms(settings: ParticleSettings) -> AtomicModel:
     InputError
         If crystal, zone or shape make no sense.
     """
-    cell = crystal(settings.crystal)
+    cell = crystal(settings.crystal).scaled(1 + settings.strain_percent / 100)
     zone = zone_axis(settings.zone)
     orientation = Orientation(zone, settings.azimuth_deg, settings.tilt_deg)
     boundary = None
@@ -240,19 +254,18 @@ def particle_solid(settings: ParticleSettings) -> Solid:
     cell = crystal(settings.crystal)
     if settings.facets:
         body = faceted(cell, {_plane(text): distance for text, distance in settings.facets.items()})
+        normals, distances, radius = body.normals, body.distances_angstrom, body.radius_angstrom
     elif settings.prism is not None:
         if settings.thickness_angstrom is None:
             raise InputError("a prism without a thickness", mend="give --thickness")
-        sides = np.array([g / np.linalg.norm(g) for g in _side_faces(settings)])
-        body = Solid(sides, np.full(len(sides), settings.diameter_angstrom / 2), settings.diameter_angstrom)
+        normals = np.array([g / np.linalg.norm(g) for g in _side_faces(settings)])
+        distances, radius = np.full(len(normals), settings.diameter_angstrom / 2), math.inf
     else:
-        body = sphere(settings.diameter_angstrom)
-    if settings.thickness_angstrom is None:
-        return body
-    up = cell.zone_direction(zone_axis(settings.zone))
-    normals = np.vstack([body.normals, up, -up])
-    half = settings.thickness_angstrom / 2
-    return Solid(normals, np.concatenate([body.distances_angstrom, [half, half]]), body.radius_angstrom)
+        normals, distances, radius = np.zeros((0, 3)), np.zeros(0), settings.diameter_angstrom / 2
+    if settings.thickness_angstrom is not None:
+        up, half = cell.zone_direction(zone_axis(settings.zone)), settings.thickness_angstrom / 2
+        normals, distances = np.vstack([normals, up, -up]), np.append(distances, [half, half])
+    return Solid(normals, distances, radius)
 
 
 def _side_faces(settings: ParticleSettings) -> list[NDArray[np.float64]]:
@@ -286,21 +299,27 @@ def usual_faults(settings: Simulation) -> Faults:
     """What goes wrong, drawn from the seed; nothing if the settings say so."""
     microscope = settings.microscope
     if not microscope.faults:
-        return Faults(told_defocus_nm=microscope.defocus_nm)
+        middle = microscope.image_px / 2
+        return Faults(image_centre_px=(middle, middle), told_defocus_nm=microscope.defocus_nm)
     rng = np.random.default_rng([settings.seed, 1])
     rotation = float(rng.uniform(-180, 180))
-    beam = rng.uniform(-15, 15, 2)
-    moved = rng.uniform(-3, 3, 2)
+    pixels = 25.0 / microscope.detector_pixel_um  # of an imaging plate, in the detector's
+    beam = rng.uniform(-15, 15, 2) * pixels
+    moved = rng.uniform(-3, 3, 2) * pixels
     return Faults(
         rotation_deg=rotation,
         magnification=float(rng.uniform(0.975, 1.025)),
         beam_px=(float(beam[0]), float(beam[1])),
         background_beam_px=(float(beam[0] + moved[0]), float(beam[1] + moved[1])),
         background_turn_deg=float(rng.uniform(-0.4, 0.4)),
-        image_centre_px=(float(rng.uniform(472, 552)), float(rng.uniform(472, 552))),
+        image_centre_px=(_off_centre(microscope.image_px, rng), _off_centre(microscope.image_px, rng)),
         told_rotation_deg=round(rotation + float(rng.uniform(-3.5, 3.5)), 1),
         told_defocus_nm=round(microscope.defocus_nm + float(rng.normal(0, 2.0)), 1),
     )
+
+
+def _off_centre(size: int, rng: np.random.Generator) -> float:
+    return size / 2 + float(rng.uniform(-40, 40)) * size / 1024
 
 
 def simulate(settings: Simulation, told: Callable[[str], None] = lambda part: None) -> RecordSet:
@@ -345,6 +364,10 @@ def exposure_of(microscope: MicroscopeSettings) -> Exposure:
         beam_stop_per_angstrom=microscope.beam_stop_per_angstrom,
         inelastic=microscope.inelastic,
         graphene_layers=microscope.graphene_layers,
+        counts_per_electron=microscope.counts_per_electron,
+        dark_noise_electrons=microscope.dark_noise_electrons,
+        saturation_counts=microscope.saturation_counts,
+        noise=microscope.noise,
     )
 
 
@@ -365,15 +388,16 @@ def _record(
     rng: np.random.Generator,
 ) -> NDArray[np.uint16]:
     microscope = settings.microscope
-    at = (_DETECTOR[0] / 2 + beam_px[0], _DETECTOR[1] / 2 + beam_px[1])
+    size = microscope.detector_px
+    shape, at = (size, size), (size / 2 + beam_px[0], size / 2 + beam_px[1])
     q_pixel = microscope.q_pixel_per_angstrom
-    electrons = substrate_electrons(_DETECTOR, q_pixel, at, exposure, turned_deg=turn_deg, layers_deg=layers)
+    electrons = substrate_electrons(shape, q_pixel, at, exposure, turned_deg=turn_deg, layers_deg=layers)
     seen = atoms if atoms is not None else AtomicModel(np.zeros(0, int), np.zeros((0, 3)))
     electrons += pattern_electrons(
-        seen, _DETECTOR, q_pixel, at, exposure, energy_ev=microscope.energy_ev, wave=microscope.wave
+        seen, shape, q_pixel, at, exposure, energy_ev=microscope.energy_ev, wave=microscope.wave
     )
     if exposure.beam_stop_per_angstrom:
-        y, x = (np.arange(n) - middle for n, middle in zip(_DETECTOR, at, strict=True))
+        y, x = (np.arange(n) - middle for n, middle in zip(shape, at, strict=True))
         electrons[np.hypot(y[:, None], x[None]) * q_pixel < exposure.beam_stop_per_angstrom] = 0
     return recorded(electrons, exposure, rng)
 
@@ -389,17 +413,19 @@ def _image(
         microscope.defocus_spread_nm,
         microscope.information_limit_per_angstrom,
     )
+    camera = (microscope.image_px, microscope.image_px)
     seen = seen_by_camera(
         image_intensity(truth, TRUTH_GRID, conditions),
         TRUTH_GRID,
-        _CAMERA,
+        camera,
         microscope.image_pixel_angstrom * faults.magnification,
         rotation_deg=faults.rotation_deg,
         centre_px=faults.image_centre_px,
     )
     if microscope.faults:  # a substrate's speckle
-        seen = seen + _SPECKLE * rng.standard_normal(_CAMERA)
-    return rng.poisson(np.maximum(seen, 0) * microscope.image_electrons_per_pixel).clip(0, 65535).astype(np.uint16)
+        seen = seen + _SPECKLE * rng.standard_normal(camera)
+    electrons = np.maximum(seen, 0) * microscope.image_electrons_per_pixel
+    return (rng.poisson(electrons) if microscope.noise else np.rint(electrons)).clip(0, 65535).astype(np.uint16)
 
 
 def acquisition_of(records: RecordSet) -> dict[str, Any]:
@@ -439,6 +465,19 @@ def answer_of(records: RecordSet) -> dict[str, Any]:
     }
 
 
+def check_folder(folder: Path) -> None:
+    """Whether a record set could be written there, before time is spent on it; nothing is made.
+
+    Raises
+    ------
+    InputError
+        If it could not.
+    """
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError("nothing can be written there", where=str(folder), mend="give another folder")
+
+
 def write_records(records: RecordSet, folder: Path) -> None:
     """Write a record set into a folder: every file whole or not at all.
 
@@ -452,10 +491,10 @@ def write_records(records: RecordSet, folder: Path) -> None:
     except OSError as error:
         raise InputError(error.strerror or str(error), where=str(folder), mend="give another folder") from error
     check_writable(folder / "truth.npz")
-    for name, record in (("particle.tif", records.pattern), ("background.tif", records.background)):
-        with atomic_path(folder / name) as path:
+    for role, record in (("pattern", records.pattern), ("background", records.background)):
+        with atomic_path(folder / RECORD_FILES[role]) as path:
             tifffile.imwrite(path, record, compression="zlib")
-    with atomic_path(folder / "image.mrc") as path, mrcfile.new(path, overwrite=True) as file:
+    with atomic_path(folder / RECORD_FILES["image"]) as path, mrcfile.new(path, overwrite=True) as file:
         file.set_data(records.image)
         file.voxel_size = records.settings.microscope.image_pixel_angstrom
     for name, values in (("acquisition.json", acquisition_of(records)), ("answer.json", answer_of(records))):

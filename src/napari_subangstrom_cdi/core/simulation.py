@@ -53,6 +53,8 @@ class Exposure:
         Scattering of substrate and particle between the spots, in units of the usual; 0 for none.
     graphene_layers : int
         Of the substrate.
+    noise : bool
+        Whether electrons are counted and the detector is noisy; otherwise counts are those expected, rounded.
     """
 
     dose_per_angstrom2: float = 1e4
@@ -65,11 +67,15 @@ class Exposure:
     beam_stop_per_angstrom: float = 0.0
     inelastic: float = 1.0
     graphene_layers: int = 2
+    noise: bool = True
 
     def __post_init__(self) -> None:
         for name in ("dose_per_angstrom2", "beam_fwhm_angstrom", "coherence_angstrom", "counts_per_electron"):
             if not 0 < getattr(self, name) < 1e9:
                 raise InputError(f"{name} = {getattr(self, name):g}", mend="give a positive number")
+        for name in ("dark_noise_electrons", "beam_stop_per_angstrom", "inelastic", "graphene_layers"):
+            if not 0 <= getattr(self, name) < 1e6:
+                raise InputError(f"{name} = {getattr(self, name):g}", mend="give 0 or more")
         if not 0 < self.saturation_counts <= 65535:
             raise InputError(f"a saturation of {self.saturation_counts} counts", mend="give 1 to 65535")
 
@@ -208,8 +214,9 @@ def _add_graphene(into: Float, rows: Float, columns: Float, azimuth_deg: float, 
 
 def recorded(electrons: Float, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint16]:
     """Counts of a detector: Poisson electrons, gain, dark noise, offset, saturation; rounded."""
-    caught = rng.poisson(np.minimum(electrons, 1e12)).astype(np.float64)
-    caught += exposure.dark_noise_electrons * rng.standard_normal(electrons.shape)
+    caught = np.minimum(electrons, 1e12)
+    if exposure.noise:
+        caught = rng.poisson(caught) + exposure.dark_noise_electrons * rng.standard_normal(electrons.shape)
     counts = np.rint(caught * exposure.counts_per_electron + exposure.offset_counts)
     return np.clip(counts, 0, exposure.saturation_counts).astype(np.uint16)
 
@@ -228,15 +235,18 @@ def image_intensity(object_field: Complex, grid: Grid, conditions: ImagingCondit
     """
     q = grid.q_per_angstrom().astype(np.float64)
     passed = _other_envelope(q, conditions)
-    spectrum = transform(object_field)
+    inside = passed > 0
+    q = q[inside]
+    spectrum = transform(object_field)[inside] * passed[inside]
+    lens = np.zeros(grid.shape, np.complex64)
     total = np.zeros(grid.shape)
     steps = np.linspace(-2, 2, _FOCUS_STEPS)
     weights = np.exp(-(steps**2) / 2)
     for step, weight in zip(steps, weights / weights.sum(), strict=True):
         focus = conditions.defocus_nm + step * conditions.defocus_spread_nm
-        lens = passed * np.exp(-1j * aberration_phase(q, replace(conditions, defocus_nm=focus)))
-        wave = 1 + 1j * inverse((spectrum * lens).astype(np.complex64))
-        total += weight * np.abs(wave.astype(np.complex128)) ** 2
+        lens[inside] = spectrum * np.exp(-1j * aberration_phase(q, replace(conditions, defocus_nm=focus)))
+        wave = 1 + 1j * inverse(lens)
+        total += weight * (np.square(wave.real) + np.square(wave.imag))
     return total
 
 

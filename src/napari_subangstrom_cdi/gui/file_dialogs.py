@@ -41,6 +41,13 @@ def ask_which_to_open(parent: QWidget, title: str, folder: Path, filters: str) -
     return _answer(dialog)
 
 
+def ask_which_folder(parent: QWidget, title: str, folder: Path) -> Path | None:
+    """Ask for a folder, which may be new; None if the user changed their mind."""
+    dialog = _dialog(parent, title, folder, "")
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    return _answer(dialog)
+
+
 def _dialog(parent: QWidget, title: str, folder: Path, filters: str) -> QFileDialog:
     dialog = QFileDialog(parent, title, str(folder), filters)
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)

@@ -1,0 +1,158 @@
+"""The Simulate dock: settings, records as the job of the workflow, a folder to keep them in, and a way out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
+
+from napari_subangstrom_cdi.gui import opening
+from napari_subangstrom_cdi.session import State, Step
+
+
+@pytest.fixture
+def dock(controller, viewer, qtbot):
+    from napari_subangstrom_cdi.gui.docks.simulate import SimulateDock
+
+    dock = SimulateDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Simulate", area="right")
+    dock.form.set_advanced_open(True)
+    qtbot.waitUntil(dock.isVisible)
+    yield dock
+    qtbot.waitUntil(lambda: not dock._task.busy)
+
+
+def enter(dock, qtbot, name: str, text: str) -> None:
+    """Type a value and press Return."""
+    editor = dock.form.editor(name)
+    editor.setFocus()
+    editor.selectAll()
+    qtbot.keyClick(editor, Qt.Key.Key_Delete)
+    qtbot.keyClicks(editor, text)
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+
+
+def small(dock, qtbot) -> None:
+    """A particle that is simulated in a moment."""
+    dock.crystal.picked.emit("CdS-zincblende")
+    enter(dock, qtbot, "zone", "1 1 0")
+    enter(dock, qtbot, "diameter_angstrom", "40")
+    enter(dock, qtbot, "tilt_x_deg", "0.25")
+    enter(dock, qtbot, "detector_px", "512")
+    enter(dock, qtbot, "detector_pixel_um", "100")
+
+
+def press(button, qtbot) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, tmp_path, picture):
+    small(dock, qtbot)
+    enter(dock, qtbot, "seed", "4")
+    folder = tmp_path / "kept"
+    dock.folder.setText(str(folder))
+    press(dock.button, qtbot)
+    assert not dock.button.isEnabled() and dock.cancel.isEnabled() and dock.bar.isVisible()
+    qtbot.waitUntil(lambda: "atoms recorded" in dock.status.text())
+    picture(dock, "dock-simulate")
+    assert dock.button.isEnabled() and not dock.bar.isVisible()
+    qtbot.waitUntil(lambda: not controller.session.busy)
+    controller.poll()
+    session = controller.session
+    assert session.state(Step.DATA) is State.DONE, session.errors
+    assert session.plan.inputs.pattern == str(folder / "particle.tif")
+    assert (session.plan.inputs.crystal, session.plan.model.zone) == ("CdS-zincblende", "1 1 0")
+    known = json.loads((folder / "acquisition.json").read_text())
+    assert session.plan.acquisition.defocus_nm == known["defocus_nm"]
+    assert session.loaded.diameter_angstrom == pytest.approx(40, abs=8)
+    assert opening.find_dock(viewer, opening.WORKFLOW).isVisible()
+    assert "tilt_deg = [\n    0.25,\n    0.0,\n]\n" in (folder / "simulation.toml").read_text()
+
+
+def test_records_that_are_not_kept_live_as_long_as_the_session(dock, controller, qtbot):
+    small(dock, qtbot)
+    press(dock.button, qtbot)
+    qtbot.waitUntil(lambda: controller.session.state(Step.DATA) is State.DONE)
+    assert set(controller.session.temporary_inputs) == {"pattern", "background", "image"}
+    assert "kept" not in dock.status.text()
+
+
+def test_cancel_leaves_the_job_as_it_was(dock, controller, qtbot, tmp_path):
+    small(dock, qtbot)
+    before = controller.session.plan
+    dock.folder.setText(str(tmp_path / "never"))
+    press(dock.button, qtbot)
+    press(dock.cancel, qtbot)
+    assert dock.cancel.text() == "Cancelling…" and not dock.cancel.isEnabled()
+    qtbot.waitUntil(lambda: not dock._task.busy)
+    assert "cancelled" in dock.status.text() and dock.status.level() == "warning"
+    assert controller.session.plan == before and not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [("zone", "1 1", "is no zone axis"), ("prism", "1 1 0", "without a thickness")],
+)
+def test_what_makes_no_sense_is_said(dock, controller, qtbot, name, text, said):
+    enter(dock, qtbot, name, text)
+    press(dock.button, qtbot)
+    qtbot.waitUntil(lambda: said in dock.status.text())
+    assert dock.status.level() == "error" and dock.button.isEnabled()
+    assert controller.session.plan.inputs.pattern == ""
+
+
+def test_a_folder_that_cannot_be_is_said(dock, controller, qtbot, tmp_path):
+    small(dock, qtbot)
+    (tmp_path / "file").write_text("")
+    dock.folder.setText(str(tmp_path / "file"))
+    press(dock.button, qtbot)
+    qtbot.waitUntil(lambda: dock.status.level() == "error")
+    assert "give another folder" in dock.status.text()
+    assert controller.session.plan.inputs.pattern == ""
+
+
+def test_every_setting_of_the_form_reaches_the_simulation(dock, qtbot):
+    given = {
+        "zone": "1 1 2", "diameter_angstrom": 55.0, "thickness_angstrom": 31.0, "prism": "1 -1 0", "tilt_x_deg": 0.5,
+        "tilt_y_deg": -0.25, "azimuth_deg": 12.0, "boundary_shift_angstrom": 1.6, "wave": "kinematic",
+        "dose_per_angstrom2": 5000.0, "coherence_angstrom": 200.0, "beam_stop_per_angstrom": 0.02,
+        "saturation_counts": 4000,
+        "detector_px": 512, "detector_pixel_um": 100.0, "defocus_nm": -50.0, "information_limit_per_angstrom": 0.6,
+        "image_electrons_per_pixel": 90.0, "b_factor": 0.4, "substrate": False, "noise": False, "faults": False,
+        "seed": 8,
+    }  # fmt: skip
+    assert given.keys() == dock.form.values().keys()
+    dock.form.set_values(given)
+    settings = dock.settings()
+    particle, microscope = settings.particle, settings.microscope
+    for name, value in given.items():
+        for part in (particle, microscope):
+            if hasattr(part, name):
+                assert getattr(part, name) == value
+    assert particle.tilt_deg == (0.5, -0.25) and settings.seed == 8
+    assert microscope.inelastic == 0 and microscope.graphene_layers == 0
+    assert dock.findChild(QLabel, "simulate-status").text() == ""
+
+
+def test_simulated_samples_are_made_once(viewer, own_data_folder, monkeypatch):
+    from napari_subangstrom_cdi import napari_sample
+    from napari_subangstrom_cdi.gui.settings import PLUGIN
+    from napari_subangstrom_cdi.simulation import MicroscopeSettings, ParticleSettings, Simulation
+
+    tiny = Simulation(ParticleSettings("CdS-zincblende", "1 1 0", 30.0), MicroscopeSettings(detector_px=256), seed=2)
+    monkeypatch.setattr(napari_sample, "_BOUNDARY", tiny)  # the sample's own takes seconds
+    layers = viewer.open_sample(PLUGIN, "boundary_records")
+    assert [layer.metadata["role"] for layer in layers] == ["background", "pattern", "image"]
+    assert {str(unit) for unit in viewer.layers.units} == {"pixel"}
+    path = layers[1].metadata["path"]
+    assert path.startswith(str(own_data_folder))
+    first = np.array(layers[1].data)
+    stamp = Path(path).stat().st_mtime_ns
+    viewer.layers.clear()
+    again = viewer.open_sample(PLUGIN, "boundary_records")[1]
+    np.testing.assert_array_equal(again.data, first)
+    assert Path(path).stat().st_mtime_ns == stamp
