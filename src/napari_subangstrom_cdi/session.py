@@ -381,7 +381,7 @@ class Session:
         used = step is not Step.MODEL or self.plan.model.use
         if found is not None and (self._is_current(step) or (used and self._is_steered_to())):
             return State.DONE
-        if self._failed.get(step) == (key, self.plan.model.use):
+        if self._failed.get(step) == (key, used and step is Step.MODEL):
             return State.FAILED
         if not used:
             return State.UNUSED
@@ -665,7 +665,8 @@ class Session:
 
     def _fail(self, step: Step, plan: Plan, message: str) -> None:
         self.errors[step] = message
-        self._failed[step] = (self._key(plan, step), plan.model.use)
+        # a fit that failed for its own sake is no failure of the run that then uses it, nor the other way round
+        self._failed[step] = (self._key(plan, step), step is Step.MODEL and plan.model.use)
         self._running = None
         self._tell(Happening.FAILED, step, message)
 
