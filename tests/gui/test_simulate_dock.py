@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
 
 from napari_subangstrom_cdi.gui import opening
 from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.simulation import read_simulation
 
 
 @pytest.fixture
@@ -50,72 +50,29 @@ def press(button, qtbot) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, tmp_path, picture):
-    small(dock, qtbot)
-    enter(dock, qtbot, "seed", "4")
-    folder = tmp_path / "kept"
-    dock.folder.setText(str(folder))
-    press(dock.button, qtbot)
-    assert not dock.button.isEnabled() and dock.cancel.isEnabled() and dock.bar.isVisible()
-    qtbot.waitUntil(lambda: "atoms recorded" in dock.status.text())
-    picture(dock, "dock-simulate")
-    assert dock.button.isEnabled() and not dock.bar.isVisible()
-    qtbot.waitUntil(lambda: not controller.session.busy)
-    controller.poll()
-    session = controller.session
-    assert session.state(Step.DATA) is State.DONE, session.errors
-    assert session.plan.inputs.pattern == str(folder / "particle.tif")
-    assert (session.plan.inputs.crystal, session.plan.model.zone) == ("CdS-zincblende", "1 1 0")
-    known = json.loads((folder / "acquisition.json").read_text())
-    assert session.plan.acquisition.defocus_nm == known["defocus_nm"]
-    assert session.loaded.diameter_angstrom == pytest.approx(40, abs=8)
-    assert opening.find_dock(viewer, opening.WORKFLOW).isVisible()
-    assert "tilt_deg = [\n    0.25,\n    0.0,\n]\n" in (folder / "simulation.toml").read_text()
-
-
-def test_records_that_are_not_kept_live_as_long_as_the_session(dock, controller, qtbot):
-    small(dock, qtbot)
-    press(dock.button, qtbot)
-    qtbot.waitUntil(lambda: controller.session.state(Step.DATA) is State.DONE)
-    assert set(controller.session.temporary_inputs) == {"pattern", "background", "image"}
-    assert "kept" not in dock.status.text()
-
-
-def test_cancel_leaves_the_job_as_it_was(dock, controller, qtbot, tmp_path):
-    small(dock, qtbot)
+def test_settings_are_checked_and_a_simulation_can_be_cancelled(dock, controller, qtbot, tmp_path):
+    every_setting_of_the_form_reaches_the_simulation(dock)
     before = controller.session.plan
+    enter(dock, qtbot, "zone", "1 1")
+    press(dock.button, qtbot)
+    qtbot.waitUntil(lambda: "is no zone axis" in dock.status.text())
+    enter(dock, qtbot, "diameter_angstrom", "40")
+    enter(dock, qtbot, "zone", "1 1 0")
+    (tmp_path / "file").write_text("")
+    dock.folder.setText(str(tmp_path / "file"))
+    press(dock.button, qtbot)
+    assert "give another folder" in dock.status.text() and dock.status.level() == "error"
     dock.folder.setText(str(tmp_path / "never"))
     press(dock.button, qtbot)
+    assert not dock.button.isEnabled()
     press(dock.cancel, qtbot)
     assert dock.cancel.text() == "Cancelling…" and not dock.cancel.isEnabled()
     qtbot.waitUntil(lambda: not dock._task.busy)
     assert "cancelled" in dock.status.text() and dock.status.level() == "warning"
-    assert controller.session.plan == before and not (tmp_path / "never").exists()
+    assert dock.button.isEnabled() and controller.session.plan == before and not (tmp_path / "never").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [("zone", "1 1", "is no zone axis"), ("prism", "1 1 0", "without a thickness")],
-)
-def test_what_makes_no_sense_is_said(dock, controller, qtbot, name, text, said):
-    enter(dock, qtbot, name, text)
-    press(dock.button, qtbot)
-    qtbot.waitUntil(lambda: said in dock.status.text())
-    assert dock.status.level() == "error" and dock.button.isEnabled()
-    assert controller.session.plan.inputs.pattern == ""
-
-
-def test_a_folder_that_cannot_be_is_said(dock, controller, qtbot, tmp_path):
-    small(dock, qtbot)
-    (tmp_path / "file").write_text("")
-    dock.folder.setText(str(tmp_path / "file"))
-    press(dock.button, qtbot)
-    qtbot.waitUntil(lambda: dock.status.level() == "error")
-    assert "give another folder" in dock.status.text()
-    assert controller.session.plan.inputs.pattern == ""
-
-
-def test_every_setting_of_the_form_reaches_the_simulation(dock, qtbot):
+def every_setting_of_the_form_reaches_the_simulation(dock) -> None:
     given = {
         "zone": "1 1 2", "diameter_angstrom": 55.0, "thickness_angstrom": 31.0, "prism": "1 -1 0", "tilt_x_deg": 0.5,
         "tilt_y_deg": -0.25, "azimuth_deg": 12.0, "boundary_shift_angstrom": 1.6, "wave": "kinematic",
@@ -135,7 +92,40 @@ def test_every_setting_of_the_form_reaches_the_simulation(dock, qtbot):
                 assert getattr(part, name) == value
     assert particle.tilt_deg == (0.5, -0.25) and settings.seed == 8
     assert microscope.inelastic == 0 and microscope.graphene_layers == 0
-    assert dock.findChild(QLabel, "simulate-status").text() == ""
+    dock.form.set_values({"prism": None, "thickness_angstrom": None})
+
+
+def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, tmp_path, picture):
+    small(dock, qtbot)
+    press(dock.button, qtbot)
+    assert not dock.button.isEnabled() and dock.cancel.isEnabled() and dock.bar.isVisible()
+    wait_for_job(controller, qtbot, dock)
+    assert set(controller.session.temporary_inputs) == {"pattern", "background", "image"}
+    assert "kept" not in dock.status.text() and not dock.bar.isVisible()
+    assert opening.find_dock(viewer, opening.WORKFLOW).isVisible()
+    picture(viewer.window._qt_window, "dock-simulate")
+
+    folder = tmp_path / "kept"
+    dock.folder.setText(str(folder))
+    enter(dock, qtbot, "seed", "4")
+    press(dock.button, qtbot)
+    wait_for_job(controller, qtbot, dock)
+    session = controller.session
+    assert f"kept in {folder}" in dock.status.text()
+    assert session.plan.inputs.pattern == str(folder / "particle.tif")
+    assert (session.plan.inputs.crystal, session.plan.model.zone) == ("CdS-zincblende", "1 1 0")
+    known = json.loads((folder / "acquisition.json").read_text())
+    assert session.plan.acquisition.defocus_nm == known["defocus_nm"]
+    assert session.loaded.diameter_angstrom == pytest.approx(40, abs=8)
+    settings = read_simulation(folder / "simulation.toml")
+    assert settings.particle.tilt_deg == (0.25, 0.0) and settings.seed == 4
+
+
+def wait_for_job(controller, qtbot, dock) -> None:
+    qtbot.waitUntil(lambda: "atoms recorded" in dock.status.text())
+    qtbot.waitUntil(lambda: not controller.session.busy)
+    controller.poll()
+    assert controller.session.state(Step.DATA) is State.DONE, controller.session.errors
 
 
 def test_simulated_samples_are_made_once(viewer, own_data_folder, monkeypatch):

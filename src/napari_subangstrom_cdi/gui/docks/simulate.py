@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.simulation import WAVES
@@ -113,6 +113,7 @@ _MICROSCOPE = (
 )
 _PARTS = ("particle", "pattern", "background", "image", "files")
 _LOOK_EVERY_MS = 200
+_WIDTH_IN_LETTERS = 58
 
 
 class _CancelledError(InputError):
@@ -205,6 +206,10 @@ class SimulateDock(Docked):
         self._task.failed.connect(self._on_failed)
         self._timer.timeout.connect(self._show_state)
         self.controller.changed.connect(self._open_when_idle)
+
+    def sizeHint(self) -> QSize:
+        """As wide as some words."""
+        return QSize(_WIDTH_IN_LETTERS * self.fontMetrics().averageCharWidth(), super().sizeHint().height())
 
     def leave(self) -> None:
         """End what goes on."""
