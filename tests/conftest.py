@@ -69,17 +69,30 @@ def small_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def modelled_job(small_case: Path) -> Iterator[Any]:
+def modelled_job(_fit: tuple[Any, list[str]]) -> Any:
     """A session that has fitted the crystal of the small case, whose members do not start from it yet.
 
     Tests leave its settings as they were; the fit takes 15 s.
     """
+    return _fit[0]
+
+
+@pytest.fixture(scope="session")
+def told_by_fit(_fit: tuple[Any, list[str]]) -> list[str]:
+    """What that fit told of its parts, in order."""
+    return _fit[1]
+
+
+@pytest.fixture(scope="session")
+def _fit(small_case: Path) -> Iterator[tuple[Any, list[str]]]:
     from napari_subangstrom_cdi.session import Step
 
     session = job(small_case)
     session.change("inputs", crystal="CdS-wurtzite")
     session.change("model", zone="0 0 0 1")
-    yield advance(session, Step.MODEL)
+    advance(session, Step.MODEL)
+    told = [event.message for event in session.poll() if event.step is Step.MODEL]
+    yield session, [message for message in told if message.startswith("model: ")]
     session.close()
 
 

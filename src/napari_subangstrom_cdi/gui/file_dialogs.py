@@ -1,9 +1,13 @@
-"""File dialogs: Qt's own, which look the same everywhere and take part in tests."""
+"""Files that a user picks: Qt's own dialogs, which look the same everywhere and take part in tests, and drops."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 
@@ -48,7 +52,48 @@ def ask_which_folder(parent: QWidget, title: str, folder: Path) -> Path | None:
     return _answer(dialog)
 
 
-def _dialog(parent: QWidget, title: str, folder: Path, filters: str) -> QFileDialog:
+def pick_file(parent: QWidget, title: str, filters: str, picked: Callable[[str], Any]) -> None:
+    """Ask for a file to read without stopping the window; ``picked`` hears its path."""
+    dialog = _dialog(parent, title, "", filters)  # where Qt was last
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(picked)
+    dialog.open()
+
+
+class TakesFiles(QWidget):
+    """A widget onto which a file may be dropped; the first that is welcome is taken."""
+
+    welcome_suffix = ""
+    """Of the files that are welcome, in lower case; empty for any."""
+
+    def take_file(self, path: str) -> None:
+        """What becomes of it."""
+        raise NotImplementedError
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Say whether it is welcome."""
+        if event is not None and self._dropped(event) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Take the first file."""
+        path = None if event is None else self._dropped(event)
+        if event is not None and path is not None:
+            event.acceptProposedAction()
+            self.take_file(path)
+
+    def _dropped(self, event: QDropEvent) -> str | None:
+        data = event.mimeData()
+        if data is None:
+            return None
+        paths = (url.toLocalFile() for url in data.urls())
+        return next(
+            (path for path in paths if path.lower().endswith(self.welcome_suffix) and Path(path).is_file()), None
+        )
+
+
+def _dialog(parent: QWidget, title: str, folder: Path | str, filters: str) -> QFileDialog:
     dialog = QFileDialog(parent, title, str(folder), filters)
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
     return dialog

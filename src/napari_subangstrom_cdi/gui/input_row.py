@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QWheelEvent
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.io import FORMATS
 
 from .field_editors import ComboBox
+from .file_dialogs import TakesFiles, pick_file
 from .inputs import Role
 from .style import Level, StatusLine
 
@@ -30,7 +30,7 @@ class Choice:
     tooltip: str = ""
 
 
-class InputRow(QWidget):
+class InputRow(TakesFiles):
     """Label, list of layers, "Browse…", and the frame of a stack; files may be dropped on it.
 
     Signals
@@ -144,25 +144,11 @@ class InputRow(QWidget):
         self.frame_picked.emit(self.frame_number.value() if self.frame_mode.currentText() == _ONE else "sum")
 
     def _ask(self) -> None:
-        """Qt's own dialog, which does not stop the window."""
-        dialog = QFileDialog(self, f"Choose the {self.role}", "", file_filters())
-        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.picked.emit)
-        dialog.open()
+        pick_file(self, f"Choose the {self.role}", file_filters(), self.picked.emit)
 
-    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
-        """Files are welcome."""
-        if event is not None and _dropped_file(event) is not None:
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent | None) -> None:
-        """Take the first file."""
-        path = None if event is None else _dropped_file(event)
-        if event is not None and path is not None:
-            event.acceptProposedAction()
-            self.picked.emit(path)
+    def take_file(self, path: str) -> None:
+        """A file that was dropped here."""
+        self.picked.emit(path)
 
 
 class _FrameBox(QSpinBox):
@@ -179,10 +165,3 @@ def file_filters() -> str:
     """The formats that can be read, as Qt's file dialog has them."""
     suffixes = dict.fromkeys(suffix for known in FORMATS for suffix in known.suffixes)
     return f"Images ({' '.join(f'*{suffix}' for suffix in suffixes)});;All files (*)"
-
-
-def _dropped_file(event: QDropEvent) -> str | None:
-    data = event.mimeData()
-    if data is None:
-        return None
-    return next((url.toLocalFile() for url in data.urls() if Path(url.toLocalFile()).is_file()), None)

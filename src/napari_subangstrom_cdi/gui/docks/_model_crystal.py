@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QCompleter, QFileDialog, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCompleter, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.crystal import Crystal, crystal, crystal_names
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.field_editors import ComboBox
+from napari_subangstrom_cdi.gui.file_dialogs import TakesFiles, pick_file
 from napari_subangstrom_cdi.gui.previews import Previews
 from napari_subangstrom_cdi.gui.style import StatusLine
 
@@ -22,9 +21,10 @@ _LONG = 80
 _TIP = "What the particle is made of: the name of a crystal that is built in, or the path of a CIF"
 
 
-class CrystalRow(QWidget):
+class CrystalRow(TakesFiles):
     """A list to choose from or to type into, "Browse…", and a line that says what the crystal is, or what is wrong."""
 
+    welcome_suffix = ".cif"
     picked = Signal(object)
     """Name or path, None for nothing."""
 
@@ -101,25 +101,11 @@ class CrystalRow(QWidget):
         self.picked.emit(self.line.text().strip() or None)
 
     def _ask(self) -> None:
-        """Qt's own dialog, which does not stop the window."""
-        dialog = QFileDialog(self, "Choose a crystal", "", _FILTER)
-        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.picked.emit)
-        dialog.open()
+        pick_file(self, "Choose a crystal", _FILTER, self.picked.emit)
 
-    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
-        """CIFs are welcome."""
-        if event is not None and _dropped_cif(event) is not None:
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent | None) -> None:
-        """Take the first CIF."""
-        path = None if event is None else _dropped_cif(event)
-        if event is not None and path is not None:
-            event.acceptProposedAction()
-            self.picked.emit(path)
+    def take_file(self, path: str) -> None:
+        """A CIF that was dropped here."""
+        self.picked.emit(path)
 
 
 def _read(name: str) -> Crystal | str:
@@ -139,11 +125,3 @@ def described(found: Crystal) -> str:
     lengths = np.linalg.norm(found.cell_angstrom, axis=1)
     axes = ", ".join(f"{name} {length:.3f} Å" for name, length in zip("abc", lengths, strict=True))
     return f"{formula}; {axes}; {len(found.numbers)} atoms in the cell"
-
-
-def _dropped_cif(event: QDropEvent) -> str | None:
-    data = event.mimeData()
-    if data is None:
-        return None
-    paths = (Path(url.toLocalFile()) for url in data.urls())
-    return next((str(path) for path in paths if path.suffix.lower() == ".cif" and path.is_file()), None)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_subangstrom_cdi.gui.painting import write
-from napari_subangstrom_cdi.gui.style import QuietLabel
+
+from ._numbers import labelled_values
 
 _ROWS = (
     ("zone", "Zone found", "Against the beam: it points towards the source"),
@@ -36,21 +36,8 @@ class ModelTable(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.values: dict[str, QLabel] = {}
-        self._captions: dict[str, QuietLabel] = {}
         grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        for row, (name, label, tip) in enumerate(_ROWS):
-            caption = self._captions[name] = QuietLabel(label)
-            value = self.values[name] = QLabel("–")
-            value.setObjectName(f"model-{name}")
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            for widget in (caption, value):
-                widget.setToolTip(tip)
-            grid.addWidget(caption, row, 0)
-            grid.addWidget(value, row, 1)
-        grid.setColumnStretch(1, 1)
+        self.values, self._captions = labelled_values(grid, _ROWS, "model")
         grid.setRowStretch(len(_ROWS), 1)
         self._shown: dict[str, str] = {}
         self.show_model(None)

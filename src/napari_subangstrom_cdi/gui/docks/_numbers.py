@@ -40,6 +40,36 @@ class Numbers(QWidget):
         self.values[name].show_text(text, alarming)
 
 
+def labelled_values(
+    grid: QGridLayout, rows: Sequence[tuple[str, str, str]], prefix: str
+) -> tuple[dict[str, QLabel], dict[str, QuietLabel]]:
+    """Rows of a caption and a value that can be copied, laid into a grid; values and captions by name.
+
+    Parameters
+    ----------
+    grid : QGridLayout
+        Of the widget that they belong to; its first two columns are taken.
+    rows : sequence of (str, str, str)
+        Name, caption and tooltip of each.
+    prefix : str
+        Before the names, for the values' object names.
+    """
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setVerticalSpacing(2)
+    values, captions = {}, {}
+    for row, (name, label, tip) in enumerate(rows):
+        caption = captions[name] = QuietLabel(label)
+        value = values[name] = QLabel("–")
+        value.setObjectName(f"{prefix}-{name}")
+        value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        for widget in (caption, value):
+            widget.setToolTip(tip)
+        grid.addWidget(caption, row, 0)
+        grid.addWidget(value, row, 1)
+    grid.setColumnStretch(1, 1)
+    return values, captions
+
+
 class Number(QLabel):
     """A value that can be copied."""
 

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
     QHeaderView,
-    QLabel,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -19,7 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_subangstrom_cdi.core.image_geometry import Candidate, ImageRegistration
-from napari_subangstrom_cdi.gui.style import QuietLabel
+
+from ._numbers import labelled_values
 
 _ROWS = (
     ("rotation", "Rotation φ", "From the image's axes to the pattern's, clockwise on the screen"),
@@ -38,20 +38,7 @@ class RegistrationTable(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.values: dict[str, QLabel] = {}
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        for row, (name, label, tip) in enumerate(_ROWS):
-            caption = QuietLabel(label)
-            value = self.values[name] = QLabel("–")
-            value.setObjectName(f"align-{name}")
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            for widget in (caption, value):
-                widget.setToolTip(tip)
-            grid.addWidget(caption, row, 0)
-            grid.addWidget(value, row, 1)
-        grid.setColumnStretch(1, 1)
+        self.values, _ = labelled_values(QGridLayout(self), _ROWS, "align")
 
     def show_registration(self, found: ImageRegistration | None) -> None:
         """Show one, or that there is none."""

@@ -56,11 +56,13 @@ _PARTS = (
     ("image", 0.01),
     ("zone axes", 0.05),
     ("indexing", 0.1),
-    ("tilt and thickness", 0.3),
+    ("tilt and thickness", 0.26),
     ("errors", 0.15),
     ("edge", 0.2),
     ("wave", 0.02),
-    ("rebuilding", 0.16),
+    ("rebuilding, by the image", 0.06),
+    ("rebuilding, by the data", 0.1),
+    ("other crystals", 0.04),
     ("pattern", 0.01),
 )
 _BAR_STEPS = 1000
