@@ -9,9 +9,11 @@ import pytest
 
 from napari_subangstrom_cdi.core.crystal import Orientation, crystal
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.model_fit import Evidence, fit_model, object_spectrum, pattern_r_factor
+from napari_subangstrom_cdi.core.lattice_shift import Fault, LatticeShift
+from napari_subangstrom_cdi.core.model_fit import Evidence, _moved, fit_model, object_spectrum, pattern_r_factor
 from napari_subangstrom_cdi.core.multislice import AtomicModel
 from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
+from napari_subangstrom_cdi.core.particle import Particle
 from napari_subangstrom_cdi.core.potential import ImagingConditions, aberration_phase, coherence_envelope
 from napari_subangstrom_cdi.core.regions import Region
 from napari_subangstrom_cdi.errors import InputError
@@ -73,3 +75,16 @@ def test_a_pattern_without_the_zone_is_said(evidence):
     empty = replace(evidence, regions=np.full(GRID.shape, Region.M, np.uint8))
     with pytest.raises(InputError, match="reflections of the zone"):
         fit_model(empty, crystal("Au"), (0, 0, 1), energy_ev=200e3)
+
+
+def test_a_correction_of_a_boundary_moves_all_its_equivalents():
+    shape = Shape(outline(), GRID, THICKNESS)
+    known = Fault(90.0, 5.0, (-0.4, 0.0), 0.01, ((-0.4, 0.0), (1.66, 0.0)))
+    model = Particle(crystal("CdS-zincblende"), Orientation(ZONE), shape, fault=known)
+    small = Fault(88.0, 4.0, (-0.02, 0.01), 0.02, ((-0.02, 0.01), (2.04, 0.01)))
+    moved = _moved(model, LatticeShift(0.0, (0.0, 0.0, 0.0), 0.0, (0.0, 0.0), small, 1.0)).fault
+    assert moved is not None and moved.shift_angstrom == pytest.approx((-0.42, 0.01))
+    np.testing.assert_allclose(moved.equivalents_angstrom, [(-0.42, 0.01), (1.64, 0.01)])
+    assert (moved.normal_deg, moved.position_angstrom, moved.error_angstrom) == (88.0, 4.0, 0.02)
+    elsewhere = replace(small, position_angstrom=-15.0)  # another boundary: one is all that a model has
+    assert _moved(model, LatticeShift(0.0, (0.0, 0.0, 0.0), 0.0, (0.0, 0.0), elsewhere, 1.0)).fault == known

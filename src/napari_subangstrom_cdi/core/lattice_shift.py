@@ -65,16 +65,6 @@ class Fault:
     error_angstrom: float
     equivalents_angstrom: tuple[tuple[float, float], ...] = ()
 
-    @property
-    def normal(self) -> tuple[float, float]:
-        """Unit vector, x and y."""
-        return math.cos(math.radians(self.normal_deg)), math.sin(math.radians(self.normal_deg))
-
-    def beyond(self, x: Float, y: Float) -> Bool:
-        """Whether a place, Å from the middle, lies in the shifted grain."""
-        across = x * self.normal[0] + y * self.normal[1]
-        return np.asarray(across > self.position_angstrom, np.bool_)
-
 
 @dataclass(frozen=True)
 class LatticeShift:

@@ -16,7 +16,7 @@ from .grid import Grid
 from .indexing import match_zone
 from .lattice_place import LatticeImage
 from .lattice_shift import Fault, LatticeShift
-from .multislice import AtomicModel, Multislice
+from .multislice import AtomicModel, Multislice, spectrum_of
 from .nanocrystal import Shape
 from .omit_test import structure_correlation
 from .particle import Particle
@@ -234,8 +234,13 @@ def _together(known: Fault | None, found: Fault | None) -> Fault | None:
     same = abs(math.remainder(found.normal_deg - known.normal_deg, 360.0)) < _SAME_NORMAL_DEG
     if not same or abs(found.position_angstrom - known.position_angstrom) > _SAME_POSITION_ANGSTROM:
         return known
-    x, y = (a + b for a, b in zip(known.shift_angstrom, found.shift_angstrom, strict=True))
-    return replace(found, shift_angstrom=(x, y))
+    x, y = found.shift_angstrom
+    same_shifts = sorted(((a + x, b + y) for a, b in known.equivalents_angstrom), key=lambda one: math.hypot(*one))
+    return replace(
+        found,
+        shift_angstrom=(known.shift_angstrom[0] + x, known.shift_angstrom[1] + y),
+        equivalents_angstrom=tuple(same_shifts),
+    )
 
 
 def _saying(told: Callable[[str], None], part: str) -> Callable[[], None]:
@@ -340,8 +345,8 @@ def scaled_object(
     return inverse((spectrum * scale).astype(np.complex64)), r_factor
 
 
-def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> tuple[Float, float]:
-    """1 − I of a particle's image as the evidence's lens would make it, and its correlation with the evidence's.
+def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Float:
+    """1 − I of a particle's image as the evidence's lens would make it, shape (n, n).
 
     The defocus is that which suits best within 6 nm of what is told.
 
@@ -363,8 +368,7 @@ def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> tu
         contrast = 1 - image_intensity(field, evidence.grid, lens)
         alike = structure_correlation(contrast.astype(np.complex64), seen, evidence.support, evidence.grid)
         found.append((alike, contrast))
-    correlation, contrast = max(found, key=lambda one: one[0])
-    return contrast, correlation
+    return max(found, key=lambda one: one[0])[1]
 
 
 def object_spectrum(
@@ -386,13 +390,11 @@ def object_spectrum(
         Highest |q| of the wave: beams beyond what is recorded couple to those within.
     """
     wave, field = Multislice(energy_ev, wave_to_per_angstrom).wave(atoms)
-    place = (field.index() * field.pixel_angstrom).astype(np.float32)
     q = grid.index() * grid.q_pixel_per_angstrom
     within = np.abs(q) <= wave_to_per_angstrom
-    kernel = np.exp(-2j * np.pi * q[within, None] * place[None]).astype(np.complex64)
-    area = (field.pixel_angstrom / grid.pixel_angstrom) ** 2
     spectrum = np.zeros(grid.shape, np.complex64)
-    spectrum[np.ix_(within, within)] = kernel @ (np.complex64(-1j * area) * (wave - 1)) @ kernel.T
+    spectrum[np.ix_(within, within)] = spectrum_of(wave, field, q[within], q[within])
+    spectrum /= np.float32(grid.pixel_angstrom**2)
     return spectrum
 
 

@@ -21,6 +21,7 @@ from .grid import Grid
 from .scattering import POTENTIAL_PER_FACTOR, electron_scattering_factor
 
 Float = NDArray[np.float32]
+Double = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
@@ -172,6 +173,24 @@ class Multislice:
         index = np.minimum((z - z.min()) / max(thickness, 1e-9) * count, count - 1).astype(np.intp)
         order = np.argsort(index, kind="stable")
         return np.split(order, np.searchsorted(index[order], np.arange(1, count))), thickness / count
+
+
+def spectrum_of(wave: Complex, field: Grid, q_rows_per_angstrom: Double, q_columns_per_angstrom: Double) -> Complex:
+    """∫ O(r) exp(−2πi q·r) d²r of the object O = −i(ψ − 1) of a wave, Å², shape (rows, columns), exactly at each q.
+
+    Parameters
+    ----------
+    wave, field
+        As of :meth:`Multislice.wave`.
+    q_rows_per_angstrom, q_columns_per_angstrom : ndarray
+        q_y of each row and q_x of each column.
+    """
+    place = (field.index() * field.pixel_angstrom).astype(np.float32)
+    rows, columns = (
+        np.exp(-2j * np.pi * np.outer(q, place)).astype(np.complex64)
+        for q in (q_rows_per_angstrom, q_columns_per_angstrom)
+    )
+    return rows @ (np.complex64(-1j * field.pixel_angstrom**2) * (wave - 1)) @ columns.T
 
 
 def _made_ahead(make: Callable[[_Item], _Made], items: Sequence[_Item], threads: int) -> Iterator[_Made]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .fourier import inverse, transform
 from .grid import Grid
 from .metrics import RadialCurve, reflections, ring_correlation
-from .retrieval import Problem, iterate
+from .retrieval import Problem, retrieve
 from .schedule import Schedule
 
 Complex = NDArray[np.complex64]
@@ -82,13 +82,13 @@ def omit_test(
         Hears of the sector in hand, each iteration; it may raise.
     """
     assert problem.model is not None
-    sectors = sectors_of(problem.support, problem.grid)
+    bare, sectors = replace(problem, model=None), sectors_of(problem.support, problem.grid)
     omit_map = np.zeros(problem.grid.shape, np.complex64)
     correlations = []
     for sector in range(SECTORS):
         left_out = sectors == sector
         start = np.where(left_out, 0, problem.model).astype(np.complex64)
-        found = _run(problem, schedule, start, workers, partial(told, sector))
+        found = retrieve(bare, schedule, start, workers=workers, told=partial(told, sector)).estimate
         rest = problem.support & ~left_out
         found = found * np.exp(1j * np.angle(np.vdot(found[rest], reconstruction[rest])))
         omit_map[left_out] = found[left_out]
@@ -96,21 +96,6 @@ def omit_test(
     spots = reflections(problem.measured, problem.regions, problem.grid)
     curve = ring_correlation(omit_map, reconstruction, problem.grid, chosen=spots)
     return OmitTest(omit_map, sectors, tuple(correlations), curve)
-
-
-def _run(
-    problem: Problem, schedule: Schedule, start: Complex, workers: int | None, told: Callable[[], None]
-) -> Complex:
-    run = iterate(replace(problem, model=None), schedule, start, workers=workers)
-    try:
-        while True:
-            told()
-            next(run)
-    except StopIteration as stop:
-        estimate: Complex = stop.value.estimate
-        return estimate
-    finally:
-        run.close()
 
 
 def structure_correlation(first: Complex, second: Complex, where: Bool, grid: Grid) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .crystal import Crystal, Orientation
 from .lattice_shift import Fault
 from .multislice import AtomicModel
-from .nanocrystal import Shape, cut
+from .nanocrystal import Boundary, Shape, cut
 
 Float = NDArray[np.float64]
 
@@ -56,29 +56,19 @@ class Particle:
         InputError
             If none lies inside the shape.
         """
-        if self.fault is None:
-            return self._strained(self._cut((0.0, 0.0)))
-        numbers, positions = [], []
-        for shift in ((0.0, 0.0), self.fault.shift_angstrom):
-            grain = self._strained(self._cut(shift))
-            x, y = grain.positions_angstrom[:, :2].T
-            mine = self.fault.beyond(x, y) == any(shift)
-            numbers.append(grain.numbers[mine])
-            positions.append(grain.positions_angstrom[mine])
-        return AtomicModel(np.concatenate(numbers), np.concatenate(positions), self.b_factor)
-
-    def _cut(self, shift: tuple[float, float]) -> AtomicModel:
-        return cut(
+        fault, boundary = self.fault, None
+        if fault is not None:
+            boundary = Boundary.edge_on(fault.normal_deg, fault.position_angstrom, fault.shift_angstrom)
+        perfect = cut(
             self.crystal,
             self.orientation,
             self.shape,
-            offset_angstrom=(self.offset_angstrom[0] + shift[0], self.offset_angstrom[1] + shift[1]),
+            offset_angstrom=self.offset_angstrom,
             height_angstrom=self.height_angstrom,
             b_factor=self.b_factor,
+            boundary=boundary,
         )
-
-    def _strained(self, model: AtomicModel) -> AtomicModel:
         xx, yy, xy = self.strain
-        positions = np.array(model.positions_angstrom)
+        positions = np.array(perfect.positions_angstrom)
         positions[:, :2] += (positions[:, :2] - self.offset_angstrom) @ np.array([[xx, xy], [xy, yy]])
-        return AtomicModel(model.numbers, positions, model.b_factor)
+        return AtomicModel(perfect.numbers, positions, perfect.b_factor)

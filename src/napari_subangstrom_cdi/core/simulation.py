@@ -16,7 +16,7 @@ from napari_subangstrom_cdi.errors import InputError
 from .electron import wavelength_angstrom
 from .fourier import fit_to_size, inverse, transform
 from .grid import Grid
-from .multislice import AtomicModel, Multislice
+from .multislice import AtomicModel, Multislice, spectrum_of
 from .potential import ImagingConditions, aberration_phase
 from .scattering import electron_scattering_factor
 
@@ -101,14 +101,7 @@ def exit_spectrum(
     wave : {'multislice', 'phase-object', 'kinematic'}
         Dynamical scattering slice by slice; exp(iσV) of the whole projection; single scattering.
     """
-    behind, field = _wave(atoms, energy_ev, wave)
-    place = (field.index() * field.pixel_angstrom).astype(np.float32)
-    rows, columns = (
-        np.exp(-2j * np.pi * np.outer(q, place)).astype(np.complex64)
-        for q in (q_rows_per_angstrom, q_columns_per_angstrom)
-    )
-    area = np.complex64(-1j * field.pixel_angstrom**2)
-    return rows @ (area * (behind - 1)) @ columns.T
+    return spectrum_of(*_wave(atoms, energy_ev, wave), q_rows_per_angstrom, q_columns_per_angstrom)
 
 
 def _axes(shape: tuple[int, int], at: tuple[float, float], step: float) -> tuple[Float, Float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from napari_subangstrom_cdi.core.model_fit import (
     seen_by_lens,
 )
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
-from napari_subangstrom_cdi.core.retrieval import Problem, iterate
+from napari_subangstrom_cdi.core.retrieval import Problem, retrieve
 from napari_subangstrom_cdi.core.scattering import SOURCE
 from napari_subangstrom_cdi.core.schedule import model_schedule
 from napari_subangstrom_cdi.core.zones import FITS, RankedZone, rank_zones, same_zone
@@ -168,12 +169,16 @@ def _polymorph(
         other = crystal(name)
         if set(other.numbers.tolist()) != elements or _same_cell(other, cell):
             continue
-        clock.on_step(f"model: {name} instead")
+        clock.on_step(f"model: other crystals, {name}")
         ranked = rank_zones(amplitude, evidence.regions, evidence.grid, other, energy_ev=energy_ev)
         if not ranked or ranked[0].score < FITS:
             continue
         fit = fit_reflections(
-            evidence, other, ranked[0].zone, energy_ev=energy_ev, told=lambda: clock.on_step("model: another crystal")
+            evidence,
+            other,
+            ranked[0].zone,
+            energy_ev=energy_ev,
+            told=partial(clock.on_step, f"model: other crystals, {name}"),
         )
         if best is None or fit.r_reflections < best["r_reflections"]:
             best = {"crystal": name, "zone": list(fit.zone), "r_reflections": fit.r_reflections}
@@ -219,7 +224,7 @@ def _rebuilt(
             r_factors.append(trial.r_pattern)
     while True:
         try:
-            shift = _against_data(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding"))
+            shift = _against_data(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding, by the data"))
         except InputError:  # too small a particle, or too few reflections, to compare lattices
             return model, _AS_IT_IS, r_factors
         trial = rebuilt(model, shift, evidence, energy_ev=energy_ev)
@@ -233,29 +238,22 @@ def _against_image(model: FittedModel, evidence: Evidence, energy_ev: float, clo
     """How the lattice lies in the image against the model's; None where the image has too few fringes to tell."""
     if evidence.contrast is None or evidence.conditions is None:
         return None
-    clock.on_step("model: image of the model")
+    clock.on_step("model: rebuilding, by the image")
     g = _reflections_to(model, energy_ev, evidence.conditions.information_limit_per_angstrom)
     if len(g) < _LEAST_FRINGES:
         return None
-    contrast, _ = seen_by_lens(model.atoms, evidence, energy_ev)
-    fields = [image.astype(np.complex64) for image in (evidence.contrast, contrast)]
+    seen, expected = (
+        image.astype(np.complex64) for image in (evidence.contrast, seen_by_lens(model.atoms, evidence, energy_ev))
+    )
     try:
-        return lattice_shift(fields[0], fields[1], evidence.grid, evidence.support, g)
+        return lattice_shift(seen, expected, evidence.grid, evidence.support, g)
     except InputError:
         return None
 
 
 def _against_data(model: FittedModel, problem: Problem, energy_ev: float, told: Callable[[], None]) -> LatticeShift:
     """How the lattice lies that the data make of a model."""
-    run = iterate(problem, model_schedule(), model.object_field)
-    try:
-        while True:
-            told()
-            next(run)
-    except StopIteration as stop:
-        estimate = stop.value.estimate
-    finally:
-        run.close()
+    estimate = retrieve(problem, model_schedule(), model.object_field, told=told).estimate
     g = _reflections_to(model, energy_ev, _FRINGES_TO)
     return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
 
