@@ -93,7 +93,8 @@ def done(prepared_job):
 
 @pytest.fixture
 def finished(watched, done):
-    take_over(watched, done, *(step for step in Step if step is not Step.RESULTS))
+    take_over(watched, done, *(step for step in Step if done.state(step) is State.DONE))
+    assert watched.session.state(Step.PHASE) is State.DONE
     watched.session._saved = False
     assert watched.session.unsaved
     return watched
