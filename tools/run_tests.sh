@@ -7,7 +7,8 @@ python=$1
 shift
 unset QT_QPA_PLATFORM  # napari draws nothing under Qt's offscreen platform
 export NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1
-export LP_NUM_THREADS=1  # several windows draw at once: more threads of the software renderer would only compete
+# Several processes at once: more threads of the linear algebra and of the renderer would only compete.
+export OPENBLAS_NUM_THREADS=1 LP_NUM_THREADS=1
 if [ "$(uname -s)" != Linux ]; then
   exec "$python" -m pytest "$@"
 fi

@@ -9,8 +9,18 @@ import pytest
 
 from napari_subangstrom_cdi.core.crystal import Orientation, crystal
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.lattice_shift import Fault, LatticeShift
-from napari_subangstrom_cdi.core.model_fit import Evidence, _moved, fit_model, object_spectrum, pattern_r_factor
+from napari_subangstrom_cdi.core.model_fit import (
+    Evidence,
+    FittedModel,
+    _moved,
+    fit_model,
+    object_spectrum,
+    pattern_r_factor,
+    placed_by_image,
+    rebuilt,
+)
 from napari_subangstrom_cdi.core.multislice import AtomicModel
 from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
 from napari_subangstrom_cdi.core.particle import Particle
@@ -49,8 +59,12 @@ def evidence() -> Evidence:
     return Evidence(GRID, intensity, regions, support, 1 - np.abs(wave) ** 2, CONDITIONS)
 
 
-def test_tilt_thickness_polarity_and_place_are_found(evidence):
-    found = fit_model(evidence, crystal("CdS-zincblende"), ZONE, energy_ev=200e3)
+@pytest.fixture(scope="module")
+def found(evidence) -> FittedModel:
+    return fit_model(evidence, crystal("CdS-zincblende"), ZONE, energy_ev=200e3)
+
+
+def test_tilt_thickness_polarity_and_place_are_found(evidence, found):
     fit = found.fit
     assert fit.match.azimuth_deg == pytest.approx(AZIMUTH, abs=0.5) and fit.zone == ZONE
     assert fit.match.scale == pytest.approx(1, abs=0.005) and fit.match.explained > 0.85  # a small one's spots are wide
@@ -66,9 +80,23 @@ def test_tilt_thickness_polarity_and_place_are_found(evidence):
     correlation = np.vdot(true[inside], found.object_field[inside])
     assert abs(correlation) / np.linalg.norm(true[inside]) / np.linalg.norm(found.object_field[inside]) > 0.93
     # before any phasing, R tells right from wrong
-    turned = Orientation(ZONE, AZIMUTH + 180, TILT)
-    other = cut(crystal("CdS-zincblende"), turned, Shape(outline(), GRID, THICKNESS), b_factor=1.0)
+    opposite = Orientation(ZONE, AZIMUTH + 180, TILT)
+    other = cut(crystal("CdS-zincblende"), opposite, Shape(outline(), GRID, THICKNESS), b_factor=1.0)
     assert found.r_pattern < 0.7 * pattern_r_factor(object_spectrum(other, GRID, 200e3), evidence)[0]
+
+
+def test_a_model_that_drifted_is_laid_where_the_image_has_it(evidence, found):
+    """The image holds {111} alone: it tells the place along that direction, and across it nothing."""
+    along = turned(np.array([[0.0, 1.0]]), AZIMUTH)[0]  # x is (1 -1 0)
+    g = np.stack([along, -along]) / (5.835 / np.sqrt(3))
+    across = np.array([-along[1], along[0]])
+    drift = 0.7 * along - 0.6 * across
+    drifted = rebuilt(found, LatticeShift(0, (0, 0, 0), 0, tuple(drift), None, 1), evidence, energy_ev=200e3)
+    assert np.subtract(drifted.particle.offset_angstrom, found.particle.offset_angstrom) == pytest.approx(drift)
+    placed = placed_by_image(drifted, g, evidence, energy_ev=200e3)
+    moved = np.subtract(placed.particle.offset_angstrom, found.particle.offset_angstrom)
+    assert moved @ along == pytest.approx(0, abs=0.1) and moved @ across == pytest.approx(-0.6, abs=0.02)
+    assert placed.image_correlation > 0.95
 
 
 def test_a_pattern_without_the_zone_is_said(evidence):

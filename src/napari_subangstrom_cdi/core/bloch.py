@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 
+from .blas import one_blas_thread
 from .crystal import Crystal, Orientation, Zone
 from .electron import interaction_constant, wavelength_angstrom
 from .scattering import POTENTIAL_PER_FACTOR, structure_factors
@@ -83,11 +84,12 @@ class ZoneBeams:
         """
         q2 = np.sum(self.g_per_angstrom**2, axis=1)
         diagonal = -math.pi * self._wavelength * q2 + 2 * math.pi * self.g_per_angstrom @ lean
-        values, vectors = np.linalg.eigh(self._coupling + np.diag(diagonal))
-        excitation = vectors[0].conj()[:, None]
-        amplitude: NDArray[np.complex128] = vectors @ (
-            np.exp(1j * values[:, None] * thicknesses_angstrom[None]) * excitation
-        )
+        with one_blas_thread():
+            values, vectors = np.linalg.eigh(self._coupling + np.diag(diagonal))
+            excitation = vectors[0].conj()[:, None]
+            amplitude: NDArray[np.complex128] = vectors @ (
+                np.exp(1j * values[:, None] * thicknesses_angstrom[None]) * excitation
+            )
         return amplitude
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import scipy.optimize
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
@@ -24,6 +25,7 @@ _LEAST_TRANSFER = 0.05
 _DEFOCUS_CHANGES_NM = np.arange(-9.0, 9.1, 1.5)
 _DEFOCUS_ERROR_NM, _DEFOCUS_PRIOR = 3.0, 0.01
 _CONTRAST_SHARE = 0.1
+_NEARER = 0.005  # correlation that a place 1 Å away must gain
 
 
 class LatticeImage:
@@ -103,16 +105,55 @@ class LatticeImage:
         return _CONTRAST_SHARE * (1 - correlation + math.log(max(ratio, 1e-6)) ** 2)
 
 
+def nearest_place(
+    seen: NDArray[np.floating], expected: NDArray[np.floating], grid: Grid, support: Bool, g_per_angstrom: Float
+) -> tuple[tuple[float, float], float]:
+    """Shift (x, y) in Å that lays a model's image over the one that is seen, and the correlation there.
+
+    Of places that the reflections cannot tell from one another it is the nearest: where all lie on one line, the
+    model does not move across it.
+
+    Parameters
+    ----------
+    seen, expected : ndarray, shape (n, n)
+        1 − I of image and model.
+    grid : Grid
+        Their sampling.
+    support : ndarray of bool, shape (n, n)
+        Where to compare.
+    g_per_angstrom : ndarray, shape (k, 2)
+        x and y of the reflections that the image holds.
+    """
+    image, model = (_fourier_at(one, support, grid, g_per_angstrom) for one in (seen, expected))
+    steps, correlations = _correlations(image, model, g_per_angstrom)
+    nearest = correlations - _NEARER * (steps[:, None] ** 2 + steps**2)
+    row, column = np.unravel_index(nearest.argmax(), nearest.shape)
+    overlaps = image * model.conj() / max(float(np.linalg.norm(image) * np.linalg.norm(model)), 1e-30)
+
+    def correlation(place: Float) -> float:
+        return float((overlaps @ np.exp(2j * np.pi * g_per_angstrom @ place)).real)
+
+    start = np.array([steps[column], steps[row]])
+    place = scipy.optimize.minimize(lambda p: _NEARER * float(p @ p) - correlation(p), start).x
+    return (float(place[0]), float(place[1])), correlation(place)
+
+
 def _best_offset(
     seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float
 ) -> tuple[tuple[float, float], float]:
     """Shift (x, y) in Å of the model that lays it over what is seen, and the correlation."""
+    steps, correlation = _correlations(seen, model, g)
+    row, column = np.unravel_index(correlation.argmax(), correlation.shape)
+    return (float(steps[column]), float(steps[row])), float(correlation[row, column])
+
+
+def _correlations(seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float) -> tuple[Float, Float]:
+    """Shifts in Å along either axis, and the correlation at each (y, x)."""
     steps = np.arange(-_RANGE / 2, _RANGE / 2, _STEP)
     phase_x, phase_y = (np.exp(2j * np.pi * g[:, axis, None] * steps) for axis in (0, 1))
     overlap = np.einsum("g,gy,gx->yx", seen * model.conj(), phase_y, phase_x, optimize=True).real
-    row, column = np.unravel_index(overlap.argmax(), overlap.shape)
     norm = float(np.linalg.norm(seen) * np.linalg.norm(model))
-    return (float(steps[column]), float(steps[row])), float(overlap[row, column]) / max(norm, 1e-30)
+    return steps, overlap / max(norm, 1e-30)
 
 
 def _fourier_at(image: NDArray[np.floating], support: Bool, grid: Grid, g: Float) -> NDArray[np.complex128]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import fourier
 from .bloch import ZoneBeams
 from .crystal import Crystal, Zone
-from .fourier import inverse
 from .grid import Grid
 from .indexing import match_zone
-from .lattice_place import LatticeImage
+from .lattice_place import LatticeImage, nearest_place
 from .lattice_shift import Fault, LatticeShift
 from .multislice import AtomicModel, Multislice, spectrum_of
 from .nanocrystal import Shape
@@ -36,6 +36,7 @@ __all__ = [
     "fit_reflections",
     "object_spectrum",
     "pattern_r_factor",
+    "placed_by_image",
     "rebuilt",
     "seen_by_lens",
 ]
@@ -213,6 +214,35 @@ def rebuilt(model: FittedModel, shift: LatticeShift, evidence: Evidence, *, ener
     return replace(model, particle=particle, fit=fit, atoms=atoms, object_field=object_field, r_pattern=r_pattern)
 
 
+def placed_by_image(model: FittedModel, g_per_angstrom: Float, evidence: Evidence, *, energy_ev: float) -> FittedModel:
+    """The model moved so that its image lies over the one that was taken.
+
+    A reconstruction's lattice says how a model is to be turned and strained; where it lies in the outline is known by
+    the image alone: phases of a pattern do not change with it.
+
+    Parameters
+    ----------
+    model : FittedModel
+        What to move, by less than a lattice vector where that suffices.
+    g_per_angstrom : ndarray, shape (k, 2)
+        Reflections that the image holds.
+    evidence : Evidence
+        With contrast and conditions.
+    energy_ev : float
+        Of the beam.
+    """
+    assert evidence.contrast is not None
+    seen, grid, support = evidence.contrast, evidence.grid, evidence.support
+    found: list[tuple[float, tuple[float, float], float]] = []
+    for contrast in _images(model.atoms, evidence, energy_ev):
+        place, correlation = nearest_place(seen, contrast, grid, support, g_per_angstrom)
+        laid = fourier.shift(contrast, (place[1] / grid.pixel_angstrom, place[0] / grid.pixel_angstrom))
+        found.append((_alike(laid, evidence), place, correlation))
+    _, offset, correlation = max(found)
+    shift = LatticeShift(0.0, (0.0, 0.0, 0.0), math.nan, offset, None, math.nan)
+    return replace(rebuilt(model, shift, evidence, energy_ev=energy_ev), image_correlation=correlation)
+
+
 def _moved(particle: Particle, shift: LatticeShift) -> Particle:
     omega = math.radians(shift.rotation_deg)
     xx, yy, xy = shift.strain
@@ -342,7 +372,7 @@ def scaled_object(
     """−i(ψ − 1) of a particle, fall-off included, scaled to the pattern; and its R before any phasing."""
     spectrum = fallen_off(object_spectrum(atoms, evidence.grid, energy_ev), evidence.grid, falloff_angstrom2)
     r_factor, scale = pattern_r_factor(spectrum, evidence)
-    return inverse((spectrum * scale).astype(np.complex64)), r_factor
+    return fourier.inverse((spectrum * scale).astype(np.complex64)), r_factor
 
 
 def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Float:
@@ -359,16 +389,23 @@ def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Fl
     energy_ev : float
         Of the beam.
     """
-    assert evidence.contrast is not None and evidence.conditions is not None
-    spectrum = object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
-    field, seen = inverse(spectrum), evidence.contrast.astype(np.complex64)
-    found: list[tuple[float, Float]] = []
+    return max(_images(atoms, evidence, energy_ev), key=lambda contrast: _alike(contrast, evidence))
+
+
+def _images(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Iterator[Float]:
+    """1 − I of a particle's image at some defoci about what is told."""
+    assert evidence.conditions is not None
+    field = fourier.inverse(object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO))
     for change in _DEFOCUS_CHANGES_NM:
         lens = replace(evidence.conditions, defocus_nm=evidence.conditions.defocus_nm + change)
-        contrast = 1 - image_intensity(field, evidence.grid, lens)
-        alike = structure_correlation(contrast.astype(np.complex64), seen, evidence.support, evidence.grid)
-        found.append((alike, contrast))
-    return max(found, key=lambda one: one[0])[1]
+        yield 1 - image_intensity(field, evidence.grid, lens)
+
+
+def _alike(contrast: Float, evidence: Evidence) -> float:
+    """Correlation of the fringes of an image with those that were seen."""
+    assert evidence.contrast is not None
+    calculated, seen = contrast.astype(np.complex64), evidence.contrast.astype(np.complex64)
+    return structure_correlation(calculated, seen, evidence.support, evidence.grid)
 
 
 def object_spectrum(

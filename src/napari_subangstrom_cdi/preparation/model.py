@@ -22,6 +22,7 @@ from napari_subangstrom_cdi.core.model_fit import (
     Held,
     fit_model,
     fit_reflections,
+    placed_by_image,
     rebuilt,
     seen_by_lens,
 )
@@ -227,11 +228,19 @@ def _rebuilt(
             shift = _against_data(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding, by the data"))
         except InputError:  # too small a particle, or too few reflections, to compare lattices
             return model, _AS_IT_IS, r_factors
-        trial = rebuilt(model, shift, evidence, energy_ev=energy_ev)
+        trial = _placed(rebuilt(model, shift, evidence, energy_ev=energy_ev), evidence, energy_ev)
         if trial.r_pattern > _LOWER * model.r_pattern or len(r_factors) > _MOST_REBUILT:
             return model, shift, r_factors
         model = trial
         r_factors.append(trial.r_pattern)
+
+
+def _placed(model: FittedModel, evidence: Evidence, energy_ev: float) -> FittedModel:
+    """The model where the image has it: a reconstruction that the image did not hold may have drifted."""
+    if evidence.contrast is None or evidence.conditions is None:
+        return model
+    g = _reflections_to(model, energy_ev, evidence.conditions.information_limit_per_angstrom)
+    return placed_by_image(model, g, evidence, energy_ev=energy_ev) if len(g) else model
 
 
 def _against_image(model: FittedModel, evidence: Evidence, energy_ev: float, clock: Clock) -> LatticeShift | None:
