@@ -28,6 +28,7 @@ import pytest
 import tifffile
 
 from napari_subangstrom_cdi.cli import main
+from napari_subangstrom_cdi.core import calibration
 from napari_subangstrom_cdi.core.alignment import align
 from napari_subangstrom_cdi.core.crystal import crystal as read_crystal
 from napari_subangstrom_cdi.io.cxi import read_cxi
@@ -336,6 +337,7 @@ def test_impossible_options(tmp_path, words) -> None:
     [
         ([], "--crystal"),
         (["--crystal", "CdS-wurtzite"], "--zone"),
+        (["--calibrate-by-crystal", "--preset", "extend"], "--crystal"),
         (["--crystal", "CdS", "--zone", "0 0 1"], "CdS-wurtzite or CdS-zincblende"),
         (["--crystal", "none.cif", "--zone", "0 0 1"], "none.cif"),
         (["--crystal", "CdS-wurtzite", "--zone", "1 1 1 0"], "do not add up"),
@@ -373,6 +375,29 @@ def test_a_model_starts_the_phases_and_its_result_holds_the_crystal(tmp_path, sm
     plan = load_plan(out, tmp_path)
     assert plan.model.use and plan.model.zone == "0 0 0 1" and Path(plan.inputs.crystal).parent == tmp_path
     np.testing.assert_allclose(read_crystal(plan.inputs.crystal).cell_angstrom[0, 0], 4.1367)
+
+
+def test_a_wrong_camera_length_is_mended_by_the_crystal(small_case, tmp_path) -> None:
+    """Lengths come out as they were, whatever the microscope told; members start from the image here."""
+    stated = json.loads((small_case / "acquisition.json").read_text())["camera_length_mm"]
+    usual = ["--members", 1, "--no-report", "--quiet"]
+    crystal = ["--crystal", "CdS-wurtzite", "--zone", "0 0 0 1", "--calibrate-by-crystal"]
+    pixels, said = [], []
+    for factor in (1.0, 1.03):
+        acquisition = with_acquisition(tmp_path, small_case, camera_length_mm=factor * stated)
+        out = tmp_path / f"{factor}.cxi"
+        done = here("reconstruct", *sample_arguments(small_case, acquisition=acquisition), *crystal, *usual, "-o", out)
+        assert done.returncode == 0, done.stderr
+        result = read_cxi(out)
+        assert result.metrics["calibration"] == "known spacings"
+        assert load_plan(out, tmp_path).pattern.known_spacings
+        pixels.append(result.metrics["reciprocal_pixel_per_angstrom"])
+        said.append("changes all spacings" in done.stderr)
+    q_pixel = calibration.q_pixel_from_camera_length(
+        stated, detector_pixel_um=json.loads(acquisition.read_text())["detector_pixel_um"], energy_ev=200e3
+    )
+    assert pixels == pytest.approx([q_pixel] * 2, rel=2e-3) and pixels[0] == pytest.approx(pixels[1], rel=2e-4)
+    assert said == [False, True]
 
 
 def test_a_wrong_rotation_is_warned_of(small_case, tmp_path) -> None:

@@ -106,6 +106,11 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="radius (raw pixels) and spacing (Å) of a known reflection or ring, e.g. 223.5:3.58; "
         "repeat it; replaces the camera length",
     )
+    data.add_argument(
+        "--calibrate-by-crystal",
+        action="store_true",
+        help="replace the camera length by the spacings of --crystal on --zone; it need be right within 6 %% only",
+    )
     how = parser.add_argument_group("how")
     how.add_argument("--preset", choices=ALL_PRESETS, help="schedule and settings (default: extend)")
     how.add_argument("--crystal", metavar="NAME|FILE.cif", help="what the particle is made of, for the preset model")
@@ -214,7 +219,8 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
         with collected_doubts() as doubts:
             plan = _plan(arguments, Path(scratch))
         _refuse_to_overwrite_inputs(output, plan, arguments)
-        return _run_and_write(plan, output, arguments, tuple(doubts))
+        by_crystal = arguments.calibrate_by_crystal
+        return _run_and_write(plan, output, arguments, warned=tuple(doubts), by_crystal=by_crystal)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -265,10 +271,17 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
     return plan
 
 
-def _run_and_write(plan: Plan, output: Path, arguments: argparse.Namespace, warned: tuple[str, ...] = ()) -> int:
+def _run_and_write(
+    plan: Plan,
+    output: Path,
+    arguments: argparse.Namespace,
+    *,
+    warned: tuple[str, ...] = (),
+    by_crystal: bool = False,
+) -> int:
     with _Interruptible() as interruptible:
         with _Bar(interruptible, quiet=arguments.quiet or arguments.json) as bar:
-            outcome = run(plan, bar, workers=arguments.workers)
+            outcome = run(plan, bar, workers=arguments.workers, by_crystal=by_crystal)
         outcome = replace(outcome, warnings=warned + outcome.warnings)
         for warning in outcome.warnings:
             print(f"warning: {warning}", file=sys.stderr)

@@ -24,7 +24,7 @@ from .guard import Guard, guard
 from .io.cxi import InputFile, Reconstruction, extract_files
 from .io.project import read_recipe_and_inputs
 from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
-from .preparation import Clock, Prepared, prepare
+from .preparation import Clock, Prepared, calibrated_by_crystal, prepare
 from .steering import Steering
 
 _EMBED_AT_MOST_BYTES = 512 * 1024**2
@@ -85,7 +85,9 @@ class Outcome:
     warnings: tuple[str, ...]
 
 
-def run(plan: Plan, listener: Listener | None = None, *, workers: int | None = None) -> Outcome:
+def run(
+    plan: Plan, listener: Listener | None = None, *, workers: int | None = None, by_crystal: bool = False
+) -> Outcome:
     """Do a job from files to a reconstruction in memory.
 
     A KeyboardInterrupt during phase retrieval ends it; the members finished so far are averaged and
@@ -99,6 +101,8 @@ def run(plan: Plan, listener: Listener | None = None, *, workers: int | None = N
         Told of steps and iterations.
     workers : int, optional
         Threads of the retrieval.
+    by_crystal : bool
+        Calibrate the pattern by the plan's crystal first; the result's plan holds the spacings.
 
     Raises
     ------
@@ -112,6 +116,8 @@ def run(plan: Plan, listener: Listener | None = None, *, workers: int | None = N
     with collected_doubts() as doubts:
         try:
             inputs = embedded_inputs(plan)
+            if by_crystal:
+                plan = calibrated_by_crystal(plan, clock)
             prepared = prepare(plan, clock)
             members = retrieve_members(plan, prepared, Steering(plan, prepared), listener, clock, workers=workers)
             result = finish(plan, prepared, members, inputs, clock)

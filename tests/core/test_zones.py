@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.calibration import q_pixel_from_spacings
 from napari_subangstrom_cdi.core.crystal import crystal
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.indexing import turned
+from napari_subangstrom_cdi.core.indexing import match_zone, spot_radii, turned
 from napari_subangstrom_cdi.core.regions import Region
 from napari_subangstrom_cdi.core.zones import (
     FITS,
@@ -85,6 +86,20 @@ def test_zones_are_unique_under_symmetry():
     assert len(gold) == 6  # 001, 011, 111, 012, 112, 122
     assert same_zone(crystal("Au"), (1, 1, 2), (-2, 1, 1)) and not same_zone(crystal("Au"), (1, 1, 2), (1, 1, 1))
     assert len(unique_zones(crystal("CdS-wurtzite"), 1)) > 4
+
+
+@pytest.mark.parametrize("scale", [0.96, 1.0, 1.013])
+def test_spacings_calibrate_a_pattern(scale):
+    beams = ZoneBeams(crystal("Au"), (1, 1, 0), energy_ev=200e3, q_max_per_angstrom=1.25)
+    amplitude, regions = pattern("Au", (1, 1, 0), scale=scale)
+    (match, *_) = match_zone(amplitude, regions, GRID, beams)
+    measured, own = spot_radii(amplitude, regions, GRID, beams, match)
+    assert len(measured) > 5 and own.min() == pytest.approx(math.sqrt(3) / 4.0782, rel=1e-3)
+    found = q_pixel_from_spacings(measured / GRID.q_pixel_per_angstrom, 1 / own)
+    assert found.q_pixel_per_angstrom * scale == pytest.approx(GRID.q_pixel_per_angstrom, rel=5e-4)
+    regions[:, GRID.n // 2 :] = Region.M  # a spot without its opposite tells nothing
+    with pytest.raises(InputError, match="pairs of spots"):
+        spot_radii(amplitude, regions, GRID, beams, match)
 
 
 def test_no_spots_are_said():

@@ -10,6 +10,7 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
+from napari_subangstrom_cdi.core.calibration import q_pixel_from_spacings
 from napari_subangstrom_cdi.core.schedule import Stage
 from napari_subangstrom_cdi.gui import real_view as rv
 from napari_subangstrom_cdi.gui import reciprocal_view as cv
@@ -205,6 +206,7 @@ def test_a_fit_is_shown_moved_by_hand_and_started_from(fitted, viewer, qtbot, pi
     a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
     its_atoms_are_shown_in_three_dimensions(fitted, viewer, qtbot)
     its_atoms_are_saved(fitted, qtbot, tmp_path)
+    its_spacings_calibrate_the_pattern_and_undo_takes_them_back(fitted, qtbot)
     a_click_on_the_landscape_sets_the_tilt(fitted, qtbot)
     members_start_from_it_by_the_box_and_by_the_preset(fitted, viewer, qtbot)
     the_pattern_stands_on_the_right_in_the_contrast_of_the_record(fitted, qtbot)
@@ -297,6 +299,20 @@ def its_atoms_are_saved(fitted, qtbot, tmp_path):
     qtbot.mouseClick(fitted.save_atoms, LEFT)
     qtbot.waitUntil(lambda: "atoms saved to" in fitted.status.text())
     assert len(read_atoms(tmp_path / "model.xyz").numbers) == fitted.session.model.report["atoms"]
+
+
+def its_spacings_calibrate_the_pattern_and_undo_takes_them_back(fitted, qtbot):
+    session, before = fitted.session, fitted.session.plan
+    assert fitted.calibrate.isEnabled() and not before.pattern.known_spacings
+    qtbot.mouseClick(fitted.calibrate, LEFT)
+    spacings = session.plan.pattern.known_spacings
+    q_pixel = q_pixel_from_spacings(*zip(*spacings, strict=True)).q_pixel_per_angstrom
+    assert q_pixel == pytest.approx(session.loaded.calibration.q_pixel_per_angstrom, rel=2e-3), "it was right"
+    assert session.state(Step.DATA) is State.STALE and not fitted.calibrate.isEnabled()
+    assert "calibrate" in fitted.status.text()
+    fitted.controller.undo()
+    settle(fitted, qtbot)
+    assert session.plan == before and session.state(Step.DATA) is State.DONE and fitted.calibrate.isEnabled()
 
 
 def a_click_on_the_landscape_sets_the_tilt(fitted, qtbot):

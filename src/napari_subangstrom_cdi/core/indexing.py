@@ -27,6 +27,7 @@ _FORBIDDEN = 0.01
 _APART_DEG = 2.0
 _AS_GOOD = 0.97
 _MOST_CANDIDATES = 12
+_MOST_PAIRS, _LEAST_PAIRS = 24, 3
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,66 @@ def _explained(good: NDArray[np.float32], grid: Grid, g: Float, radius: float) -
     intensity[np.hypot(q[:, None], q[None]) < _LOWEST_Q] = 0
     total = float(intensity.sum())
     return float(disc_sums(intensity, grid, g, radius).sum()) / total if total > 0 else 0.0
+
+
+def spot_radii(
+    amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams, match: Match
+) -> tuple[Float, Float]:
+    """|q| of the strongest spots as they lie in the pattern, and the crystal's own |g|, Å⁻¹, each of shape (pairs,).
+
+    A spot counts with its opposite, by half the distance between their centres of mass: where the beam lies does not
+    matter then.
+
+    Parameters
+    ----------
+    amplitude, regions, grid
+        As of :func:`match_zone`.
+    beams : ZoneBeams
+        Crystal and zone.
+    match : Match
+        How they lie on the pattern.
+
+    Raises
+    ------
+    InputError
+        If fewer than three pairs of spots are in the pattern.
+    """
+    own = np.linalg.norm(beams.g_per_angstrom, axis=1)
+    strength = np.abs(beams.potential_volt)
+    half = beams.g_per_angstrom @ (1.0, 1e-3) > 0
+    chosen = half & (own > _LOWEST_Q) & (own < _HIGHEST_Q) & (strength > _FORBIDDEN * strength.max())
+    own, expected = own[chosen], turned(beams.g_per_angstrom[chosen], match.azimuth_deg, match.scale)
+    radius = spot_radius(beams)
+    intensity = np.where(regions == Region.G, np.square(amplitude, dtype=np.float64), 0)
+    hidden = (regions == Region.M).astype(np.float64)
+    sums = np.array([disc_sums(intensity, grid, sign * expected, radius) for sign in (1, -1)])
+    masked = np.array([disc_sums(hidden, grid, sign * expected, radius) for sign in (1, -1)])
+    usable = (sums > 0).all(axis=0) & (masked == 0).all(axis=0)
+    order = np.flatnonzero(usable)[np.argsort(-sums.min(axis=0)[usable])][:_MOST_PAIRS]
+    if len(order) < _LEAST_PAIRS:
+        raise InputError(
+            f"{len(order)} pairs of spots to measure spacings by", mend="check crystal, zone axis and regions"
+        )
+    there, opposite = (_centres(intensity, grid, sign * expected[order], radius) for sign in (1, -1))
+    return np.linalg.norm(there - opposite, axis=1) / 2, own[order]
+
+
+def _centres(intensity: Float, grid: Grid, g_per_angstrom: Float, radius: float) -> Float:
+    """Centres of mass (x, y), Å⁻¹, of what lies within ``radius`` of each g, and once more about the centre found."""
+    step, n = grid.q_pixel_per_angstrom, grid.n
+    reach = math.ceil(radius / step)
+    offsets = np.arange(-reach, reach + 1)
+    places = np.array(g_per_angstrom, np.float64)
+    for _ in range(2):
+        for k, (x, y) in enumerate(places / step + n // 2):
+            row, column = round(y), round(x)
+            rows, columns = (row + offsets)[:, None], (column + offsets)[None]
+            within = np.hypot(rows - y, columns - x) * step <= radius
+            block = np.where(within, intensity[row - reach : row + reach + 1, column - reach : column + reach + 1], 0)
+            total = max(float(block.sum()), 1e-30)
+            places[k] = ((block * columns).sum() / total - n // 2, (block * rows).sum() / total - n // 2)
+            places[k] *= step
+    return places
 
 
 def disc_sums(array: NDArray[np.floating], grid: Grid, g_per_angstrom: Float, radius: float) -> Float:

@@ -9,12 +9,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.crystal import Crystal, Zone, crystal, crystal_names, zone_axis
+from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.habit import point_group
 from napari_subangstrom_cdi.core.image_geometry import resample_to_pattern
-from napari_subangstrom_cdi.core.indexing import turned
+from napari_subangstrom_cdi.core.indexing import Match, spot_radii, turned
 from napari_subangstrom_cdi.core.lattice_shift import LatticeShift, lattice_shift
 from napari_subangstrom_cdi.core.model_fit import (
     Evidence,
@@ -38,11 +40,13 @@ from napari_subangstrom_cdi.plan import Plan
 from .clock import Clock, naming
 from .image import RegisteredImage, imaging_conditions
 
+Intensity = NDArray[np.floating]
+
 AUTOMATIC = "auto"  # instead of a zone axis
 _LARGEST_MISFIT = 0.15
 _AS_GOOD_A_ZONE = 0.5
 _BETTER = 0.85  # of the named crystal's R
-_LARGEST_SCALE_ERROR = 0.02
+LARGEST_SCALE_ERROR = 0.02
 _LEAST_EXPLAINED = 0.8
 _LEAST_IMAGE_CORRELATION = 0.8
 _LARGEST_TILT_ERROR_DEG = 0.5
@@ -65,9 +69,9 @@ class StartingModel:
 def check_model(plan: Plan) -> None:
     """Raise InputError unless a plan names a crystal that there is, and a zone."""
     if plan.inputs.crystal is None:
-        raise InputError("the preset model needs a crystal", mend="give its name, or a CIF (--crystal)")
+        raise InputError("no crystal is named", mend="give its name, or a CIF (--crystal)")
     if not plan.model.zone.strip():
-        raise InputError("the preset model needs a zone axis", mend='give it, such as "0 0 0 1" (--zone)')
+        raise InputError("no zone axis is named", mend='give it, such as "0 0 0 1" (--zone)')
     require(plan.acquisition, "energy_ev")
     crystal(plan.inputs.crystal)
     if plan.model.zone.strip().lower() != AUTOMATIC:
@@ -77,9 +81,10 @@ def check_model(plan: Plan) -> None:
 def start_from_model(
     plan: Plan,
     problem: Problem,
-    intensity: np.ndarray[Any, np.dtype[np.float32]],
+    intensity: Intensity,
     normalised: NormalisedImage | None,
     image: RegisteredImage | None,
+    q_pixel_per_angstrom: float,
     clock: Clock,
 ) -> StartingModel:
     """Fit the crystal to a problem: the particle whose object members may start from.
@@ -94,6 +99,8 @@ def start_from_model(
         Of the pattern, in the square of the problem's units, negative where noise is.
     normalised, image
         The image as recorded, and as registered.
+    q_pixel_per_angstrom : float
+        Of the raw pattern, to say where in it the crystal's spacings lie.
     clock : Clock
         Told of the parts of the fit.
     """
@@ -108,7 +115,7 @@ def start_from_model(
     cell = crystal(str(plan.inputs.crystal))
     with clock.step("model"), naming(plan.inputs.crystal):
         clock.on_step("model: zone axes")
-        zone, ranked = _zone(plan, evidence, cell, energy_ev)
+        zone, ranked = choose_zone(plan, intensity, problem.regions, problem.grid, cell, energy_ev)
         first = fit_model(
             evidence,
             cell,
@@ -120,26 +127,52 @@ def start_from_model(
         )
         found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
         other = _polymorph(evidence, cell, found.fit.r_reflections, energy_ev, clock)
+        spacings = _spacings(first, cell, problem, intensity, energy_ev, q_pixel_per_angstrom)
     _say_doubts(found)
-    zones = {"zones": [_zone_report(one) for one in ranked], "polymorph": other}
+    zones = {"zones": [_zone_report(one) for one in ranked], "polymorph": other, "known_spacings": spacings}
     report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift), **zones}
     return StartingModel(found, report)
 
 
-def _zone(plan: Plan, evidence: Evidence, cell: Crystal, energy_ev: float) -> tuple[Zone, tuple[RankedZone, ...]]:
+def _spacings(
+    model: FittedModel, cell: Crystal, problem: Problem, intensity: Intensity, energy_ev: float, q_pixel: float
+) -> list[list[float]]:
+    """As of :func:`crystal_spacings`, of the zone that was fitted; none where too few spots are in the pattern."""
+    beams = ZoneBeams(cell, model.fit.zone, energy_ev=energy_ev, q_max_per_angstrom=_FRINGES_TO)
+    try:
+        found = crystal_spacings(intensity, problem.regions, problem.grid, beams, model.fit.match, q_pixel)
+    except InputError:
+        return []
+    return [list(one) for one in found]
+
+
+def choose_zone(
+    plan: Plan, intensity: Intensity, regions: NDArray[np.uint8], grid: Grid, cell: Crystal, energy_ev: float
+) -> tuple[Zone, tuple[RankedZone, ...]]:
     """The zone axis that is named, or the best; and all that have a lattice like the pattern's.
+
+    Parameters
+    ----------
+    plan : Plan
+        The job.
+    intensity, regions : ndarray, shape (n, n)
+        Of the pattern.
+    grid : Grid
+        Its sampling.
+    cell : Crystal
+        The crystal that the plan names.
+    energy_ev : float
+        Of the beam.
 
     Raises
     ------
     InputError
         If it is to be found and none fits.
     """
-    amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
+    amplitude = np.sqrt(np.maximum(intensity, 0))
     automatic = plan.model.zone.strip().lower() == AUTOMATIC
     try:
-        ranked = rank_zones(
-            amplitude, evidence.regions, evidence.grid, cell, energy_ev=energy_ev, b_factor=plan.model.b_factor
-        )
+        ranked = rank_zones(amplitude, regions, grid, cell, energy_ev=energy_ev, b_factor=plan.model.b_factor)
     except InputError:
         if automatic:
             raise
@@ -157,6 +190,41 @@ def _zone(plan: Plan, evidence: Evidence, cell: Crystal, energy_ev: float) -> tu
     elif not any(one.score > _AS_GOOD_A_ZONE * best.score and same_zone(cell, zone, one.zone) for one in ranked):
         doubt(f"the spots are those of {_words(best.zone)} of {cell.name} rather than of {_words(zone)}")
     return zone, ranked
+
+
+def crystal_spacings(
+    intensity: Intensity,
+    regions: NDArray[np.uint8],
+    grid: Grid,
+    beams: ZoneBeams,
+    match: Match,
+    q_pixel_per_angstrom: float,
+) -> tuple[tuple[float, float], ...]:
+    """Radii in raw pixels and spacings in Å of the crystal's strongest spots: what the pattern can be calibrated by.
+
+    Parameters
+    ----------
+    intensity, regions : ndarray, shape (n, n)
+        Of the pattern.
+    grid : Grid
+        Its sampling.
+    beams : ZoneBeams
+        Crystal and zone.
+    match : Match
+        How they lie on the pattern.
+    q_pixel_per_angstrom : float
+        Of the raw pattern, by which the grid was made.
+
+    Raises
+    ------
+    InputError
+        If fewer than three pairs of spots are in the pattern.
+    """
+    measured, own = spot_radii(np.sqrt(np.maximum(intensity, 0)), regions, grid, beams, match)
+    # six digits: what is read again from a plan or a form is then the same
+    return tuple(
+        (float(f"{q / q_pixel_per_angstrom:.6g}"), float(f"{1 / g:.6g}")) for q, g in zip(measured, own, strict=True)
+    )
 
 
 def _polymorph(
@@ -267,9 +335,7 @@ def _against_data(model: FittedModel, problem: Problem, energy_ev: float, told: 
     return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
 
 
-def _reflections_to(
-    model: FittedModel, energy_ev: float, q_per_angstrom: float
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _reflections_to(model: FittedModel, energy_ev: float, q_per_angstrom: float) -> NDArray[np.float64]:
     """Reflections (k, 2) that the model's crystal has, as it stands."""
     cell, fit = model.particle.crystal, model.fit
     reach = min(q_per_angstrom, _FRINGES_TO)
@@ -290,7 +356,7 @@ def _say_doubts(found: FittedModel) -> None:
             f"only {100 * fit.match.explained:.0f} % of the pattern's intensity lies on reflections of {name} on this "
             "zone: check crystal and zone axis"
         )
-    if abs(fit.match.scale - 1) > _LARGEST_SCALE_ERROR:
+    if abs(fit.match.scale - 1) > LARGEST_SCALE_ERROR:
         doubt(
             f"the lattice of {name} fits only when its spacings are changed by "
             f"{100 * (1 / fit.match.scale - 1):+.1f} %: another crystal, or a wrong camera length"

@@ -250,7 +250,8 @@ def model(plan: Plan, loaded: Loaded, image: RegisteredImage | None, prepared: P
     amplitudes, problem = prepared.amplitudes, prepared.problem
     problem = replace(problem, band=amplitudes.band(problem.regions, settings))
     intensity = amplitudes.pattern.intensity * np.float32(amplitudes.scale**2)
-    return start_from_model(plan, problem, intensity, loaded.normalised, image, clock)
+    q_pixel = loaded.calibration.q_pixel_per_angstrom
+    return start_from_model(plan, problem, intensity, loaded.normalised, image, q_pixel, clock)
 
 
 def started(prepared: Prepared, model: StartingModel, image: RegisteredImage | None) -> Prepared:
@@ -407,21 +408,30 @@ def largest_extent_px(mask: Bool) -> float:
     return float(scipy.spatial.distance.pdist(hull).max()) + 1
 
 
+def amplitudes_of(plan: Plan, pattern: Pattern, grid: Grid) -> Amplitudes:
+    """Noise and beam of a pattern, its amplitudes in √electrons still."""
+    if plan.inputs.image is None:  # it may be speckle all over, and has no scatter between spots to measure
+        return Amplitudes(pattern, np.sqrt(pattern.variance), 1.0, 0.0)
+    noise_std = noise_level(pattern.intensity, pattern.variance, pattern.valid)
+    return Amplitudes(pattern, noise_std, 1.0, plan.regions.beam_radius_per_angstrom / grid.q_pixel_per_angstrom)
+
+
+def regions_of(plan: Plan, amplitudes: Amplitudes, grid: Grid) -> NDArray[np.uint8]:
+    """M, B and G of a pattern by the plan's settings, and what was excluded by hand."""
+    return amplitudes.regions(plan.regions, unpack_on(grid, plan.regions.excluded, where="regions.excluded"))
+
+
 def _problem(
     plan: Plan, pattern: Pattern, grid: Grid, support: Support, image: RegisteredImage | None
 ) -> tuple[Problem, Amplitudes, dict[str, Any]]:
-    settings = plan.regions
-    # Scatter between spots is noise; a pattern without an image may be speckle all over, and has none to measure.
-    noise_std = noise_level(pattern.intensity, pattern.variance, pattern.valid) if image else np.sqrt(pattern.variance)
-    beam_radius = settings.beam_radius_per_angstrom / grid.q_pixel_per_angstrom if image else 0.0
-    amplitudes = Amplitudes(pattern, noise_std, 1.0, beam_radius)
-    regions = amplitudes.regions(settings, unpack_on(grid, settings.excluded, where="regions.excluded"))
+    amplitudes = amplitudes_of(plan, pattern, grid)
+    regions = regions_of(plan, amplitudes, grid)
     if image is not None:
         amplitudes = replace(amplitudes, scale=amplitude_scale(pattern.intensity, regions, image, grid))
     problem = Problem(
         grid,
         np.sqrt(np.maximum(pattern.intensity, 0)) * np.float32(amplitudes.scale),
-        amplitudes.band(regions, settings),
+        amplitudes.band(regions, plan.regions),
         regions,
         support.mask,
         image.potential if image else None,
@@ -434,6 +444,6 @@ def _problem(
         {
             "regions": {"G": float(shares[Region.G]), "B": float(shares[Region.B]), "M": float(shares[Region.M])},
             "amplitude_scale": float(np.float32(amplitudes.scale)),
-            "median_noise_electrons": float(np.median(noise_std[regions != Region.M])),
+            "median_noise_electrons": float(np.median(amplitudes.noise_std[regions != Region.M])),
         },
     )

@@ -114,6 +114,8 @@ class ModelDock(StepDock):
         self.save_atoms = QPushButton("Save atoms…")
         self.save_atoms.setObjectName("model-save-atoms")
         self.save_atoms.setToolTip("Write the atoms of the particle whose pattern is shown, as XYZ, CIF or PDB")
+        self.calibrate = QPushButton("Calibrate by this crystal")
+        self.calibrate.setObjectName("model-calibrate")
         self._writing = BackgroundTask(self)
         self._tried: TriedModel | None = None
         self._lay_out()
@@ -134,7 +136,13 @@ class ModelDock(StepDock):
             kept.addWidget(button)
         kept.addStretch(1)
         self.foot.addWidget(self.cancel)
-        for part in (self.crystal, self.form, self.use, self.table, self.rivals, self.landscape):
+        scale = QHBoxLayout()
+        scale.addWidget(self.calibrate)
+        scale.addStretch(1)
+        for part in (self.crystal, self.form, self.use, self.table):
+            self.body.addWidget(part)
+        self.body.addLayout(scale)
+        for part in (self.rivals, self.landscape):
             self.body.addWidget(part)
         self.body.addLayout(switches)
         self.body.addWidget(self.hand)
@@ -155,6 +163,7 @@ class ModelDock(StepDock):
         self.landscape.picked.connect(self._on_picked)
         self.show_3d.clicked.connect(self._show_3d)
         self.save_atoms.clicked.connect(self._save_atoms)
+        self.calibrate.clicked.connect(self._calibrate)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(lambda why: self.say(why, "error"))
         self.cancel.clicked.connect(self.controller.stop)
@@ -213,10 +222,20 @@ class ModelDock(StepDock):
             if model is not None and np.isfinite(model.fitted.landscape).any():
                 self.landscape.show_landscape(model.fitted.landscape, model.fitted.tilts_deg)
                 self.landscape.setVisible(True)
+        self._show_calibration(report)
         fitted = None if model is None else model.fitted.fit.tilt_deg
         marks = (fitted, self.session.plan.model.tilt_deg)
         if marks != self.landscape.marks:
             self.landscape.mark(*marks)
+
+    def _show_calibration(self, report: Mapping[str, Any] | None) -> None:
+        self.calibrate.setVisible(report is not None)
+        found = () if report is None else _spacings(report)
+        self.calibrate.setEnabled(bool(found) and found != self.session.plan.pattern.known_spacings)
+        self.calibrate.setToolTip(
+            "Take the crystal's spacings for the pattern's calibration, in place of the camera length: they go to "
+            "Spacings of the Data step, and Undo takes them back"
+        )
 
     def _known_report(self) -> Mapping[str, Any] | None:
         """Of the fit; else of the result, as after a project was opened."""
@@ -376,6 +395,15 @@ class ModelDock(StepDock):
         self.by_hand.setChecked(True)
         self.refresh()
 
+    def _calibrate(self) -> None:
+        report = self._known_report()
+        if report is None:
+            return
+        self.session.settle()
+        if self.controller.change("pattern", known_spacings=_spacings(report)):
+            self.say("The crystal's spacings calibrate the pattern now; what follows is to be done again", "info")
+        self.refresh()
+
     def _show_3d(self) -> None:
         """Those of the particle that is shown: fitted, or tried by hand."""
         if self._tried is not None and self.session.model is not None:
@@ -406,6 +434,11 @@ class ModelDock(StepDock):
         self.session.settle()
         self.controller.change("model", tilt_deg=None, thickness_angstrom=None, roundness=None)
         self.refresh()
+
+
+def _spacings(report: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    """What the pattern can be calibrated by: radii in raw pixels and spacings in Å."""
+    return tuple((radius, spacing) for radius, spacing in report.get("known_spacings", ()))
 
 
 def share_done(message: str) -> float:
