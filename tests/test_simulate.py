@@ -9,12 +9,13 @@ import mrcfile
 import numpy as np
 import pytest
 import scipy.spatial
+import skimage.io
 import tifffile
 
 from napari_subangstrom_cdi.cli import main
 from napari_subangstrom_cdi.core.fourier import fit_to_size, inverse, shift, transform
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.truth import score_against
+from napari_subangstrom_cdi.core.truth import laid_over, score_against
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_acquisition
 from napari_subangstrom_cdi.pattern_figure import calculated_pattern, interference
@@ -25,6 +26,7 @@ from napari_subangstrom_cdi.simulation import (
     particle_atoms,
     read_simulation,
 )
+from napari_subangstrom_cdi.truth_figure import draw_comparison
 
 SMALL = ["--detector", "512", "--detector-pixel", "100"]
 WORDS = ["--crystal", "CdS-zincblende", "--zone", "1 1 0", "--diameter", "40", "--tilt", "0.3", "-0.2"]
@@ -105,6 +107,8 @@ def test_the_truth_scores_itself_wherever_it_lies(folder):
     score = score_against(truth, moved.astype(np.complex64), grid, 1500.0)
     assert score.correlation > 0.999 and score.resolution_angstrom == pytest.approx(1 / 1.28)
     assert score.translation_angstrom == pytest.approx((-3.4 * 0.390625, 7.45 * 0.390625), abs=0.01)
+    laid = laid_over(truth, moved.astype(np.complex64), grid)
+    assert np.linalg.norm(laid - truth) < 0.01 * np.linalg.norm(truth)
     spectrum = transform(truth)
     wrong = np.where(grid.q_per_angstrom() > 0.8, spectrum * np.exp(2j), spectrum)
     score = score_against(truth, inverse(wrong.astype(np.complex64)), grid, 1500.0)
@@ -168,6 +172,25 @@ def test_shapes():
     assert np.abs(plate.positions_angstrom[:, 2]).max() <= 6
     assert np.abs(cube.positions_angstrom).max() <= 15 + 1e-6
     assert MicroscopeSettings().q_pixel_per_angstrom == pytest.approx(0.00125, rel=1e-3)
+
+
+def test_a_result_is_drawn_beside_the_truth(folder, tmp_path, capsys):
+    """Bright columns on black; what is right leaves nothing in the difference, what is wrong is there."""
+    with np.load(folder / "truth.npz") as stored:
+        truth, grid = fit_to_size(stored["object"], 1024), Grid(1024, 400.0)
+    lost = truth.copy()
+    lost[:, 512:] = 0  # half of the particle
+    score = score_against(truth, lost, grid, 1500.0)
+    draw_comparison(tmp_path / "half.png", "half", truth, lost, grid, score)
+    picture = skimage.io.imread(tmp_path / "half.png")[..., 0].astype(float)
+    height, width = picture.shape
+    middle = picture[height // 3 : 2 * height // 3]
+    thirds = [middle[:, round(width * (k + 0.15) / 3) : round(width * (k + 0.95) / 3)] for k in range(3)]
+    halves = [[half[half < 250].mean() for half in np.array_split(third, 2, axis=1)] for third in thirds]
+    (left, right), (kept, gone), (nothing, missing) = halves
+    assert kept > 0.7 * left and gone < 0.3 * right and nothing < 0.3 * left and missing > 0.7 * right
+    assert main(["score", str(folder), "any.cxi", "--figure", str(tmp_path / "none" / "a.png")]) == 2
+    assert "none" in capsys.readouterr().err
 
 
 def test_a_score_needs_a_truth(tmp_path, capsys):

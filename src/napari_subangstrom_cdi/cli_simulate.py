@@ -91,6 +91,7 @@ def add_score(commands: Any) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="that simulate wrote")
     parser.add_argument("result", metavar="RESULT.cxi")
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
+    parser.add_argument("--figure", metavar="FILE.png", type=Path, help="draw truth, result and their difference")
     parser.set_defaults(command=_score)
 
 
@@ -180,7 +181,7 @@ def _how_on(settings: Simulation, atoms: int, folder: Path) -> str:
 def _score(arguments: argparse.Namespace) -> int:
     from .score import score_result
 
-    found = score_result(Path(arguments.folder), Path(arguments.result))
+    found = score_result(Path(arguments.folder), Path(arguments.result), arguments.figure)
     if arguments.json:
         print(json.dumps(found.to_dict(), indent=1))
     else:

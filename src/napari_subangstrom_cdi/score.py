@@ -11,8 +11,9 @@ import numpy as np
 
 from .core.fourier import fit_to_size, inverse, transform
 from .core.grid import Grid
-from .core.truth import RECOVERED, TruthScore, score_against
+from .core.truth import RECOVERED, TruthScore, laid_over, score_against
 from .errors import InputError
+from .io import check_writable
 from .io.cxi import read_cxi
 
 _SAME_FIELD = 5e-4
@@ -45,20 +46,27 @@ class Scored:
         return "\n".join(lines)
 
 
-def score_result(folder: Path, result: Path) -> Scored:
-    """Score a result by the truth in a record set's folder.
+def score_result(folder: Path, result: Path, figure: Path | None = None) -> Scored:
+    """Score a result by the truth in a record set's folder; with ``figure``, draw both and their difference.
 
     Raises
     ------
     InputError
-        If the folder holds no truth, or the result has no calibration.
+        If the folder holds no truth, the result has no calibration, or the figure cannot be written.
     """
+    if figure is not None:
+        check_writable(figure)
     truth, grid, dose = _truth(folder)
     found = read_cxi(result)
     if not found.calibrated:
         raise InputError("has no pixel size", where=str(result), mend="reconstruct with the camera length known")
     moved = _on_grid(found.object, found.grid, grid)
-    return Scored(folder.name, score_against(truth, moved, grid, dose * grid.pixel_angstrom**2))
+    scored = Scored(folder.name, score_against(truth, moved, grid, dose * grid.pixel_angstrom**2))
+    if figure is not None:
+        from .truth_figure import draw_comparison  # matplotlib takes a second to import
+
+        draw_comparison(figure, folder.name, truth, laid_over(truth, moved, grid), grid, scored.score)
+    return scored
 
 
 def _truth(folder: Path) -> tuple[np.ndarray[Any, np.dtype[np.complex64]], Grid, float]:

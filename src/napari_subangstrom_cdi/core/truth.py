@@ -85,14 +85,9 @@ def score_against(truth: Complex, reconstruction: Complex, grid: Grid, electrons
     InputError
         If the truth has no reflections.
     """
+    true, found, place = _spectra(truth, reconstruction, grid)
     q = grid.q_per_angstrom()
-    keep = (q > _COMPARED[0]) & (q < _COMPARED[1])
-    true, found = transform(truth), transform(reconstruction)
-    place = _translation(true, found, keep, grid)
-    index = grid.index() / grid.n
-    lines = [np.exp(-2j * np.pi * index * at).astype(np.complex64) for at in place]
-    found = found * lines[0][:, None] * lines[1][None]
-    found *= np.complex64(np.vdot(found[keep], true[keep]) / max(np.vdot(found[keep], found[keep]).real, 1e-30))
+    keep = _compared(grid)
     bands = _bands(true, found, q, electrons_per_pixel / grid.n**2)
     if not bands:
         raise InputError("the truth has no reflections", mend="check that it is the right record set")
@@ -103,6 +98,34 @@ def score_against(truth: Complex, reconstruction: Complex, grid: Grid, electrons
     correlation = float(abs(np.vdot(fine[1][inside], fine[0][inside])) / max(norms, 1e-30))
     y, x = (float(at) * grid.pixel_angstrom for at in place)
     return TruthScore(correlation, bands, _resolution(bands), (y, x))
+
+
+def laid_over(truth: Complex, reconstruction: Complex, grid: Grid) -> Complex:
+    """The reconstruction moved, and multiplied by the one complex number, that lays it over the truth.
+
+    Parameters
+    ----------
+    truth, reconstruction, grid
+        As of :func:`score_against`.
+    """
+    return inverse(_spectra(truth, reconstruction, grid)[1])
+
+
+def _compared(grid: Grid) -> NDArray[np.bool_]:
+    q = grid.q_per_angstrom()
+    return np.asarray((q > _COMPARED[0]) & (q < _COMPARED[1]), np.bool_)
+
+
+def _spectra(truth: Complex, reconstruction: Complex, grid: Grid) -> tuple[Complex, Complex, tuple[float, float]]:
+    """Transforms of both, the second laid over the first, and by how much it was moved (y, x), pixels."""
+    keep = _compared(grid)
+    true, found = transform(truth), transform(reconstruction)
+    place = _translation(true, found, keep, grid)
+    index = grid.index() / grid.n
+    lines = [np.exp(-2j * np.pi * index * at).astype(np.complex64) for at in place]
+    found = found * lines[0][:, None] * lines[1][None]
+    found *= np.complex64(np.vdot(found[keep], true[keep]) / max(np.vdot(found[keep], found[keep]).real, 1e-30))
+    return true, found, place
 
 
 def _translation(true: Complex, found: Complex, keep: NDArray[np.bool_], grid: Grid) -> tuple[float, float]:
