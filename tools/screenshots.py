@@ -33,7 +33,8 @@ from qtpy.QtWidgets import QApplication, QSlider, QStyle, QStyleOptionSlider, QW
 
 from napari_subangstrom_cdi.gui.controller import Controller
 from napari_subangstrom_cdi.gui.docks.r_factor import RFactorDock
-from napari_subangstrom_cdi.gui.opening import open_workflow
+from napari_subangstrom_cdi.gui.docks.simulate import SimulateDock
+from napari_subangstrom_cdi.gui.opening import open_dock, open_workflow
 from napari_subangstrom_cdi.gui.workflow import Workflow
 from napari_subangstrom_cdi.session import State, Step
 
@@ -165,11 +166,14 @@ class Studio:
         """Save a step's dock alone, whole even where the window shows a part of it."""
         if not fnmatch.fnmatch(name, self.wanted):
             return
-        dock = self.docks[step]
         self.workflow.open_only(step)
-        self.wait(_SETTLE_S)
-        image = dock.grab().toImage()
-        self._save(name, image)
+        self.widget_picture(name, self.docks[step])
+
+    def widget_picture(self, name: str, widget: QWidget) -> None:
+        """Save a widget alone."""
+        if fnmatch.fnmatch(name, self.wanted):
+            self.wait(_SETTLE_S)
+            self._save(name, widget.grab().toImage())
 
     def _save(self, name: str, image: QImage) -> None:
         path = self.out / f"{name}.png"
@@ -424,6 +428,20 @@ def model(studio: Studio) -> None:
     camera.zoom = before
 
 
+def simulate(studio: Studio) -> None:
+    """Records of a particle with a boundary, about to be taken."""
+    frame = open_dock(studio.viewer, "Simulate")
+    frame.setFloating(True)
+    dock = frame.findChild(SimulateDock)
+    studio.write(dock.crystal.line, "CdS-zincblende")
+    studio.write(dock.form.editor("zone"), "1 1 0")
+    studio.enter(dock.form.editor("diameter_angstrom"), "65")
+    studio.enter(dock.form.editor("boundary_shift_angstrom"), "1.2")
+    frame.resize(dock.sizeHint())
+    studio.widget_picture("dock-simulate", dock)
+    frame.close()
+
+
 def recovery(out: Path, theme: str, wanted: str) -> list[Path]:
     """A run that its window did not see to the end, found again by the next one."""
     first = Studio(out, theme, wanted)
@@ -446,8 +464,9 @@ _WALK = {
     "masks": masks,
     "results": results,
     "model": model,
+    "simulate": simulate,
 }
-_PARTS = ("data", "background", "align", "masks", "phase", "results", "model", "recovery")
+_PARTS = ("data", "background", "align", "masks", "phase", "results", "model", "simulate", "recovery")
 
 
 def main() -> None:

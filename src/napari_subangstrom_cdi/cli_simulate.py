@@ -17,6 +17,7 @@ from .simulation import (
     ParticleSettings,
     Simulation,
     check_folder,
+    facet,
     read_simulation,
     simulate,
     write_records,
@@ -96,11 +97,10 @@ def add_score(commands: Any) -> None:
 
 
 def _facet(text: str) -> tuple[str, float]:
-    plane, _, distance = text.rpartition(":")
     try:
-        return plane.strip(), float(distance)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r}: give "h k l":distance, such as "1 1 1":35') from None
+        return facet(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _settings(arguments: argparse.Namespace) -> Simulation:

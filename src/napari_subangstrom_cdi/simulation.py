@@ -226,6 +226,21 @@ def read_simulation(path: Path) -> Simulation:
         raise InputError(f"{key}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from error
 
 
+def facet(text: str) -> tuple[str, float]:
+    """A form of facets and its distance from the middle, Å, as written ``h k l:distance``.
+
+    Raises
+    ------
+    InputError
+        If it is written otherwise.
+    """
+    plane, _, distance = text.rpartition(":")
+    try:
+        return plane.strip(), float(distance)
+    except ValueError:
+        raise InputError(f"{text.strip()!r} is no facet", mend='give "h k l:distance", such as "1 1 1:35"') from None
+
+
 def particle_atoms(settings: ParticleSettings) -> AtomicModel:
     """The atoms of a particle, centred on the beam.
 

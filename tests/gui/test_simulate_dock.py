@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui import opening
+from napari_subangstrom_cdi.gui.docks.simulate import _values_of
 from napari_subangstrom_cdi.session import State, Step
 from napari_subangstrom_cdi.simulation import read_simulation
 
@@ -74,7 +76,8 @@ def test_settings_are_checked_and_a_simulation_can_be_cancelled(dock, controller
 
 def every_setting_of_the_form_reaches_the_simulation(dock) -> None:
     given = {
-        "zone": "1 1 2", "diameter_angstrom": 55.0, "thickness_angstrom": 31.0, "prism": "1 -1 0", "tilt_x_deg": 0.5,
+        "zone": "1 1 2", "diameter_angstrom": 55.0, "thickness_angstrom": 31.0, "prism": "1 -1 0",
+        "facets": "1 1 1:35, 1 0 0:38.5", "tilt_x_deg": 0.5,
         "tilt_y_deg": -0.25, "azimuth_deg": 12.0, "boundary_shift_angstrom": 1.6, "wave": "kinematic",
         "dose_per_angstrom2": 5000.0, "coherence_angstrom": 200.0, "beam_stop_per_angstrom": 0.02,
         "saturation_counts": 4000,
@@ -88,11 +91,16 @@ def every_setting_of_the_form_reaches_the_simulation(dock) -> None:
     particle, microscope = settings.particle, settings.microscope
     for name, value in given.items():
         for part in (particle, microscope):
-            if hasattr(part, name):
+            if hasattr(part, name) and name != "facets":
                 assert getattr(part, name) == value
     assert particle.tilt_deg == (0.5, -0.25) and settings.seed == 8
+    assert particle.facets == {"1 1 1": 35.0, "1 0 0": 38.5}
+    assert _values_of(settings) == given
     assert microscope.inelastic == 0 and microscope.graphene_layers == 0
-    dock.form.set_values({"prism": None, "thickness_angstrom": None})
+    dock.form.set_values({"facets": "1 1 1 at 35"})
+    with pytest.raises(InputError, match="is no facet"):
+        dock.settings()
+    dock.form.set_values({"prism": None, "thickness_angstrom": None, "facets": None})
 
 
 def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, tmp_path, picture):

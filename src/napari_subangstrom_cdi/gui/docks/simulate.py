@@ -33,6 +33,7 @@ from napari_subangstrom_cdi.simulation import (
     Simulation,
     acquisition_of,
     check_folder,
+    facet,
     simulate,
     write_records,
 )
@@ -64,6 +65,15 @@ _PARTICLE = (
         tooltip="Miller indices of a prism's side faces, such as 1 0 -1 0.",
         optional=True,
         auto_text="none: a sphere",
+    ),
+    Field(
+        "facets",
+        "Facets",
+        "text",
+        tooltip="Forms of facets and their distances from the middle in Å, instead of a sphere or prism: "
+        "1 1 1:35, 1 0 0:38.",
+        optional=True,
+        auto_text="none",
     ),
     Field("tilt_x_deg", "Tilt about x", "float", "°", "Off the zone axis.", -10, 10, 0.1, decimals=2),
     Field("tilt_y_deg", "Tilt about y", "float", "°", "Off the zone axis.", -10, 10, 0.1, decimals=2),
@@ -232,8 +242,10 @@ class SimulateDock(Docked):
         values = dict(self.form.values())
         tilt = (values.pop("tilt_x_deg"), values.pop("tilt_y_deg"))
         seed, substrate = values.pop("seed"), values.pop("substrate")
+        facets = dict(facet(one) for one in (values.pop("facets") or "").split(",") if one.strip())
         microscope = {field.name: values.pop(field.name) for field in _MICROSCOPE if field.name in values}
-        particle = ParticleSettings(self._crystal_name, tilt_deg=tilt, b_factor=microscope.pop("b_factor"), **values)
+        values |= {"tilt_deg": tilt, "facets": facets, "b_factor": microscope.pop("b_factor")}
+        particle = ParticleSettings(self._crystal_name, **values)
         if not substrate:
             microscope |= {"inelastic": 0.0, "graphene_layers": 0}
         return Simulation(particle, MicroscopeSettings(**microscope), seed)
@@ -348,6 +360,7 @@ def _values_of(settings: Simulation) -> dict[str, Any]:
     special = {
         "tilt_x_deg": particle.tilt_deg[0],
         "tilt_y_deg": particle.tilt_deg[1],
+        "facets": ", ".join(f"{plane}:{distance:g}" for plane, distance in particle.facets.items()) or None,
         "substrate": microscope.inelastic > 0 or microscope.graphene_layers > 0,
         "seed": settings.seed,
     }
