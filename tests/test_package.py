@@ -86,7 +86,7 @@ def test_only_gui_imports_napari_or_qt():
 
 
 def test_core_imports_nothing_but_arrays_and_crystals():
-    allowed = {"numpy", "scipy", "skimage", "ase", "gemmi", "spglib", *sys.stdlib_module_names}
+    allowed = {"numpy", "scipy", "skimage", "ase", "gemmi", "spglib", "threadpoolctl", *sys.stdlib_module_names}
     own = ("napari_subangstrom_cdi.core", "napari_subangstrom_cdi.errors")
     found = {
         f"{source.name}: {module}"

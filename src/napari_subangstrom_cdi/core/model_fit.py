@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ __all__ = [
     "pattern_r_factor",
     "placed_by_image",
     "rebuilt",
+    "reshaped",
     "seen_by_lens",
 ]
 
@@ -46,8 +48,11 @@ _BEAMS_TO, _MOST_BEAMS = 2.0, 400  # well beyond what is compared: beams couple
 _SEARCH_WAVE_TO, _WAVE_TO = 1.35, 1.7
 _INSETS_ANGSTROM = (1.0, 2.5, 4.0, 5.5, 7.0)
 _HEIGHTS = 8
-_AS_ROUND = 1.1  # times the R of the best roundness
+_AS_ROUND = 1.5  # times the R of the best roundness
 _DEFOCUS_CHANGES_NM = (-6.0, -3.0, 0.0, 3.0, 6.0)
+_WORTH_ANOTHER = 0.99
+_THICKNESS_STEP, _ROUNDNESS_STEP, _INSET_STEP, _BOUNDARY_STEP, _NORMAL_STEP_DEG = 2.0, 0.125, 1.0, 1.0, 1.0
+_ROUNDEST = 0.75
 _SAME_NORMAL_DEG, _SAME_POSITION_ANGSTROM = 20.0, 8.0
 
 
@@ -206,12 +211,105 @@ def rebuilt(model: FittedModel, shift: LatticeShift, evidence: Evidence, *, ener
     energy_ev : float
         Of the beam.
     """
-    particle = _moved(model.particle, shift)
+    return _made_of(_moved(model.particle, shift), model, evidence, energy_ev)
+
+
+def _made_of(particle: Particle, model: FittedModel, evidence: Evidence, energy_ev: float) -> FittedModel:
     match = replace(model.fit.match, azimuth_deg=particle.orientation.azimuth_deg)
     atoms = particle.atoms()
     object_field, r_pattern = scaled_object(atoms, evidence, energy_ev, model.fit.falloff_angstrom2)
-    fit = replace(model.fit, match=match)
+    shape = particle.shape
+    fit = replace(model.fit, match=match, thickness_angstrom=shape.thickness_angstrom, roundness=shape.roundness)
     return replace(model, particle=particle, fit=fit, atoms=atoms, object_field=object_field, r_pattern=r_pattern)
+
+
+def reshaped(
+    model: FittedModel,
+    evidence: Evidence,
+    *,
+    energy_ev: float,
+    held: Held | None = None,
+    told: Callable[[], None] = lambda: None,
+) -> FittedModel:
+    """The model with the thickness, roundness and edge, and the boundary's place, that fit the whole pattern best.
+
+    The reflections' intensities tell the thicknesses that there are, the pattern between them where they are.
+
+    Parameters
+    ----------
+    model : FittedModel
+        What to begin with.
+    evidence : Evidence
+        The data.
+    energy_ev : float
+        Of the beam.
+    held : Held, optional
+        What is told and stays.
+    told : callable
+        Called several times a second; it may raise to end it.
+    """
+    held = held or Held()
+    changes = [_further_in, _boundary_beyond, _boundary_turned]
+    if held.roundness is None:
+        changes.insert(0, _rounder)
+    if held.thickness_angstrom is None:
+        changes.insert(0, _thicker)
+
+    def r_of(particle: Particle) -> float:
+        told()
+        return _r_before_phasing(particle, evidence, energy_ev, model.fit.falloff_angstrom2)
+
+    best = (r_of(model.particle), model.particle)
+    before = math.inf
+    while best[0] < _WORTH_ANOTHER * before:
+        before = best[0]
+        for changed in changes:
+            for way in (1, -1):
+                best = _descended(best, partial(changed, way), r_of)
+    return model if best[1] is model.particle else _made_of(best[1], model, evidence, energy_ev)
+
+
+def _descended(
+    best: tuple[float, Particle], changed: Callable[[Particle], Particle | None], r_of: Callable[[Particle], float]
+) -> tuple[float, Particle]:
+    """Go on in one direction as long as that lowers R."""
+    while (other := changed(best[1])) is not None:
+        trial = (r_of(other), other)
+        if trial[0] >= best[0]:
+            break
+        best = trial
+    return best
+
+
+def _thicker(way: int, particle: Particle) -> Particle | None:
+    thickness = particle.shape.thickness_angstrom + way * _THICKNESS_STEP
+    return replace(particle, shape=replace(particle.shape, thickness_angstrom=thickness)) if thickness > 0 else None
+
+
+def _rounder(way: int, particle: Particle) -> Particle | None:
+    roundness = particle.shape.roundness + way * _ROUNDNESS_STEP
+    within = 0 <= roundness <= _ROUNDEST
+    return replace(particle, shape=replace(particle.shape, roundness=roundness)) if within else None
+
+
+def _further_in(way: int, particle: Particle) -> Particle | None:
+    inset = particle.shape.inset_angstrom + way * _INSET_STEP
+    return replace(particle, shape=replace(particle.shape, inset_angstrom=inset)) if inset >= 0 else None
+
+
+def _boundary_beyond(way: int, particle: Particle) -> Particle | None:
+    fault = particle.fault
+    if fault is None:
+        return None
+    position = fault.position_angstrom + way * _BOUNDARY_STEP
+    return replace(particle, fault=replace(fault, position_angstrom=position))
+
+
+def _boundary_turned(way: int, particle: Particle) -> Particle | None:
+    fault = particle.fault
+    if fault is None:
+        return None
+    return replace(particle, fault=replace(fault, normal_deg=fault.normal_deg + way * _NORMAL_STEP_DEG))
 
 
 def placed_by_image(model: FittedModel, g_per_angstrom: Float, evidence: Evidence, *, energy_ev: float) -> FittedModel:
@@ -361,9 +459,14 @@ class _Trials:
         fit, grid = placed.fit, self._evidence.grid
         shape = Shape(self._evidence.support, grid, fit.thickness_angstrom, fit.roundness, inset)
         particle = Particle(self._crystal, fit.orientation, shape, placed.offset_angstrom, height, self._b_factor)
-        spectrum = object_spectrum(particle.atoms(), grid, self._energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
-        r_factor, _ = pattern_r_factor(fallen_off(spectrum, grid, fit.falloff_angstrom2), self._evidence)
+        r_factor = _r_before_phasing(particle, self._evidence, self._energy_ev, fit.falloff_angstrom2)
         return _Trial(r_factor, placed, particle)
+
+
+def _r_before_phasing(particle: Particle, evidence: Evidence, energy_ev: float, falloff_angstrom2: float) -> float:
+    """R of a particle that is tried: its wave no finer than needed to compare."""
+    spectrum = object_spectrum(particle.atoms(), evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
+    return pattern_r_factor(fallen_off(spectrum, evidence.grid, falloff_angstrom2), evidence)[0]
 
 
 def scaled_object(

@@ -26,6 +26,7 @@ from napari_subangstrom_cdi.core.model_fit import (
     fit_reflections,
     placed_by_image,
     rebuilt,
+    reshaped,
     seen_by_lens,
 )
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
@@ -116,16 +117,17 @@ def start_from_model(
     with clock.step("model"), naming(plan.inputs.crystal):
         clock.on_step("model: zone axes")
         zone, ranked = choose_zone(plan, intensity, problem.regions, problem.grid, cell, energy_ev)
+        held = Held(plan.model.tilt_deg, plan.model.thickness_angstrom, plan.model.roundness)
         first = fit_model(
             evidence,
             cell,
             zone,
             energy_ev=energy_ev,
             b_factor=plan.model.b_factor,
-            held=Held(plan.model.tilt_deg, plan.model.thickness_angstrom, plan.model.roundness),
+            held=held,
             told=_telling(clock),
         )
-        found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, clock)
+        found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, held, clock)
         other = _polymorph(evidence, cell, found.fit.r_reflections, energy_ev, clock)
         spacings = _spacings(first, cell, problem, intensity, energy_ev, q_pixel_per_angstrom)
     _say_doubts(found)
@@ -277,13 +279,17 @@ def _zone_report(ranked: RankedZone) -> dict[str, Any]:
 
 
 def _rebuilt(
-    model: FittedModel, problem: Problem, evidence: Evidence, energy_ev: float, clock: Clock
+    model: FittedModel, problem: Problem, evidence: Evidence, energy_ev: float, held: Held, clock: Clock
 ) -> tuple[FittedModel, LatticeShift, list[float]]:
     """The model as image and reconstruction say it is; how that lay against the last model; R of each before phasing.
 
     The image goes first: a shift of one grain by half a lattice vector has the lattice placed between both, and no
     reconstruction finds out of that.
     """
+
+    def told() -> None:
+        clock.on_step("model: rebuilding, by the data")
+
     r_factors = [model.r_pattern]
     in_image = _against_image(model, evidence, energy_ev, clock)
     if in_image is not None:
@@ -292,11 +298,11 @@ def _rebuilt(
             model = trial
             r_factors.append(trial.r_pattern)
     while True:
-        try:
-            shift = _against_data(model, problem, energy_ev, lambda: clock.on_step("model: rebuilding, by the data"))
-        except InputError:  # too small a particle, or too few reflections, to compare lattices
-            return model, _AS_IT_IS, r_factors
-        trial = _placed(rebuilt(model, shift, evidence, energy_ev=energy_ev), evidence, energy_ev)
+        shift = _against_data(model, problem, energy_ev, told)
+        trial = model
+        if shift is not _AS_IT_IS:
+            trial = _placed(rebuilt(model, shift, evidence, energy_ev=energy_ev), evidence, energy_ev)
+        trial = reshaped(trial, evidence, energy_ev=energy_ev, held=held, told=told)
         if trial.r_pattern > _LOWER * model.r_pattern or len(r_factors) > _MOST_REBUILT:
             return model, shift, r_factors
         model = trial
@@ -329,10 +335,13 @@ def _against_image(model: FittedModel, evidence: Evidence, energy_ev: float, clo
 
 
 def _against_data(model: FittedModel, problem: Problem, energy_ev: float, told: Callable[[], None]) -> LatticeShift:
-    """How the lattice lies that the data make of a model."""
+    """How the lattice lies that the data make of a model; as it is where lattices cannot be compared."""
     estimate = retrieve(problem, model_schedule(), model.object_field, told=told).estimate
     g = _reflections_to(model, energy_ev, _FRINGES_TO)
-    return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
+    try:
+        return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
+    except InputError:  # too small a particle, or too few reflections
+        return _AS_IT_IS
 
 
 def _reflections_to(model: FittedModel, energy_ev: float, q_per_angstrom: float) -> NDArray[np.float64]:
