@@ -368,6 +368,7 @@ def test_a_model_starts_the_phases_and_its_result_holds_the_crystal(tmp_path, sm
     assert "boundary" not in model and model["polymorph"] is None  # zinc blende has no such lattice
     guard = first.metrics["guard"]
     assert len(guard["omit_correlations"]) == 6 and min(guard["omit_correlations"]) > 0.7
+    assert guard["image_likeness"] > 0.9 and guard["without_model"]["image_likeness"] > 0.75
     assert guard["without_model"]["members"] == 3 and guard["without_model"]["correlation"] > 0.7
     assert first.omit_map.shape == first.object.shape and np.any(first.omit_map[first.support])
     assert {"omit", "unaided"} <= set(first.curves)

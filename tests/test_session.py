@@ -150,7 +150,7 @@ def test_a_model_is_a_step_only_where_members_start_from_it(masked):
     masked.start(Step.PHASE)
     assert masked.wait(PATIENCE_S)
     assert masked.state(Step.MODEL) is State.FAILED, "no crystal is named"
-    assert "needs a crystal" in masked.errors[Step.MODEL]
+    assert "no crystal is named" in masked.errors[Step.MODEL]
     masked.set_plan(before)
     assert masked.state(Step.MODEL) is State.UNUSED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from .core.alignment import align
 from .core.ensemble import Ensemble, EnsembleSettings, combine, iterate_ensemble
 from .core.fourier import shift
 from .core.metrics import RadialCurve, reflections, resolution_angstrom, ring_correlation
+from .core.model_fit import image_likeness
 from .core.omit_test import OmitTest, omit_test
 from .core.retrieval import Problem, Retrieval
 from .core.schedule import Schedule
@@ -25,6 +27,7 @@ _UNAIDED_MEMBERS = 3
 _AGREES = 0.5  # Fourier ring correlation
 _LEAST_BROUGHT_BACK = 0.7
 _WORSE = 0.1
+_LEAST_LIKENESS = 0.75
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,23 @@ def guard(prepared: Prepared, problem: Problem, ensemble: Ensemble, seed: int, t
     )
     curves = {"omit": omitted.curve}
     report = _omit_report(omitted)
+    report["image_likeness"] = _likeness(result, prepared)
     if prepared.unaided is not None and problem.image is not None:
         runs = _unaided(replace(problem, model=None), prepared.unaided, seed, told)
-        report["without_model"], curves["unaided"] = _compared(problem, runs, seed, ensemble)
+        alone = combine(replace(problem, model=None), runs, EnsembleSettings(_UNAIDED_MEMBERS, seed))
+        report["without_model"], curves["unaided"] = _compared(problem, alone, ensemble)
+        where = alone.origin_shift_px
+        report["without_model"]["image_likeness"] = _likeness(shift(alone.mean, (-where[0], -where[1])), prepared)
     _say_doubts(report)
     return Guard(shift(omitted.omit_map, origin), curves, report)
+
+
+def _likeness(field: Complex, prepared: Prepared) -> float:
+    """Of the image that a result makes with the one that was taken; NaN without one."""
+    assert prepared.model is not None and prepared.evidence is not None
+    if prepared.evidence.contrast is None:
+        return math.nan
+    return image_likeness(field / np.float32(prepared.model.scale), prepared.evidence)
 
 
 def _omit_report(omitted: OmitTest) -> dict[str, Any]:
@@ -96,28 +111,23 @@ def _unaided(problem: Problem, schedule: Schedule, seed: int, told: Callable[[st
     return runs
 
 
-def _compared(
-    problem: Problem, runs: list[Retrieval], seed: int, ensemble: Ensemble
-) -> tuple[dict[str, Any], RadialCurve]:
+def _compared(problem: Problem, alone: Ensemble, ensemble: Ensemble) -> tuple[dict[str, Any], RadialCurve]:
     """The ensemble without a model against the result."""
-    alone = combine(replace(problem, model=None), runs, EnsembleSettings(_UNAIDED_MEMBERS, seed))
     aligned, how = align(alone.mean, ensemble.mean, problem.grid.pixel_angstrom, allow_twin=False)
     spots = reflections(problem.measured, problem.regions, problem.grid)
     curve = ring_correlation(aligned, ensemble.mean, problem.grid, chosen=spots)
     report = {
-        "members": len(runs),
+        "members": len(alone.runs),
         "correlation": how.correlation,
         "agrees_to_angstrom": resolution_angstrom(curve, _AGREES),
-        "free_r": _median(runs, "free_r"),
-        "free_r_with_model": _median(list(ensemble.runs), "free_r"),
-        "image_agreement": _median(runs, "image_agreement"),
-        "image_agreement_with_model": _median(list(ensemble.runs), "image_agreement"),
+        "free_r": _median(alone, "free_r"),
+        "free_r_with_model": _median(ensemble, "free_r"),
     }
     return report, curve
 
 
-def _median(runs: list[Retrieval], name: str) -> float:
-    return float(np.median([getattr(run, name) for run in runs]))
+def _median(ensemble: Ensemble, name: str) -> float:
+    return float(np.median([getattr(run, name) for run in ensemble.runs]))
 
 
 def _say_doubts(report: dict[str, Any]) -> None:
@@ -127,11 +137,12 @@ def _say_doubts(report: dict[str, Any]) -> None:
             f"a sixth of the model that was left out came back with a correlation of only {lowest:.2f}: what is seen "
             "there is the model's, not the data's"
         )
-    alone = report.get("without_model")
-    if alone and alone["image_agreement_with_model"] < alone["image_agreement"] - _WORSE:
+    likeness, alone = report["image_likeness"], report.get("without_model")
+    if likeness < _LEAST_LIKENESS:
         doubt(
-            f"with the model the result agrees with the image by {alone['image_agreement_with_model']:.2f}, without it "
-            f"by {alone['image_agreement']:.2f}: check crystal, zone axis and place"
+            f"the image that the result makes is like the one taken by only {likeness:.2f} (1 is full)"
+            + (f", without the model by {alone['image_likeness']:.2f}" if alone else "")
+            + ": check crystal, zone axis, place and defocus"
         )
     if alone and alone["free_r_with_model"] > alone["free_r"] + _WORSE:
         doubt(

@@ -137,6 +137,8 @@ def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
 
 def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
     agreement = numbers["image_agreement"]
+    if "guard" in numbers:  # which calculates the image instead: that of a thick crystal is not in proportion to it
+        return
     if agreement is not None and agreement < _LEAST_AGREEMENT:
         doubt(
             f"the result agrees with the image by only {agreement:.2f} (1 is full): check rotation, mirror, image "

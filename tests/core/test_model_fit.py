@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.fourier import inverse, shift
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.indexing import turned
 from napari_subangstrom_cdi.core.lattice_shift import Fault, LatticeShift
 from napari_subangstrom_cdi.core.model_fit import (
     Evidence,
     FittedModel,
+    Held,
     _moved,
     fit_model,
+    image_likeness,
     object_spectrum,
     pattern_r_factor,
     placed_by_image,
     rebuilt,
+    reshaped,
 )
 from napari_subangstrom_cdi.core.multislice import AtomicModel
 from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
@@ -97,6 +101,42 @@ def test_a_model_that_drifted_is_laid_where_the_image_has_it(evidence, found):
     moved = np.subtract(placed.particle.offset_angstrom, found.particle.offset_angstrom)
     assert moved @ along == pytest.approx(0, abs=0.1) and moved @ across == pytest.approx(-0.6, abs=0.02)
     assert placed.image_correlation > 0.95
+
+
+def test_the_image_tells_a_right_object_from_those_that_the_pattern_cannot_tell(evidence):
+    """Moved, conjugate and turned objects have the same diffraction pattern, or nearly."""
+    true = inverse(object_spectrum(particle(), GRID, 200e3))
+    assert image_likeness(true, evidence) > 0.95
+    moved = shift(true, (1.0 / GRID.pixel_angstrom, 1.5 / GRID.pixel_angstrom))
+    for other in (moved, true.conj(), true[::-1, ::-1]):
+        assert image_likeness(np.ascontiguousarray(other), evidence) < 0.75
+
+
+def test_shape_and_thickness_come_back_by_the_whole_pattern(evidence, found):
+    """A model too thick, too round and too small, which the reflections' intensities alone would not mend."""
+    shape = replace(found.particle.shape, thickness_angstrom=58.0, roundness=0.25, inset_angstrom=6.0)
+    wrong = rebuilt(
+        replace(found, particle=replace(found.particle, shape=shape)),
+        LatticeShift(0, (0, 0, 0), 0, (0.0, 0.0), None, 1),
+        evidence,
+        energy_ev=200e3,
+    )
+    mended = reshaped(wrong, evidence, energy_ev=200e3)
+    assert mended.r_pattern < 0.5 * wrong.r_pattern and mended.r_pattern < 1.1 * found.r_pattern
+    assert mended.fit.thickness_angstrom == pytest.approx(THICKNESS, rel=0.1) and mended.fit.roundness < 0.2
+    assert mended.particle.shape.inset_angstrom == pytest.approx(3.0, abs=1.6)  # the support is 3 Å too large
+    told = Held(thickness_angstrom=58.0, roundness=0.25)
+    kept = reshaped(wrong, evidence, energy_ev=200e3, held=told)
+    assert (kept.fit.thickness_angstrom, kept.fit.roundness) == (58.0, 0.25)
+
+
+def test_a_boundary_is_moved_to_where_the_pattern_has_it(evidence, found):
+    shifted = replace(found.particle, fault=Fault(30.0, 4.0, (0.0, 1.0), 0.0))
+    spectrum = object_spectrum(shifted.atoms(), GRID, 200e3)
+    there = replace(evidence, intensity=np.abs(spectrum) ** 2)
+    off = replace(found, particle=replace(shifted, fault=Fault(33.0, 1.0, (0.0, 1.0), 0.0)))
+    mended = reshaped(off, there, energy_ev=200e3).particle.fault
+    assert mended.position_angstrom == pytest.approx(4.0, abs=1.0) and mended.normal_deg == pytest.approx(30, abs=2)
 
 
 def test_a_pattern_without_the_zone_is_said(evidence):

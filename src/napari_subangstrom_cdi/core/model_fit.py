@@ -35,6 +35,7 @@ __all__ = [
     "Held",
     "fit_model",
     "fit_reflections",
+    "image_likeness",
     "object_spectrum",
     "pattern_r_factor",
     "placed_by_image",
@@ -65,7 +66,7 @@ class FittedModel:
     particle : Particle
         Its crystal scaled to the pattern.
     fit : Fit
-        The best orientation.
+        The best orientation; its R is that of the shape that suits the reflections best, as the rivals' is.
     rivals : tuple of Fit
         Other orientations of the same zone, the best first.
     tilt_error_deg, thickness_error_angstrom : float
@@ -77,6 +78,8 @@ class FittedModel:
         Of the particle.
     object_field : ndarray of complex64, shape (n, n)
         −i(ψ − 1) on the grid, scaled to the pattern's amplitudes, fall-off included.
+    scale : float
+        By which that was multiplied: the pattern's amplitudes over those of a wave of modulus 1.
     r_pattern : float
         R of the model over the pixels of G, before any phasing.
     landscape : ndarray, shape (tilts, tilts)
@@ -93,6 +96,7 @@ class FittedModel:
     image_correlation: float
     atoms: AtomicModel
     object_field: Complex
+    scale: float
     r_pattern: float
     landscape: Float
     tilts_deg: Float
@@ -154,16 +158,19 @@ def fit_model(
     chosen = trials.best(placed)
     told("wave")
     atoms = chosen.particle.atoms()
-    object_field, r_pattern = scaled_object(atoms, evidence, energy_ev, best.falloff_angstrom2)
+    object_field, r_pattern, scale = scaled_object(atoms, evidence, energy_ev, best.falloff_angstrom2)
+    # R as of the rivals and of other crystals, to compare it with theirs: of the shape that suits the reflections best
+    fit = replace(chosen.placed.fit, r_reflections=best.r_reflections)
     return FittedModel(
         chosen.particle,
-        chosen.placed.fit,
+        fit,
         tuple(fits[k] for k in order[1:]),
         math.nan if held.tilt_deg is not None else max(tilt_error, coarse.as_good(best)),
         math.nan if held.thickness_angstrom is not None else thickness_error,
         chosen.placed.correlation,
         atoms,
         object_field,
+        scale,
         r_pattern,
         coarse.landscape,
         coarse.tilts_deg,
@@ -217,10 +224,18 @@ def rebuilt(model: FittedModel, shift: LatticeShift, evidence: Evidence, *, ener
 def _made_of(particle: Particle, model: FittedModel, evidence: Evidence, energy_ev: float) -> FittedModel:
     match = replace(model.fit.match, azimuth_deg=particle.orientation.azimuth_deg)
     atoms = particle.atoms()
-    object_field, r_pattern = scaled_object(atoms, evidence, energy_ev, model.fit.falloff_angstrom2)
+    object_field, r_pattern, scale = scaled_object(atoms, evidence, energy_ev, model.fit.falloff_angstrom2)
     shape = particle.shape
     fit = replace(model.fit, match=match, thickness_angstrom=shape.thickness_angstrom, roundness=shape.roundness)
-    return replace(model, particle=particle, fit=fit, atoms=atoms, object_field=object_field, r_pattern=r_pattern)
+    return replace(
+        model,
+        particle=particle,
+        fit=fit,
+        atoms=atoms,
+        object_field=object_field,
+        scale=scale,
+        r_pattern=r_pattern,
+    )
 
 
 def reshaped(
@@ -471,11 +486,11 @@ def _r_before_phasing(particle: Particle, evidence: Evidence, energy_ev: float, 
 
 def scaled_object(
     atoms: AtomicModel, evidence: Evidence, energy_ev: float, falloff_angstrom2: float
-) -> tuple[Complex, float]:
-    """−i(ψ − 1) of a particle, fall-off included, scaled to the pattern; and its R before any phasing."""
+) -> tuple[Complex, float, float]:
+    """−i(ψ − 1) of a particle, fall-off included, scaled to the pattern; its R before any phasing, and the scale."""
     spectrum = fallen_off(object_spectrum(atoms, evidence.grid, energy_ev), evidence.grid, falloff_angstrom2)
     r_factor, scale = pattern_r_factor(spectrum, evidence)
-    return fourier.inverse((spectrum * scale).astype(np.complex64)), r_factor
+    return fourier.inverse((spectrum * scale).astype(np.complex64)), r_factor, scale
 
 
 def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Float:
@@ -495,10 +510,32 @@ def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Fl
     return max(_images(atoms, evidence, energy_ev), key=lambda contrast: _alike(contrast, evidence))
 
 
+def image_likeness(field: Complex, evidence: Evidence) -> float:
+    """Correlation of the image that a wave makes with the one that was taken, inside the support; −1 to 1.
+
+    Of a thick particle the image is not in proportion to the object: it is calculated, at the defocus that suits
+    best within 6 nm of what is told.
+
+    Parameters
+    ----------
+    field : ndarray of complex64, shape (n, n)
+        −i(ψ − 1).
+    evidence : Evidence
+        With contrast and conditions.
+    """
+    assert evidence.contrast is not None
+    seen = evidence.contrast[evidence.support].astype(np.float64)
+    return max(float(np.corrcoef(contrast[evidence.support], seen)[0, 1]) for contrast in _images_of(field, evidence))
+
+
 def _images(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Iterator[Float]:
-    """1 − I of a particle's image at some defoci about what is told."""
+    spectrum = object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
+    return _images_of(fourier.inverse(spectrum), evidence)
+
+
+def _images_of(field: Complex, evidence: Evidence) -> Iterator[Float]:
+    """1 − I of the image at some defoci about what is told."""
     assert evidence.conditions is not None
-    field = fourier.inverse(object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO))
     for change in _DEFOCUS_CHANGES_NM:
         lens = replace(evidence.conditions, defocus_nm=evidence.conditions.defocus_nm + change)
         yield 1 - image_intensity(field, evidence.grid, lens)

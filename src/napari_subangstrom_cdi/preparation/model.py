@@ -61,9 +61,10 @@ _AS_IT_IS = LatticeShift(0.0, (0.0, 0.0, 0.0), math.nan, (0.0, 0.0), None, math.
 
 @dataclass(frozen=True)
 class StartingModel:
-    """The particle as its crystal makes it, fitted, and its numbers ready for JSON."""
+    """The particle as its crystal makes it, what it was fitted to, and its numbers ready for JSON."""
 
     fitted: FittedModel
+    evidence: Evidence
     report: dict[str, Any]
 
 
@@ -133,7 +134,7 @@ def start_from_model(
     _say_doubts(found)
     zones = {"zones": [_zone_report(one) for one in ranked], "polymorph": other, "known_spacings": spacings}
     report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift), **zones}
-    return StartingModel(found, report)
+    return StartingModel(found, evidence, report)
 
 
 def _spacings(

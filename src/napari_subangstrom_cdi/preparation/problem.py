@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core import electron, fourier
 from napari_subangstrom_cdi.core.embedding import Pattern, embed, filter_autocorrelation
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.model_fit import FittedModel
+from napari_subangstrom_cdi.core.model_fit import Evidence, FittedModel
 from napari_subangstrom_cdi.core.potential import NormalisedImage
 from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band, find_regions, noise_level
 from napari_subangstrom_cdi.core.retrieval import Problem
@@ -132,6 +132,8 @@ class Prepared:
         Numbers of every step, ready for JSON.
     model : FittedModel, optional
         From which members start.
+    evidence : Evidence, optional
+        What that was fitted to.
     unaided : tuple of Stage, optional
         What would phase these data without the model.
     """
@@ -144,6 +146,7 @@ class Prepared:
     calibrated: bool
     report: dict[str, Any]
     model: FittedModel | None = None
+    evidence: Evidence | None = None
     unaided: Schedule | None = None
 
     @property
@@ -259,7 +262,9 @@ def started(prepared: Prepared, model: StartingModel, image: RegisteredImage | N
     problem = replace(prepared.problem, model=model.fitted.object_field)
     unaided = None if image is None else extended_schedule(image, problem)
     report = {**prepared.report, "model": model.report}
-    return replace(prepared, problem=problem, report=report, model=model.fitted, unaided=unaided)
+    return replace(
+        prepared, problem=problem, report=report, model=model.fitted, evidence=model.evidence, unaided=unaided
+    )
 
 
 def _electrons(energy_ev: float | None) -> dict[str, float]:
