@@ -332,6 +332,16 @@ def test_impossible_options(tmp_path, words) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_has_had_enough_is_no_error(small_result) -> None:
+    """As of ``analyse … | head -1``: the pipe is closed before anything is written."""
+    words = [sys.executable, "-m", "napari_subangstrom_cdi", "analyse", str(small_result)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == 141 and not done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

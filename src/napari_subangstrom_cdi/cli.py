@@ -26,7 +26,7 @@ from .io.cxi import read_cxi, write_cxi
 from .pipeline import Outcome, Silent, load_plan, run, scratch_folder, summary, to_json, with_timing
 from .plan import ALL_PRESETS, FILE_ROLES, PRESETS, Frame, Inputs, Plan, named_files, preset_plan
 
-_INTERRUPTED = 130
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        code = command(arguments)
+        sys.stdout.flush()
+        return code
     except InputError as error:
         for warning in getattr(error, "__notes__", ()):
             print(f"warning: {warning}", file=sys.stderr)
@@ -49,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("napari-subangstrom-cdi: interrupted; nothing is written", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:  # whoever read the output, such as head, has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        return _BROKEN_PIPE
 
 
 class _Parser(argparse.ArgumentParser):
