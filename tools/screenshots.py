@@ -44,6 +44,7 @@ _NO_KEY = Qt.KeyboardModifier.NoModifier
 _COLOURS = 256
 _LARGEST_BYTES = 280_000
 _SETTLE_S = 0.6
+_TALL_DOCK_PX = 440
 _LONGEST_S = 600.0
 
 
@@ -437,7 +438,7 @@ def simulate(studio: Studio) -> None:
     studio.write(dock.form.editor("zone"), "1 1 0")
     studio.enter(dock.form.editor("diameter_angstrom"), "65")
     studio.enter(dock.form.editor("boundary_shift_angstrom"), "1.2")
-    frame.resize(dock.sizeHint())
+    frame.resize(dock.sizeHint().width(), _TALL_DOCK_PX)
     studio.widget_picture("dock-simulate", dock)
     frame.close()
 

@@ -204,6 +204,7 @@ def test_a_fit_is_shown_moved_by_hand_and_started_from(fitted, viewer, qtbot, pi
     what_was_found_is_shown_with_its_errors(fitted)
     picture(fitted, "model")
     a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
+    a_roundness_between_the_named_shapes_stays_what_it_is(fitted)
     its_atoms_are_shown_in_three_dimensions(fitted, viewer, qtbot)
     its_atoms_are_saved(fitted, qtbot, tmp_path)
     its_spacings_calibrate_the_pattern_and_undo_takes_them_back(fitted, qtbot)
@@ -273,6 +274,16 @@ def a_slider_shows_its_pattern_while_it_is_held_and_is_one_change(fitted, qtbot)
     assert hand.tilt_x.value == 0.75
     fitted.controller.redo()
     settle(fitted, qtbot)
+
+
+def a_roundness_between_the_named_shapes_stays_what_it_is(fitted):
+    hand, before = fitted.hand, fitted.hand.values_set
+    for roundness, said in ((0.375, "roundness 0.375"), (0.0, "prism"), (0.625, "roundness 0.625"), (0.5, "ellipsoid")):
+        hand.show_values((*before[:2], roundness))
+        assert hand.values_set[2] == roundness and hand.shape.currentText() == said
+        assert hand.shape.count() == 4
+    hand.show_values(before)
+    assert hand.values_set == before
 
 
 def its_atoms_are_shown_in_three_dimensions(fitted, viewer, qtbot):

@@ -55,8 +55,8 @@ class ModelByHand(QWidget):
         self.shape = ComboBox()
         self.shape.setObjectName("model-shape")
         self.shape.setToolTip("How the particle thins towards its edge")
-        for _, name in _SHAPES:
-            self.shape.addItem(name)
+        for roundness, name in _SHAPES:
+            self.shape.addItem(name, roundness)
         self.number = QLabel("–")
         self.number.setObjectName("model-r-live")
         self.number.setToolTip("Of the whole pattern, before any phasing, by these values and by those fitted")
@@ -82,7 +82,6 @@ class ModelByHand(QWidget):
         layout.addWidget(self.back_button, alignment=Qt.AlignmentFlag.AlignRight)
         self.shape.activated.connect(self._on_settled)
         self.back_button.clicked.connect(self.back)
-        self._roundness = 0.0
 
     @property
     def _sliders(self) -> tuple[HandSlider, HandSlider, HandSlider]:
@@ -92,7 +91,7 @@ class ModelByHand(QWidget):
     def values_set(self) -> Values:
         """As the panel stands."""
         tilt = (self.tilt_x.value, self.tilt_y.value)
-        return tilt, self.thickness.value, _SHAPES[self.shape.currentIndex()][0]
+        return tilt, self.thickness.value, float(self.shape.currentData())
 
     @property
     def is_held(self) -> bool:
@@ -107,8 +106,17 @@ class ModelByHand(QWidget):
         self.thickness.set_value(thickness)
         if not self.is_held and self.thickness.near_end(thickness):
             self.thickness.set_range(2.0, max(20.0, 2 * thickness))
-        nearest = min(range(len(_SHAPES)), key=lambda k: abs(_SHAPES[k][0] - roundness))
-        self.shape.setCurrentIndex(nearest)
+        self._show_roundness(roundness)
+
+    def _show_roundness(self, roundness: float) -> None:
+        """A fit may lie between the shapes that have a name: it then has an entry of its own."""
+        index = self.shape.findData(roundness)
+        if index < 0:
+            if self.shape.count() > len(_SHAPES):
+                self.shape.removeItem(len(_SHAPES))
+            self.shape.addItem(f"roundness {roundness:g}", roundness)
+            index = len(_SHAPES)
+        self.shape.setCurrentIndex(index)
 
     def show_r(self, value: float, fitted: float) -> None:
         """Show how well the pattern fits; NaN for what is not known."""
