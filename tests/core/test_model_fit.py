@@ -16,15 +16,12 @@ from napari_subangstrom_cdi.core.model_fit import (
     Evidence,
     FittedModel,
     Held,
-    _moved,
     fit_model,
     image_likeness,
     object_spectrum,
     pattern_r_factor,
-    placed_by_image,
-    rebuilt,
-    reshaped,
 )
+from napari_subangstrom_cdi.core.model_rebuild import _moved, placed_by_image, rebuilt, reshaped
 from napari_subangstrom_cdi.core.multislice import AtomicModel
 from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
 from napari_subangstrom_cdi.core.particle import Particle

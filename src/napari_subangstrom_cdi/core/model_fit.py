@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from .bloch import ZoneBeams
 from .crystal import Crystal, Zone
 from .grid import Grid
 from .indexing import match_zone
-from .lattice_place import LatticeImage, nearest_place
-from .lattice_shift import Fault, LatticeShift
+from .lattice_place import LatticeImage
 from .multislice import AtomicModel, Multislice, spectrum_of
 from .nanocrystal import Shape
 from .omit_test import structure_correlation
@@ -33,14 +31,15 @@ __all__ = [
     "Fit",
     "FittedModel",
     "Held",
+    "alike_in_fringes",
     "fit_model",
     "fit_reflections",
     "image_likeness",
+    "images_by_lens",
     "object_spectrum",
     "pattern_r_factor",
-    "placed_by_image",
-    "rebuilt",
-    "reshaped",
+    "r_before_phasing",
+    "scaled_object",
     "seen_by_lens",
 ]
 
@@ -51,10 +50,6 @@ _INSETS_ANGSTROM = (1.0, 2.5, 4.0, 5.5, 7.0)
 _HEIGHTS = 8
 _AS_ROUND = 1.5  # times the R of the best roundness
 _DEFOCUS_CHANGES_NM = (-6.0, -3.0, 0.0, 3.0, 6.0)
-_WORTH_ANOTHER = 0.99
-_THICKNESS_STEP, _ROUNDNESS_STEP, _INSET_STEP, _BOUNDARY_STEP, _NORMAL_STEP_DEG = 2.0, 0.125, 1.0, 1.0, 1.0
-_ROUNDEST = 0.75
-_SAME_NORMAL_DEG, _SAME_POSITION_ANGSTROM = 20.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -204,188 +199,6 @@ def fit_reflections(
     return min((fine.refine(coarse.search(told)) for coarse, fine in orientations), key=lambda fit: fit.r_reflections)
 
 
-def rebuilt(model: FittedModel, shift: LatticeShift, evidence: Evidence, *, energy_ev: float) -> FittedModel:
-    """The model with its lattice turned, strained and shifted as a reconstruction's lies against it.
-
-    Parameters
-    ----------
-    model : FittedModel
-        What the reconstruction was compared with.
-    shift : LatticeShift
-        How it differs.
-    evidence : Evidence
-        The data, for the new R.
-    energy_ev : float
-        Of the beam.
-    """
-    return _made_of(_moved(model.particle, shift), model, evidence, energy_ev)
-
-
-def _made_of(particle: Particle, model: FittedModel, evidence: Evidence, energy_ev: float) -> FittedModel:
-    match = replace(model.fit.match, azimuth_deg=particle.orientation.azimuth_deg)
-    atoms = particle.atoms()
-    object_field, r_pattern, scale = scaled_object(atoms, evidence, energy_ev, model.fit.falloff_angstrom2)
-    shape = particle.shape
-    fit = replace(model.fit, match=match, thickness_angstrom=shape.thickness_angstrom, roundness=shape.roundness)
-    return replace(
-        model,
-        particle=particle,
-        fit=fit,
-        atoms=atoms,
-        object_field=object_field,
-        scale=scale,
-        r_pattern=r_pattern,
-    )
-
-
-def reshaped(
-    model: FittedModel,
-    evidence: Evidence,
-    *,
-    energy_ev: float,
-    held: Held | None = None,
-    told: Callable[[], None] = lambda: None,
-) -> FittedModel:
-    """The model with the thickness, roundness and edge, and the boundary's place, that fit the whole pattern best.
-
-    The reflections' intensities tell the thicknesses that there are, the pattern between them where they are.
-
-    Parameters
-    ----------
-    model : FittedModel
-        What to begin with.
-    evidence : Evidence
-        The data.
-    energy_ev : float
-        Of the beam.
-    held : Held, optional
-        What is told and stays.
-    told : callable
-        Called several times a second; it may raise to end it.
-    """
-    held = held or Held()
-    changes = [_further_in, _boundary_beyond, _boundary_turned]
-    if held.roundness is None:
-        changes.insert(0, _rounder)
-    if held.thickness_angstrom is None:
-        changes.insert(0, _thicker)
-
-    def r_of(particle: Particle) -> float:
-        told()
-        return _r_before_phasing(particle, evidence, energy_ev, model.fit.falloff_angstrom2)
-
-    best = (r_of(model.particle), model.particle)
-    before = math.inf
-    while best[0] < _WORTH_ANOTHER * before:
-        before = best[0]
-        for changed in changes:
-            for way in (1, -1):
-                best = _descended(best, partial(changed, way), r_of)
-    return model if best[1] is model.particle else _made_of(best[1], model, evidence, energy_ev)
-
-
-def _descended(
-    best: tuple[float, Particle], changed: Callable[[Particle], Particle | None], r_of: Callable[[Particle], float]
-) -> tuple[float, Particle]:
-    """Go on in one direction as long as that lowers R."""
-    while (other := changed(best[1])) is not None:
-        trial = (r_of(other), other)
-        if trial[0] >= best[0]:
-            break
-        best = trial
-    return best
-
-
-def _thicker(way: int, particle: Particle) -> Particle | None:
-    thickness = particle.shape.thickness_angstrom + way * _THICKNESS_STEP
-    return replace(particle, shape=replace(particle.shape, thickness_angstrom=thickness)) if thickness > 0 else None
-
-
-def _rounder(way: int, particle: Particle) -> Particle | None:
-    roundness = particle.shape.roundness + way * _ROUNDNESS_STEP
-    within = 0 <= roundness <= _ROUNDEST
-    return replace(particle, shape=replace(particle.shape, roundness=roundness)) if within else None
-
-
-def _further_in(way: int, particle: Particle) -> Particle | None:
-    inset = particle.shape.inset_angstrom + way * _INSET_STEP
-    return replace(particle, shape=replace(particle.shape, inset_angstrom=inset)) if inset >= 0 else None
-
-
-def _boundary_beyond(way: int, particle: Particle) -> Particle | None:
-    fault = particle.fault
-    if fault is None:
-        return None
-    position = fault.position_angstrom + way * _BOUNDARY_STEP
-    return replace(particle, fault=replace(fault, position_angstrom=position))
-
-
-def _boundary_turned(way: int, particle: Particle) -> Particle | None:
-    fault = particle.fault
-    if fault is None:
-        return None
-    return replace(particle, fault=replace(fault, normal_deg=fault.normal_deg + way * _NORMAL_STEP_DEG))
-
-
-def placed_by_image(model: FittedModel, g_per_angstrom: Float, evidence: Evidence, *, energy_ev: float) -> FittedModel:
-    """The model moved so that its image lies over the one that was taken.
-
-    A reconstruction's lattice says how a model is to be turned and strained; where it lies in the outline is known by
-    the image alone: phases of a pattern do not change with it.
-
-    Parameters
-    ----------
-    model : FittedModel
-        What to move, by less than a lattice vector where that suffices.
-    g_per_angstrom : ndarray, shape (k, 2)
-        Reflections that the image holds.
-    evidence : Evidence
-        With contrast and conditions.
-    energy_ev : float
-        Of the beam.
-    """
-    assert evidence.contrast is not None
-    seen, grid, support = evidence.contrast, evidence.grid, evidence.support
-    found: list[tuple[float, tuple[float, float], float]] = []
-    for contrast in _images(model.atoms, evidence, energy_ev):
-        place, correlation = nearest_place(seen, contrast, grid, support, g_per_angstrom)
-        laid = fourier.shift(contrast, (place[1] / grid.pixel_angstrom, place[0] / grid.pixel_angstrom))
-        found.append((_alike(laid, evidence), place, correlation))
-    _, offset, correlation = max(found)
-    shift = LatticeShift(0.0, (0.0, 0.0, 0.0), math.nan, offset, None, math.nan)
-    return replace(rebuilt(model, shift, evidence, energy_ev=energy_ev), image_correlation=correlation)
-
-
-def _moved(particle: Particle, shift: LatticeShift) -> Particle:
-    omega = math.radians(shift.rotation_deg)
-    xx, yy, xy = shift.strain
-    x, y = particle.offset_angstrom
-    offset = (
-        x + shift.offset_angstrom[0] + xx * x + (xy - omega) * y,
-        y + shift.offset_angstrom[1] + yy * y + (xy + omega) * x,
-    )
-    turned = replace(particle.orientation, azimuth_deg=particle.orientation.azimuth_deg + shift.rotation_deg)
-    strain = (particle.strain[0] + xx, particle.strain[1] + yy, particle.strain[2] + xy)
-    fault = _together(particle.fault, shift.fault)
-    return replace(particle, orientation=turned, offset_angstrom=offset, strain=strain, fault=fault)
-
-
-def _together(known: Fault | None, found: Fault | None) -> Fault | None:
-    """One boundary: what is found at the place of a known one is a correction of its shift."""
-    if known is None or found is None:
-        return known or found
-    same = abs(math.remainder(found.normal_deg - known.normal_deg, 360.0)) < _SAME_NORMAL_DEG
-    if not same or abs(found.position_angstrom - known.position_angstrom) > _SAME_POSITION_ANGSTROM:
-        return known
-    x, y = found.shift_angstrom
-    same_shifts = sorted(((a + x, b + y) for a, b in known.equivalents_angstrom), key=lambda one: math.hypot(*one))
-    return replace(
-        found,
-        shift_angstrom=(known.shift_angstrom[0] + x, known.shift_angstrom[1] + y),
-        equivalents_angstrom=tuple(same_shifts),
-    )
-
-
 def _saying(told: Callable[[str], None], part: str) -> Callable[[], None]:
     return lambda: told(part)
 
@@ -474,11 +287,11 @@ class _Trials:
         fit, grid = placed.fit, self._evidence.grid
         shape = Shape(self._evidence.support, grid, fit.thickness_angstrom, fit.roundness, inset)
         particle = Particle(self._crystal, fit.orientation, shape, placed.offset_angstrom, height, self._b_factor)
-        r_factor = _r_before_phasing(particle, self._evidence, self._energy_ev, fit.falloff_angstrom2)
+        r_factor = r_before_phasing(particle, self._evidence, self._energy_ev, fit.falloff_angstrom2)
         return _Trial(r_factor, placed, particle)
 
 
-def _r_before_phasing(particle: Particle, evidence: Evidence, energy_ev: float, falloff_angstrom2: float) -> float:
+def r_before_phasing(particle: Particle, evidence: Evidence, energy_ev: float, falloff_angstrom2: float) -> float:
     """R of a particle that is tried: its wave no finer than needed to compare."""
     spectrum = object_spectrum(particle.atoms(), evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
     return pattern_r_factor(fallen_off(spectrum, evidence.grid, falloff_angstrom2), evidence)[0]
@@ -507,7 +320,7 @@ def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Fl
     energy_ev : float
         Of the beam.
     """
-    return max(_images(atoms, evidence, energy_ev), key=lambda contrast: _alike(contrast, evidence))
+    return max(images_by_lens(atoms, evidence, energy_ev), key=lambda contrast: alike_in_fringes(contrast, evidence))
 
 
 def image_likeness(field: Complex, evidence: Evidence) -> float:
@@ -528,7 +341,8 @@ def image_likeness(field: Complex, evidence: Evidence) -> float:
     return max(float(np.corrcoef(contrast[evidence.support], seen)[0, 1]) for contrast in _images_of(field, evidence))
 
 
-def _images(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Iterator[Float]:
+def images_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Iterator[Float]:
+    """1 − I of a particle's image at some defoci about what is told, each of shape (n, n)."""
     spectrum = object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
     return _images_of(fourier.inverse(spectrum), evidence)
 
@@ -541,7 +355,7 @@ def _images_of(field: Complex, evidence: Evidence) -> Iterator[Float]:
         yield 1 - image_intensity(field, evidence.grid, lens)
 
 
-def _alike(contrast: Float, evidence: Evidence) -> float:
+def alike_in_fringes(contrast: Float, evidence: Evidence) -> float:
     """Correlation of the fringes of an image with those that were seen."""
     assert evidence.contrast is not None
     calculated, seen = contrast.astype(np.complex64), evidence.contrast.astype(np.complex64)

@@ -24,11 +24,9 @@ from napari_subangstrom_cdi.core.model_fit import (
     Held,
     fit_model,
     fit_reflections,
-    placed_by_image,
-    rebuilt,
-    reshaped,
     seen_by_lens,
 )
+from napari_subangstrom_cdi.core.model_rebuild import placed_by_image, rebuilt, reshaped
 from napari_subangstrom_cdi.core.potential import NormalisedImage, particle_window
 from napari_subangstrom_cdi.core.retrieval import Problem, retrieve
 from napari_subangstrom_cdi.core.scattering import SOURCE
