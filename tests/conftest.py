@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .jobs import advance, job
 
-SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "sample"
+SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulate" / "sample"
 _BINNING, _IMAGE_BINNING, _SIZE = 3, 2, 384
 _GUI = Path(__file__).parent / "gui"
 
@@ -85,7 +85,7 @@ def told_by_fit(_fit: tuple[Any, list[str]]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def _fit(small_case: Path) -> Iterator[tuple[Any, list[str]]]:
-    from napari_subangstrom_cdi.session import Step
+    from napari_subangstrom_cdi.session.session import Step
 
     session = job(small_case)
     session.change("inputs", crystal="CdS-wurtzite")
@@ -107,8 +107,8 @@ class RunFromModel:
 @pytest.fixture(scope="session")
 def run_from_model(modelled_job: Any) -> RunFromModel:
     """Three iterations of one member, with all that guards them."""
-    from napari_subangstrom_cdi.core.schedule import Stage
-    from napari_subangstrom_cdi.session import Step
+    from napari_subangstrom_cdi.core.phasing.schedule import Stage
+    from napari_subangstrom_cdi.session.session import Step
 
     before, fitted = modelled_job.plan, modelled_job.model
     modelled_job.use_preset("model")

@@ -8,7 +8,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QSlider, QStyle, QStyleOptionSlider
 
-from napari_subangstrom_cdi.session import Session, State, Step
+from napari_subangstrom_cdi.session.session import Session, State, Step
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_subangstrom_cdi.io import read_acquisition
-from napari_subangstrom_cdi.session import Session, State, Step
+from napari_subangstrom_cdi.session.session import Session, State, Step
 
 PATIENCE_S = 300.0
 

@@ -11,13 +11,13 @@ import tifffile
 
 import napari_subangstrom_cdi
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.background import BackgroundFit, subtract_background
-from napari_subangstrom_cdi.core.calibration import q_pixel_from_camera_length
-from napari_subangstrom_cdi.core.centring import find_beam_centre
-from napari_subangstrom_cdi.core.detector import Detector, calibrate_pair
-from napari_subangstrom_cdi.core.embedding import embed
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.potential import ImagingConditions, ctf, normalise_to_vacuum
+from napari_subangstrom_cdi.core.image.potential import ImagingConditions, ctf, normalise_to_vacuum
+from napari_subangstrom_cdi.core.record.background import BackgroundFit, subtract_background
+from napari_subangstrom_cdi.core.record.calibration import q_pixel_from_camera_length
+from napari_subangstrom_cdi.core.record.centring import find_beam_centre
+from napari_subangstrom_cdi.core.record.detector import Detector, calibrate_pair
+from napari_subangstrom_cdi.core.record.embedding import embed
 
 GRID = Grid(512, 200.0)
 CONDITIONS = ImagingConditions(200e3, 1.0, -61.0, 4.0, 0.55)
@@ -63,7 +63,7 @@ def image_of(r, rotation_deg, pixel, mirrored=False, centre_angstrom=(6.0, -9.0)
 
 def sample():
     """The bundled record and the truth of an independent multislice simulation."""
-    folder = Path(napari_subangstrom_cdi.__file__).parent / "sample"
+    folder = Path(napari_subangstrom_cdi.__file__).parent / "simulate" / "sample"
     truth = Path(__file__).parent / "data" / "platelet"
     with mrcfile.open(folder / "image.mrc") as record:
         image = np.asarray(record.data, dtype=np.float32)
@@ -75,7 +75,7 @@ def sample():
 @functools.cache
 def sample_records():
     """The bundled raw patterns as calibrated records, and the beam's place in them."""
-    folder = Path(napari_subangstrom_cdi.__file__).parent / "sample"
+    folder = Path(napari_subangstrom_cdi.__file__).parent / "simulate" / "sample"
     acquisition = sample()[1]
     detector = Detector(
         counts_per_electron=acquisition["counts_per_electron"],

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.regions import Region, amplitude_band
-from napari_subangstrom_cdi.core.retrieval import Problem
+from napari_subangstrom_cdi.core.phasing.regions import Region, amplitude_band
+from napari_subangstrom_cdi.core.phasing.retrieval import Problem
 
 Array = NDArray[Any]
 

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import numpy as np
 
+from napari_subangstrom_cdi.core.ensemble.metrics import RadialCurve
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.metrics import RadialCurve
 from napari_subangstrom_cdi.io.cxi import InputFile, Reconstruction
 
 RAW = bytes(range(256)) * 3 + b"\0\n\r\x1a"

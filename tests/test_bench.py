@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.bench import ITERATIONS, example_problem, fft_pairs, format_bench, run_bench
-from napari_subangstrom_cdi.core.regions import Region
-from napari_subangstrom_cdi.core.retrieval import retrieve
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.cli.bench import ITERATIONS, example_problem, fft_pairs, format_bench, run_bench
+from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.phasing.retrieval import retrieve
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from napari_subangstrom_cdi.bench_tools import format_tools_bench, measure_tools
+from napari_subangstrom_cdi.cli.bench_hand import format_tools_bench, measure_tools
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.session import Session, Step
+from napari_subangstrom_cdi.session.session import Session, Step
 
 from .jobs import advance, job
 

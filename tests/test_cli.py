@@ -27,16 +27,16 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_subangstrom_cdi.cli import main
-from napari_subangstrom_cdi.core import calibration
-from napari_subangstrom_cdi.core.alignment import align
-from napari_subangstrom_cdi.core.crystal import crystal as read_crystal
+from napari_subangstrom_cdi.cli.main import main
+from napari_subangstrom_cdi.core.crystal.unit_cell import crystal as read_crystal
+from napari_subangstrom_cdi.core.ensemble.superposition import align
+from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.io.cxi import read_cxi
-from napari_subangstrom_cdi.pipeline import load_plan
+from napari_subangstrom_cdi.job.pipeline import load_plan
 
 from .scoring import score
 
-SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "sample"
+SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulate" / "sample"
 TRUTH = Path(__file__).parent / "data" / "platelet"
 
 
@@ -551,7 +551,9 @@ def test_no_background_record(tmp_path, truth) -> None:
 
 
 def test_runs_without_a_display_or_qt() -> None:
-    script = "import sys, napari_subangstrom_cdi.cli; print([m for m in sys.modules if 'Qt' in m or m == 'napari'])"
+    script = (
+        "import sys, napari_subangstrom_cdi.cli.main; print([m for m in sys.modules if 'Qt' in m or m == 'napari'])"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert said.stdout.strip() == "[]"

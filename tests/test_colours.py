@@ -11,7 +11,7 @@ if find_spec("napari") is None:
     pytest.skip("the gui package needs napari", allow_module_level=True)
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.colours import hsv_composite
+from napari_subangstrom_cdi.gui.canvas.colours import hsv_composite
 
 
 def picture(*values: complex, limit: float = 1.0) -> np.ndarray:

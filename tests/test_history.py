@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from napari_subangstrom_cdi.history import History
-from napari_subangstrom_cdi.plan import Inputs, Plan
+from napari_subangstrom_cdi.job.plan import Inputs, Plan
+from napari_subangstrom_cdi.session.history import History
 
 
 def with_alpha(alpha: float) -> Plan:
@@ -36,7 +36,7 @@ def test_a_move_is_one_change_and_ends_where_it_is_settled_or_another_setting_is
 
 def test_a_setting_changed_again_after_a_while_is_a_change_of_its_own(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("napari_subangstrom_cdi.history.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("napari_subangstrom_cdi.session.history.time.monotonic", lambda: now[0])
     history = History(with_alpha(0.1))
     for alpha, now[0] in ((0.2, 10.0), (0.3, 10.9), (0.4, 12.5)):
         history.adopt(with_alpha(alpha), ("regions", "alpha"))

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import napari_subangstrom_cdi
-from napari_subangstrom_cdi import napari_reader, napari_sample
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.plugin import reader as napari_reader
+from napari_subangstrom_cdi.plugin import sample as napari_sample
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(napari_subangstrom_cdi.__file__).parent
@@ -103,7 +104,7 @@ def test_headless_modules_load_no_gui_at_run_time():
         for path in PACKAGE.rglob("*.py")
         if path.name != "__init__.py" and "gui" not in path.relative_to(PACKAGE).parts
     ]
-    assert {"cli", "pipeline", "report", "core.retrieval", "io.cxi"} <= set(modules)
+    assert {"cli.main", "job.pipeline", "job.report", "core.phasing.retrieval", "io.cxi"} <= set(modules)
     script = (
         f"import sys, importlib\nfor m in {modules}: importlib.import_module('napari_subangstrom_cdi.' + m)\n"
         f"print(sorted({{m.split('.')[0] for m in sys.modules}} & {GUI_MODULES!r}))"
@@ -220,7 +221,7 @@ def test_launch_without_napari_tells_how_to_install_it():
 import sys
 sys.modules["napari"] = None  # what Python itself does to block an import
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.launch import launch
+from napari_subangstrom_cdi.gui.window.launch import launch
 try:
     launch()
 except InputError as error:

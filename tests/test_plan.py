@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.ensemble import EnsembleSettings
-from napari_subangstrom_cdi.core.schedule import CONSTRAINTS, UPDATES, Stage, extend_schedule, paper_schedule
+from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.phasing.schedule import CONSTRAINTS, UPDATES, Stage, extend_schedule, paper_schedule
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
-from napari_subangstrom_cdi.plan import (
+from napari_subangstrom_cdi.job.plan import (
     PRESETS,
     ImageSettings,
     Inputs,

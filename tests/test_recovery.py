@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi import recovery
-from napari_subangstrom_cdi.core.retrieval import Retrieval
+from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 from napari_subangstrom_cdi.io.cxi import InputFile
-from napari_subangstrom_cdi.recovery import Recovery, default_folder, found
+from napari_subangstrom_cdi.session import recovery
+from napari_subangstrom_cdi.session.recovery import Recovery, default_folder, found
 
 RECIPE = '[inputs]\npattern = "platelet.tif"\n\n[ensemble]\nmembers = 5\n'
 INPUTS = (InputFile("pattern", "particle é.tif", bytes(range(256))), InputFile("image", "i.mrc", b""))

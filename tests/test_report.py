@@ -12,16 +12,16 @@ import pytest
 import scipy.ndimage as ndi
 from matplotlib.image import imread
 
-from napari_subangstrom_cdi.core import metrics
-from napari_subangstrom_cdi.core.ensemble import EnsembleSettings, combine, iterate_ensemble
+from napari_subangstrom_cdi.core.ensemble import metrics
+from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings, combine, iterate_ensemble
 from napari_subangstrom_cdi.core.fourier import transform
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.regions import amplitude_band, find_regions
-from napari_subangstrom_cdi.core.retrieval import Problem
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.regions import amplitude_band, find_regions
+from napari_subangstrom_cdi.core.phasing.retrieval import Problem
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.cxi import Reconstruction, write_cxi
-from napari_subangstrom_cdi.report import most_real, write_report
+from napari_subangstrom_cdi.job.report import most_real, write_report
 
 N = 128
 SIZE = (1350, 2400)
@@ -213,7 +213,7 @@ def test_a_users_matplotlibrc_and_pyplot_are_left_alone(
         "import sys, matplotlib\n"
         "from pathlib import Path\n"
         "from napari_subangstrom_cdi.io.cxi import read_cxi\n"
-        "from napari_subangstrom_cdi.report import write_report\n"
+        "from napari_subangstrom_cdi.job.report import write_report\n"
         "def settings(): return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
         "before = settings()\n"
         "write_report(read_cxi('case.1.cxi'), Path('case.1'))\n"

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from napari_subangstrom_cdi import recovery
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.cxi import read_cxi
 from napari_subangstrom_cdi.io.mask_text import pack_mask
-from napari_subangstrom_cdi.pipeline import load_plan, run
-from napari_subangstrom_cdi.plan import plan_from_toml
-from napari_subangstrom_cdi.session import Happening, Session, State, Step
+from napari_subangstrom_cdi.job.pipeline import load_plan, run
+from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.session import recovery
+from napari_subangstrom_cdi.session.session import Happening, Session, State, Step
 
 from .jobs import PATIENCE_S, advance, job
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi import cli
-from napari_subangstrom_cdi.core.ensemble import EnsembleSettings
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.cli import main as cli
+from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition
 from napari_subangstrom_cdi.io.cxi import Reconstruction, read_cxi, write_cxi
-from napari_subangstrom_cdi.pipeline import run
-from napari_subangstrom_cdi.plan import Change, Inputs, Plan, preset_plan
-from napari_subangstrom_cdi.share import as_command, as_python, plan_that_repeats
+from napari_subangstrom_cdi.job.as_script import as_command, as_python, plan_that_repeats
+from napari_subangstrom_cdi.job.pipeline import run
+from napari_subangstrom_cdi.job.plan import Change, Inputs, Plan, preset_plan
 
 SCHEDULE = (
     Stage("with image", 10, "hio", ("image", "real", "support")),

@@ -31,12 +31,12 @@ from qtpy.QtGui import QImage, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QSlider, QStyle, QStyleOptionSlider, QWidget
 
-from napari_subangstrom_cdi.gui.controller import Controller
 from napari_subangstrom_cdi.gui.docks.r_factor import RFactorDock
 from napari_subangstrom_cdi.gui.docks.simulate import SimulateDock
-from napari_subangstrom_cdi.gui.opening import open_dock, open_workflow
-from napari_subangstrom_cdi.gui.workflow import Workflow
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.gui.docks.workflow import Workflow
+from napari_subangstrom_cdi.gui.window.controller import Controller
+from napari_subangstrom_cdi.gui.window.opening import open_dock, open_workflow
+from napari_subangstrom_cdi.session.session import State, Step
 
 SIZE = (1600, 1000)
 _LEFT, _NO_BUTTON = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton

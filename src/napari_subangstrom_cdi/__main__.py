@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command line; an interruption while it is being imported ends as quietly as a later one."""
     try:
-        from .cli import main as run
+        from napari_subangstrom_cdi.cli.main import main as run
 
         return run()
     except KeyboardInterrupt:

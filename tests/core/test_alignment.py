@@ -6,7 +6,7 @@ import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.alignment import align, centrosymmetry, inversion_centre, object_origin
+from napari_subangstrom_cdi.core.ensemble.superposition import align, centrosymmetry, inversion_centre, object_origin
 from napari_subangstrom_cdi.core.fourier import shift
 from objects import correlation, crystal, random_particle
 

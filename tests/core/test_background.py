@@ -11,15 +11,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.special import j1
 
-from napari_subangstrom_cdi.core.background import (
+from napari_subangstrom_cdi.core.record.background import (
     BackgroundFit,
     background_scale,
     register_background,
     subtract_background,
 )
-from napari_subangstrom_cdi.core.centring import find_beam_centre
-from napari_subangstrom_cdi.core.detector import Detector, Record, calibrate_pair
-from napari_subangstrom_cdi.core.smooth_background import fit_smooth_background, subtract_smooth_background
+from napari_subangstrom_cdi.core.record.centring import find_beam_centre
+from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate_pair
+from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 N = 640
@@ -200,7 +200,7 @@ def test_records_that_do_not_fit_are_refused():
 
 def test_the_bundled_sample_is_registered_to_the_answer():
     answer = json.loads((Path(__file__).parents[1] / "data" / "platelet" / "answer.json").read_text())
-    folder = resources.files("napari_subangstrom_cdi") / "sample"
+    folder = resources.files("napari_subangstrom_cdi") / "simulate" / "sample"
     counts = []
     for name in ("particle.tif", "background.tif"):
         with resources.as_file(folder / name) as path:

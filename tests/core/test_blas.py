@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from napari_subangstrom_cdi.core.blas import one_blas_thread
+from napari_subangstrom_cdi.core.crystal.blas import one_blas_thread
 
 
 def threads() -> list[int]:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.calibration import q_pixel_from_camera_length, q_pixel_from_spacings
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
+from napari_subangstrom_cdi.core.record.calibration import q_pixel_from_camera_length, q_pixel_from_spacings
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 

@@ -6,8 +6,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.special import j1
 
-from napari_subangstrom_cdi.core.centring import find_beam_centre, rough_beam_centre, spot_contrast
-from napari_subangstrom_cdi.core.detector import Record
+from napari_subangstrom_cdi.core.record.centring import find_beam_centre, rough_beam_centre, spot_contrast
+from napari_subangstrom_cdi.core.record.detector import Record
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 
 NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]

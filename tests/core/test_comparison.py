@@ -9,14 +9,14 @@ from scipy.spatial import cKDTree
 
 from lattice_image import CONDITIONS, GRID, IMAGE_SHAPE, atoms, image_of, pattern_of, sample_pattern
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.comparison import LiveComparison
-from napari_subangstrom_cdi.core.image_geometry import (
+from napari_subangstrom_cdi.core.image.comparison import LiveComparison
+from napari_subangstrom_cdi.core.image.geometry import (
     ImageRegistration,
     pattern_from_image_frequency,
     resample_to_pattern,
 )
-from napari_subangstrom_cdi.core.potential import normalise_to_vacuum
-from napari_subangstrom_cdi.core.registration import register_image
+from napari_subangstrom_cdi.core.image.potential import normalise_to_vacuum
+from napari_subangstrom_cdi.core.image.registration import register_image
 from napari_subangstrom_cdi.errors import InputError
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.constraints import compose, flip, low_band, low_density, non_negative, real
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.constraints import compose, flip, low_band, low_density, non_negative, real
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from objects import GRID, low_pass, outline, random_particle
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from napari_subangstrom_cdi.core.crystal import (
+from napari_subangstrom_cdi.core.crystal.scattering import electron_scattering_factor, structure_factors
+from napari_subangstrom_cdi.core.crystal.unit_cell import (
     Crystal,
     Orientation,
     crystal,
@@ -20,7 +21,6 @@ from napari_subangstrom_cdi.core.crystal import (
     first_reflection,
     zone_axis,
 )
-from napari_subangstrom_cdi.core.scattering import electron_scattering_factor, structure_factors
 from napari_subangstrom_cdi.errors import InputError
 
 # g/cm3 by X-rays, of handbooks: a wrong cell, basis or count of atoms shows here

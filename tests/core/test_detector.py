@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.detector import (
+from napari_subangstrom_cdi.core.record.detector import (
     Detector,
     Record,
     bin_record,

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.detector import Record
-from napari_subangstrom_cdi.core.embedding import Pattern, embed, filter_autocorrelation
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.record.detector import Record
+from napari_subangstrom_cdi.core.record.embedding import Pattern, embed, filter_autocorrelation
 from napari_subangstrom_cdi.errors import InputError
 
 RAW = 512

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.alignment import align
-from napari_subangstrom_cdi.core.ensemble import (
+from napari_subangstrom_cdi.core.ensemble.members import (
     EnsembleSettings,
     combine,
     hold_out,
@@ -15,10 +14,11 @@ from napari_subangstrom_cdi.core.ensemble import (
     member_generator,
     start_estimate,
 )
+from napari_subangstrom_cdi.core.ensemble.superposition import align
 from napari_subangstrom_cdi.core.fourier import fit_to_size
-from napari_subangstrom_cdi.core.regions import Region
-from napari_subangstrom_cdi.core.retrieval import Retrieval
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from objects import GRID, outline, problem_of, random_particle
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core._kernel import FourierKernel
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.regions import Region, amplitude_band
-from napari_subangstrom_cdi.core.updates import UPDATE_RULES, mixture_outside, no_projection
+from napari_subangstrom_cdi.core.phasing._kernel import FourierKernel
+from napari_subangstrom_cdi.core.phasing.regions import Region, amplitude_band
+from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES, mixture_outside, no_projection
 
 N = 96
 BOX = (34, 27)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_image import sample_records
-from napari_subangstrom_cdi.core.detector import Record
-from napari_subangstrom_cdi.core.friedel import FriedelCheck, friedel_mate, friedel_residual
+from napari_subangstrom_cdi.core.record.detector import Record
+from napari_subangstrom_cdi.core.record.friedel import FriedelCheck, friedel_mate, friedel_residual
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import scipy.spatial
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
-from napari_subangstrom_cdi.core.habit import (
+from napari_subangstrom_cdi.core.crystal.habit import (
     Solid,
     cut_solid,
     equivalent_planes,
@@ -18,7 +17,8 @@ from napari_subangstrom_cdi.core.habit import (
     sphere,
     truncated,
 )
-from napari_subangstrom_cdi.core.nanocrystal import Boundary, shortest_bond_angstrom
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Boundary, shortest_bond_angstrom
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
 from napari_subangstrom_cdi.errors import InputError
 
 UP = Orientation((0, 0, 1))

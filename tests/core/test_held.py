@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.bloch import ZoneBeams
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Shape, cut
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
+from napari_subangstrom_cdi.core.fit.indexing import match_zone
+from napari_subangstrom_cdi.core.fit.model_fit import Evidence, Held, fit_model, object_spectrum
+from napari_subangstrom_cdi.core.fit.reflection_fit import Columns, Fit, Reflections
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.indexing import match_zone
-from napari_subangstrom_cdi.core.model_fit import Evidence, Held, fit_model, object_spectrum
-from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
-from napari_subangstrom_cdi.core.reflection_fit import Columns, Fit, Reflections
-from napari_subangstrom_cdi.core.regions import Region
+from napari_subangstrom_cdi.core.phasing.regions import Region
 
 GRID = Grid(256, 100.0)
 ZONE, TILT, THICKNESS = (1, 1, 2), (0.5, -0.4), 37.0

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core._kernel import FourierKernel
+from napari_subangstrom_cdi.core.ensemble.metrics import r_factor
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.metrics import r_factor
-from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region, amplitude_band
+from napari_subangstrom_cdi.core.phasing._kernel import FourierKernel
+from napari_subangstrom_cdi.core.phasing.regions import AmplitudeBand, Region, amplitude_band
 
 
 class Case:

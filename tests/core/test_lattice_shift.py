@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.bloch import ZoneBeams
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Shape
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
+from napari_subangstrom_cdi.core.fit.indexing import turned
+from napari_subangstrom_cdi.core.fit.lattice_shift import Fault, lattice_shift
+from napari_subangstrom_cdi.core.fit.particle import Particle
 from napari_subangstrom_cdi.core.fourier import inverse
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.indexing import turned
-from napari_subangstrom_cdi.core.lattice_shift import Fault, lattice_shift
-from napari_subangstrom_cdi.core.nanocrystal import Shape
-from napari_subangstrom_cdi.core.particle import Particle
 from napari_subangstrom_cdi.errors import InputError
 
 GRID = Grid(320, 120.0)

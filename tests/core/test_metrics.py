@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.metrics import (
+from napari_subangstrom_cdi.core.ensemble.metrics import (
     RadialCurve,
     imaginary_over_real,
     r_factor,
@@ -18,7 +17,8 @@ from napari_subangstrom_cdi.core.metrics import (
     split_half_correlation,
     transfer_function,
 )
-from napari_subangstrom_cdi.core.regions import Region
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.phasing.regions import Region
 from objects import GRID, crystal, random_particle
 from scoring import score
 

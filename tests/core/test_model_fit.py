@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
-from napari_subangstrom_cdi.core.fourier import inverse, shift
-from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.indexing import turned
-from napari_subangstrom_cdi.core.lattice_shift import Fault, LatticeShift
-from napari_subangstrom_cdi.core.model_fit import (
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Shape, cut
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
+from napari_subangstrom_cdi.core.fit.indexing import turned
+from napari_subangstrom_cdi.core.fit.lattice_shift import Fault, LatticeShift
+from napari_subangstrom_cdi.core.fit.model_fit import (
     Evidence,
     FittedModel,
     Held,
@@ -21,12 +21,12 @@ from napari_subangstrom_cdi.core.model_fit import (
     object_spectrum,
     pattern_r_factor,
 )
-from napari_subangstrom_cdi.core.model_rebuild import _moved, placed_by_image, rebuilt, reshaped
-from napari_subangstrom_cdi.core.multislice import AtomicModel
-from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
-from napari_subangstrom_cdi.core.particle import Particle
-from napari_subangstrom_cdi.core.potential import ImagingConditions, aberration_phase, coherence_envelope
-from napari_subangstrom_cdi.core.regions import Region
+from napari_subangstrom_cdi.core.fit.model_rebuild import _moved, placed_by_image, rebuilt, reshaped
+from napari_subangstrom_cdi.core.fit.particle import Particle
+from napari_subangstrom_cdi.core.fourier import inverse, shift
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.potential import ImagingConditions, aberration_phase, coherence_envelope
+from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.errors import InputError
 
 GRID = Grid(384, 150.0)

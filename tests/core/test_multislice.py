@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.bloch import ZoneBeams
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel, Multislice
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Shape, cut
+from napari_subangstrom_cdi.core.crystal.scattering import POTENTIAL_PER_FACTOR, electron_scattering_factor
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
 from napari_subangstrom_cdi.core.electron import interaction_constant, wavelength_angstrom
+from napari_subangstrom_cdi.core.fit.model_fit import object_spectrum
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.model_fit import object_spectrum
-from napari_subangstrom_cdi.core.multislice import AtomicModel, Multislice
-from napari_subangstrom_cdi.core.nanocrystal import Shape, cut
-from napari_subangstrom_cdi.core.scattering import POTENTIAL_PER_FACTOR, electron_scattering_factor
 from napari_subangstrom_cdi.errors import InputError
 
 ENERGY = 200e3

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.spatial
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Boundary, Shape, cut, shortest_bond_angstrom
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.nanocrystal import Boundary, Shape, cut, shortest_bond_angstrom
 from napari_subangstrom_cdi.errors import InputError
 
 GRID = Grid(128, 64.0)

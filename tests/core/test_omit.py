@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.crystal.nanocrystal import Shape
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
+from napari_subangstrom_cdi.core.fit.left_out import SECTORS, omit_test, sectors_of, structure_correlation
+from napari_subangstrom_cdi.core.fit.model_fit import object_spectrum
+from napari_subangstrom_cdi.core.fit.particle import Particle
 from napari_subangstrom_cdi.core.fourier import inverse
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.model_fit import object_spectrum
-from napari_subangstrom_cdi.core.nanocrystal import Shape
-from napari_subangstrom_cdi.core.omit_test import SECTORS, omit_test, sectors_of, structure_correlation
-from napari_subangstrom_cdi.core.particle import Particle
-from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region
-from napari_subangstrom_cdi.core.retrieval import Problem
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.regions import AmplitudeBand, Region
+from napari_subangstrom_cdi.core.phasing.retrieval import Problem
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 
 GRID = Grid(288, 110.0)
 SUPPORT = GRID.r_angstrom() < 17.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
-from napari_subangstrom_cdi.core.potential import (
+from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
     aberration_phase,
     coherence_envelope,

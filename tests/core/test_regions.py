@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.regions import (
+from napari_subangstrom_cdi.core.phasing.regions import (
     AmplitudeBand,
     Region,
     amplitude_band,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from lattice_image import CONDITIONS, GRID, IMAGE_SHAPE, atoms, draw, image_of, pattern_of, sample, sample_pattern
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.potential import (
+from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
     NormalisedImage,
     normalise_to_vacuum,
     wiener_potential,
 )
-from napari_subangstrom_cdi.core.registration import (
+from napari_subangstrom_cdi.core.image.registration import (
     ImageRegistration,
     register_image,
     registration_at,

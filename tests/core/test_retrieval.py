@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.constraints import compose
-from napari_subangstrom_cdi.core.metrics import r_factor
-from napari_subangstrom_cdi.core.regions import AmplitudeBand, Region
-from napari_subangstrom_cdi.core.retrieval import image_on, iterate, retrieve
-from napari_subangstrom_cdi.core.schedule import (
+from napari_subangstrom_cdi.core.ensemble.metrics import r_factor
+from napari_subangstrom_cdi.core.phasing.constraints import compose
+from napari_subangstrom_cdi.core.phasing.regions import AmplitudeBand, Region
+from napari_subangstrom_cdi.core.phasing.retrieval import image_on, iterate, retrieve
+from napari_subangstrom_cdi.core.phasing.schedule import (
     UPDATES,
     Stage,
     extend_schedule,
     paper_schedule,
     support_only_schedule,
 )
-from napari_subangstrom_cdi.core.updates import UPDATE_RULES
+from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES
 from napari_subangstrom_cdi.errors import InputError
 from objects import GRID, correlation, crystal, low_pass, outline, problem_of, random_particle
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.schedule import (
+from napari_subangstrom_cdi.core.phasing.schedule import (
     CONSTRAINTS,
     UPDATES,
     Stage,
@@ -16,7 +16,7 @@ from napari_subangstrom_cdi.core.schedule import (
     support_only_schedule,
     vary,
 )
-from napari_subangstrom_cdi.core.updates import UPDATE_RULES
+from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES
 from napari_subangstrom_cdi.errors import InputError
 
 

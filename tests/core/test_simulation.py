@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import scipy.ndimage as ndi
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
+from napari_subangstrom_cdi.core.crystal.habit import cut_solid, sphere
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel, Multislice
+from napari_subangstrom_cdi.core.crystal.scattering import POTENTIAL_PER_FACTOR, electron_scattering_factor
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
 from napari_subangstrom_cdi.core.electron import interaction_constant
 from napari_subangstrom_cdi.core.fourier import inverse, transform
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.habit import cut_solid, sphere
-from napari_subangstrom_cdi.core.multislice import AtomicModel, Multislice
-from napari_subangstrom_cdi.core.potential import ImagingConditions, ctf
-from napari_subangstrom_cdi.core.scattering import POTENTIAL_PER_FACTOR, electron_scattering_factor
-from napari_subangstrom_cdi.core.simulation import (
+from napari_subangstrom_cdi.core.image.potential import ImagingConditions, ctf
+from napari_subangstrom_cdi.core.microscope import (
     WAVE_TO,
     Exposure,
     exit_spectrum,
@@ -27,7 +27,7 @@ from napari_subangstrom_cdi.core.simulation import (
     substrate_electrons,
 )
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.simulation import ParticleSettings, particle_atoms
+from napari_subangstrom_cdi.simulate.records import ParticleSettings, particle_atoms
 
 ENERGY = 200e3
 ATOM = AtomicModel(np.array([14]), np.zeros((1, 3)))

@@ -8,12 +8,12 @@ import pytest
 import scipy.ndimage as ndi
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.ensemble import EnsembleSettings, combine, iterate_ensemble
+from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings, combine, iterate_ensemble
+from napari_subangstrom_cdi.core.ensemble.metrics import r_factor
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.metrics import r_factor
-from napari_subangstrom_cdi.core.regions import Region, amplitude_band
-from napari_subangstrom_cdi.core.retrieval import Retrieval, Steered, iterate, retrieve
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.regions import Region, amplitude_band
+from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval, Steered, iterate, retrieve
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from objects import GRID, correlation, outline, problem_of, random_particle
 

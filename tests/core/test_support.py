@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from skimage import filters
 
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.support import (
+from napari_subangstrom_cdi.core.image.support import (
     SupportFinder,
     apply_edits,
     edits,

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.constraints import compose
-from napari_subangstrom_cdi.core.schedule import UPDATES, Stage
-from napari_subangstrom_cdi.core.updates import UPDATE_RULES
+from napari_subangstrom_cdi.core.phasing.constraints import compose
+from napari_subangstrom_cdi.core.phasing.schedule import UPDATES, Stage
+from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES
 from objects import outline, problem_of, random_particle
 
 SHAPE = (20, 20)

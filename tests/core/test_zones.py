@@ -7,13 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.bloch import ZoneBeams
-from napari_subangstrom_cdi.core.calibration import q_pixel_from_spacings
-from napari_subangstrom_cdi.core.crystal import crystal
-from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.indexing import match_zone, spot_radii, turned
-from napari_subangstrom_cdi.core.regions import Region
-from napari_subangstrom_cdi.core.zones import (
+from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.crystal.unit_cell import crystal
+from napari_subangstrom_cdi.core.fit.indexing import match_zone, spot_radii, turned
+from napari_subangstrom_cdi.core.fit.zones import (
     FITS,
     _zone_lattice,
     lattice_vectors,
@@ -22,6 +19,9 @@ from napari_subangstrom_cdi.core.zones import (
     same_zone,
     unique_zones,
 )
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.record.calibration import q_pixel_from_spacings
 from napari_subangstrom_cdi.errors import InputError
 
 GRID = Grid(512, 190.0)

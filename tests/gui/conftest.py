@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 
 from ..hands import take_over
 from ..jobs import advance, job
@@ -87,7 +87,7 @@ def viewer(make_napari_viewer: Any) -> Any:
 @pytest.fixture
 def controller(viewer: Any) -> Iterator[Any]:
     """The viewer's controller with no input chosen, closed at the end."""
-    from napari_subangstrom_cdi.gui.controller import Controller
+    from napari_subangstrom_cdi.gui.window.controller import Controller
 
     controller = Controller.of(viewer)
     yield controller
@@ -130,7 +130,7 @@ def short_run(with_inputs: Any) -> Any:
 @pytest.fixture(scope="session")
 def prepared_job(small_case: Path) -> Iterator[Any]:
     """A session that has done every step but the run, with the settings of ``short_run``."""
-    from napari_subangstrom_cdi.session import Step
+    from napari_subangstrom_cdi.session.session import Step
 
     session = advance(job(small_case), Step.MASKS)
     session.change("retrieval", schedule=_SHORT_SCHEDULE)
@@ -142,7 +142,7 @@ def prepared_job(small_case: Path) -> Iterator[Any]:
 @pytest.fixture
 def ready_run(controller: Any, prepared_job: Any) -> Any:
     """``short_run`` with every step but the run done: saves a test that time."""
-    from napari_subangstrom_cdi.session import Step
+    from napari_subangstrom_cdi.session.session import Step
 
     take_over(controller, prepared_job, Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS)
     return controller
@@ -154,7 +154,7 @@ def do(qtbot: Any) -> Callable[..., None]:
 
     Fails with the session's own words if it is not.
     """
-    from napari_subangstrom_cdi.session import State
+    from napari_subangstrom_cdi.session.session import State
 
     def run(controller: Any, step: Any) -> None:
         controller.run(step)

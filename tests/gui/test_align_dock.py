@@ -10,11 +10,11 @@ from qtpy.QtCore import Qt
 
 from hands import LEFT, SliderDrag, choose, place_in, stroke, take_over, type_into
 from jobs import advance, job
-from napari_subangstrom_cdi.gui import real_view as rv
-from napari_subangstrom_cdi.gui import reciprocal_view as cv
+from napari_subangstrom_cdi.gui.canvas import real_view as rv
+from napari_subangstrom_cdi.gui.canvas import reciprocal_view as cv
 from napari_subangstrom_cdi.gui.docks.align import AlignDock
-from napari_subangstrom_cdi.preparation import Clock, prepare
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.job.preparation import Clock, prepare
+from napari_subangstrom_cdi.session.session import State, Step
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt
 from qtpy.QtWidgets import QMainWindow, QPushButton, QWidget
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
-from napari_subangstrom_cdi.core.habit import cut_solid, faceted, sphere
-from napari_subangstrom_cdi.core.multislice import AtomicModel
-from napari_subangstrom_cdi.gui.atoms_view import (
+from napari_subangstrom_cdi.core.crystal.habit import cut_solid, faceted, sphere
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
+from napari_subangstrom_cdi.gui.window.atoms_view import (
     FACETS,
     atom_layers,
     atoms_drawn,

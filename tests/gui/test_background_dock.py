@@ -7,8 +7,8 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QLabel, QPushButton
 
-from napari_subangstrom_cdi.gui.reciprocal_view import MATE, PATTERN, RECORD
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import MATE, PATTERN, RECORD
+from napari_subangstrom_cdi.session.session import State, Step
 
 TRUE_CENTRE = (1.134, 1.633)  # of the small case, by its own spots
 

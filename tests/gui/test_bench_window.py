@@ -7,8 +7,8 @@ import math
 
 import napari
 
-from napari_subangstrom_cdi.gui import bench_window
-from napari_subangstrom_cdi.gui.bench_window import format_window_bench, measure_in_a_window
+from napari_subangstrom_cdi.gui.window import bench_window
+from napari_subangstrom_cdi.gui.window.bench_window import format_window_bench, measure_in_a_window
 
 
 def test_figures_of_a_small_job(prepared_job, monkeypatch, qapp):

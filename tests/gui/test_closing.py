@@ -13,12 +13,12 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.closing import RecoveryBanner
-from napari_subangstrom_cdi.gui.main_window import adopt_window
-from napari_subangstrom_cdi.gui.settings import PLUGIN
+from napari_subangstrom_cdi.gui.window.closing import RecoveryBanner
+from napari_subangstrom_cdi.gui.window.main_window import adopt_window
+from napari_subangstrom_cdi.gui.window.preferences import PLUGIN
 from napari_subangstrom_cdi.io.project import read_project
-from napari_subangstrom_cdi.recovery import DATA_VARIABLE, default_folder, found
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.session.recovery import DATA_VARIABLE, default_folder, found
+from napari_subangstrom_cdi.session.session import State, Step
 
 from ..hands import take_over
 
@@ -210,10 +210,10 @@ def dead_run(small_case: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 import os, time
 from dataclasses import replace
 from pathlib import Path
-from napari_subangstrom_cdi.core.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.io import read_acquisition
-from napari_subangstrom_cdi.recovery import DATA_VARIABLE, default_folder, found
-from napari_subangstrom_cdi.session import Happening, Session, Step
+from napari_subangstrom_cdi.session.recovery import DATA_VARIABLE, default_folder, found
+from napari_subangstrom_cdi.session.session import Happening, Session, Step
 case = Path({str(small_case)!r})
 session = Session(recovery_folder=default_folder())
 for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
@@ -278,7 +278,7 @@ def test_no_banner_without_a_run_left_behind(viewer, controller, qtbot):
 
 
 def test_two_windows_each_end_their_own(viewer, watched, make_napari_viewer):
-    from napari_subangstrom_cdi.gui.controller import Controller
+    from napari_subangstrom_cdi.gui.window.controller import Controller
 
     other_viewer = make_napari_viewer(show=True)
     other = Controller.of(other_viewer)

@@ -11,7 +11,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QDialogButtonBox, QFileDialog, QLabel, QLineEdit, QPushButton
 
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.session.session import State, Step
 
 PLUGIN = "napari-subangstrom-cdi"
 

@@ -9,9 +9,9 @@ import pytest
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QDockWidget, QPushButton, QWidget
 
-from napari_subangstrom_cdi.gui import opening
-from napari_subangstrom_cdi.gui.opening import RECIPROCAL, WORKFLOW
-from napari_subangstrom_cdi.session import Step
+from napari_subangstrom_cdi.gui.window import opening
+from napari_subangstrom_cdi.gui.window.opening import RECIPROCAL, WORKFLOW
+from napari_subangstrom_cdi.session.session import Step
 
 from ..hands import LEFT, choose
 

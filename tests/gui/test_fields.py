@@ -7,7 +7,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QToolButton
 
-from napari_subangstrom_cdi.gui.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
 
 FIELDS = (
     Field("alpha", "α", "float", tooltip="Share of the misfit taken back.", minimum=0, maximum=1, step=0.05),

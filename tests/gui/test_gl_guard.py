@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtGui import QOpenGLContext
 
-from napari_subangstrom_cdi.gui.opening import open_workflow
+from napari_subangstrom_cdi.gui.window.opening import open_workflow
 
 from ..hands import main_canvas
 

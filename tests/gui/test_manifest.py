@@ -15,8 +15,8 @@ from npe2 import PluginManager
 from qtpy.QtWidgets import QDockWidget
 
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
-from napari_subangstrom_cdi.gui import opening
-from napari_subangstrom_cdi.gui.settings import PLUGIN, TITLE
+from napari_subangstrom_cdi.gui.window import opening
+from napari_subangstrom_cdi.gui.window.preferences import PLUGIN, TITLE
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_launch_opens_the_sample_and_returns_zero():
 import napari
 from napari.qt import get_qapp
 from qtpy.QtCore import QTimer
-from napari_subangstrom_cdi.gui.launch import launch
+from napari_subangstrom_cdi.gui.window.launch import launch
 
 def look():
     viewer = napari.current_viewer()
@@ -224,7 +224,7 @@ def test_launch_without_a_display_says_so():
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     script = """
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.launch import launch
+from napari_subangstrom_cdi.gui.window.launch import launch
 try:
     launch()
 except InputError as error:

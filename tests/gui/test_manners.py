@@ -16,12 +16,12 @@ from napari.settings import get_plugin_settings
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QFileDialog, QLabel, QLineEdit, QListWidget
 
-from napari_subangstrom_cdi.gui.controller import Controller
-from napari_subangstrom_cdi.gui.opening import R_FACTOR, RECIPROCAL, open_workflow
-from napari_subangstrom_cdi.gui.settings import PLUGIN, Settings, remember
-from napari_subangstrom_cdi.gui.shortcuts import SHORTCUTS, ShortcutHelp
-from napari_subangstrom_cdi.pipeline import run
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.gui.window.controller import Controller
+from napari_subangstrom_cdi.gui.window.opening import R_FACTOR, RECIPROCAL, open_workflow
+from napari_subangstrom_cdi.gui.window.preferences import PLUGIN, Settings, remember
+from napari_subangstrom_cdi.gui.window.shortcuts import SHORTCUTS, ShortcutHelp
+from napari_subangstrom_cdi.job.pipeline import run
+from napari_subangstrom_cdi.session.session import State, Step
 
 from ..hands import LEFT, main_canvas
 from .conftest import let_go
@@ -204,7 +204,7 @@ import napari
 from napari.qt import get_qapp
 from qtpy.QtCore import QTimer
 from qtpy.QtTest import QTest
-from napari_subangstrom_cdi.gui.opening import open_workflow
+from napari_subangstrom_cdi.gui.window.opening import open_workflow
 
 app = get_qapp()
 viewer = napari.Viewer(show=True)

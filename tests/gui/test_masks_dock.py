@@ -18,15 +18,15 @@ from hands import (
     tick,
     type_into,
 )
-from napari_subangstrom_cdi import pipeline
-from napari_subangstrom_cdi.core.regions import Region, with_friedel_mates
-from napari_subangstrom_cdi.core.schedule import Stage
-from napari_subangstrom_cdi.gui import real_view as rv
-from napari_subangstrom_cdi.gui import reciprocal_view as cv
+from napari_subangstrom_cdi.core.phasing.regions import Region, with_friedel_mates
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.gui.canvas import real_view as rv
+from napari_subangstrom_cdi.gui.canvas import reciprocal_view as cv
 from napari_subangstrom_cdi.gui.docks.masks import MasksDock
 from napari_subangstrom_cdi.io.mask_text import unpack_mask
-from napari_subangstrom_cdi.plan import plan_from_toml
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.job import pipeline
+from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.session.session import State, Step
 
 STEPS = (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS)
 

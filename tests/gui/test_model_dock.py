@@ -10,18 +10,18 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
-from napari_subangstrom_cdi.core.calibration import q_pixel_from_spacings
-from napari_subangstrom_cdi.core.schedule import Stage
-from napari_subangstrom_cdi.gui import real_view as rv
-from napari_subangstrom_cdi.gui import reciprocal_view as cv
-from napari_subangstrom_cdi.gui._layers import real_space
-from napari_subangstrom_cdi.gui.atoms_view import AtomsWindow
-from napari_subangstrom_cdi.gui.docks._model_table import described
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.core.record.calibration import q_pixel_from_spacings
+from napari_subangstrom_cdi.gui.canvas import real_view as rv
+from napari_subangstrom_cdi.gui.canvas import reciprocal_view as cv
+from napari_subangstrom_cdi.gui.canvas._layers import real_space
 from napari_subangstrom_cdi.gui.docks.model import ModelDock, share_done
+from napari_subangstrom_cdi.gui.docks.parts.model_table import described
 from napari_subangstrom_cdi.gui.docks.phase import PhaseDock
 from napari_subangstrom_cdi.gui.docks.results import ResultsDock
+from napari_subangstrom_cdi.gui.window.atoms_view import AtomsWindow
 from napari_subangstrom_cdi.io.atoms import read_atoms
-from napari_subangstrom_cdi.session import Session, State, Step
+from napari_subangstrom_cdi.session.session import Session, State, Step
 
 from ..hands import LEFT, SliderDrag, tick, type_into
 

@@ -11,8 +11,8 @@ from qtpy.QtCore import QSortFilterProxyModel
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import QLabel, QListView, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.painting import RestingLists, painted_at_once
-from napari_subangstrom_cdi.gui.style import RoomForText
+from napari_subangstrom_cdi.gui.widgets.painting import RestingLists, painted_at_once
+from napari_subangstrom_cdi.gui.widgets.style import RoomForText
 
 
 class Bar(QProgressBar):

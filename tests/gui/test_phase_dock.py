@@ -14,10 +14,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_subangstrom_cdi.gui.docks.phase import PhaseDock
 from napari_subangstrom_cdi.gui.docks.r_factor import RFactorDock
-from napari_subangstrom_cdi.gui.settings import Settings
-from napari_subangstrom_cdi.pipeline import run
-from napari_subangstrom_cdi.plan import plan_from_toml
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.gui.window.preferences import Settings
+from napari_subangstrom_cdi.job.pipeline import run
+from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.session.session import State, Step
 
 MANY = 400  # members: a run that is still going on when it is stopped
 

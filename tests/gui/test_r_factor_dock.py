@@ -9,9 +9,9 @@ import pytest
 from qtpy.QtWidgets import QLabel
 
 from napari_subangstrom_cdi.gui.docks.r_factor import LiveFeed, RFactorDock
-from napari_subangstrom_cdi.gui.r_plot import RPlot
-from napari_subangstrom_cdi.live import Live, MemberHistory
-from napari_subangstrom_cdi.session import Happening, Step
+from napari_subangstrom_cdi.gui.plots.r_plot import RPlot
+from napari_subangstrom_cdi.session.session import Happening, Step
+from napari_subangstrom_cdi.session.watch import Live, MemberHistory
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from qtpy.QtGui import QColor, QImage
 from qtpy.QtWidgets import QFileDialog, QLabel, QToolButton
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.r_plot import RPlot, RunNumbers
-from napari_subangstrom_cdi.gui.style import COLOURS, STATES, StateBadge, StatusLine, primary_button, theme_of
+from napari_subangstrom_cdi.gui.plots.r_plot import RPlot, RunNumbers
+from napari_subangstrom_cdi.gui.widgets.style import COLOURS, STATES, StateBadge, StatusLine, primary_button, theme_of
 
 STAGES = [("image", 20), ("real", 75), ("complex", 75)]
 

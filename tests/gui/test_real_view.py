@@ -14,8 +14,8 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui import real_view as rv
-from napari_subangstrom_cdi.gui._contrast import SteadyLimits
+from napari_subangstrom_cdi.gui.canvas import real_view as rv
+from napari_subangstrom_cdi.gui.canvas._contrast import SteadyLimits
 
 GRID = Grid(128, 64.0)
 BOX = (slice(40, 90), slice(36, 92))

@@ -15,9 +15,9 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QSlider
 
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.regions import Region
-from napari_subangstrom_cdi.gui import reciprocal_view as rv
-from napari_subangstrom_cdi.gui._q_scale_bar import round_length
+from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.gui.canvas import reciprocal_view as rv
+from napari_subangstrom_cdi.gui.canvas._q_scale_bar import round_length
 
 GRID = Grid(128, 64.0)
 Q_RAW = 0.008

@@ -15,9 +15,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
 from napari_subangstrom_cdi.gui.docks.results import ResultsDock
 from napari_subangstrom_cdi.io.cxi import read_cxi
-from napari_subangstrom_cdi.plan import plan_from_toml
-from napari_subangstrom_cdi.session import State, Step
-from napari_subangstrom_cdi.share import as_command, as_python
+from napari_subangstrom_cdi.job.as_script import as_command, as_python
+from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.session.session import State, Step
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_numbers_layers_exports_and_copies(dock, viewer, short_run, qtbot, tmp_p
 
 
 def test_save_and_open_in_a_second_window(dock, viewer, short_run, make_napari_viewer, do, qtbot, tmp_path):
-    from napari_subangstrom_cdi.gui.controller import Controller
+    from napari_subangstrom_cdi.gui.window.controller import Controller
 
     session, path = short_run.session, tmp_path / "job.cxi"
     short_run.real.layer("real part").colormap = "viridis"

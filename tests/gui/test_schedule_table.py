@@ -9,10 +9,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QComboBox, QLabel, QMainWindow, QPushButton, QTableView, QWidget
 
-from napari_subangstrom_cdi.core.schedule import Stage, extend_schedule, paper_schedule
+from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule, paper_schedule
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.schedule_cells import COLUMNS, ConstraintsPopup, parse_limits
-from napari_subangstrom_cdi.gui.schedule_table import ScheduleTable
+from napari_subangstrom_cdi.gui.widgets.schedule_cells import COLUMNS, ConstraintsPopup, parse_limits
+from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
 
 EXTEND = extend_schedule(0.4, 1.2)
 COLUMN = {column.field: i for i, column in enumerate(COLUMNS)}

@@ -32,13 +32,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_subangstrom_cdi.core.schedule import Stage
-from napari_subangstrom_cdi.gui.opening import R_FACTOR, RECIPROCAL, open_dock, open_workflow
-from napari_subangstrom_cdi.gui.real_view import SUPPORT
-from napari_subangstrom_cdi.gui.reciprocal_view import PAINTED
-from napari_subangstrom_cdi.gui.settings import PLUGIN
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.gui.canvas.real_view import SUPPORT
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import PAINTED
+from napari_subangstrom_cdi.gui.window.opening import R_FACTOR, RECIPROCAL, open_dock, open_workflow
+from napari_subangstrom_cdi.gui.window.preferences import PLUGIN
 from napari_subangstrom_cdi.io import read_acquisition
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.session.session import State, Step
 
 from ..hands import LEFT, SliderDrag, handle_at, main_canvas, stroke
 

@@ -12,10 +12,10 @@ import pytest
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMenu
 
-from napari_subangstrom_cdi.gui.controller import Controller
-from napari_subangstrom_cdi.gui.opening import WORKFLOW
+from napari_subangstrom_cdi.gui.window.controller import Controller
+from napari_subangstrom_cdi.gui.window.opening import WORKFLOW
 from napari_subangstrom_cdi.io.cxi import read_cxi
-from napari_subangstrom_cdi.session import State, Step
+from napari_subangstrom_cdi.session.session import State, Step
 
 from ..scoring import score
 from .conftest import let_go

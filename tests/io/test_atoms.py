@@ -10,9 +10,9 @@ import gemmi
 import numpy as np
 import pytest
 
-from napari_subangstrom_cdi.core.crystal import Orientation, crystal
-from napari_subangstrom_cdi.core.habit import cut_solid, sphere
-from napari_subangstrom_cdi.core.multislice import AtomicModel
+from napari_subangstrom_cdi.core.crystal.habit import cut_solid, sphere
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
+from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, crystal
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 from napari_subangstrom_cdi.io import atoms as atoms_module
 from napari_subangstrom_cdi.io.atoms import FORMATS, read_atoms, write_atoms

@@ -12,8 +12,8 @@ from napari_subangstrom_cdi.errors import InputError, QualityWarning
 from napari_subangstrom_cdi.io.cxi import write_cxi
 from napari_subangstrom_cdi.io.project import Project, write_project
 from napari_subangstrom_cdi.io.stack import read_stack
-from napari_subangstrom_cdi.napari_reader import get_reader, read_layers
-from napari_subangstrom_cdi.napari_writer import NotSavedError, write_image_mrc, write_layers_cxi
+from napari_subangstrom_cdi.plugin.reader import get_reader, read_layers
+from napari_subangstrom_cdi.plugin.writer import NotSavedError, write_image_mrc, write_layers_cxi
 from results import result
 
 IMAGE = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)

@@ -3,9 +3,9 @@
 A new image format is a module with a `Format` and one entry in `image.FORMATS`.
 """
 
-from napari_subangstrom_cdi.io.acquisition import Acquisition, read_acquisition, require
-from napari_subangstrom_cdi.io.atomic import atomic_hdf5, atomic_path, check_writable
-from napari_subangstrom_cdi.io.image import FORMATS, ImageFile, read_image, read_mask
+from .acquisition import Acquisition, read_acquisition, require
+from .atomic import atomic_hdf5, atomic_path, check_writable
+from .image import FORMATS, ImageFile, read_image, read_mask
 
 __all__ = [
     "FORMATS",

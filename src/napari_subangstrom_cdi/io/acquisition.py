@@ -15,7 +15,8 @@ from typing import Any
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.errors import InputError, doubt
-from napari_subangstrom_cdi.io._common import bytes_text, read_bytes
+
+from ._common import bytes_text, read_bytes
 
 _LARGEST_FILE = 2**20
 _ANY = (-math.inf, math.inf)

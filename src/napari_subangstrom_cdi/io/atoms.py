@@ -18,9 +18,10 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.core.multislice import AtomicModel
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
 from napari_subangstrom_cdi.errors import InputError, doubt
-from napari_subangstrom_cdi.io.atomic import atomic_path
+
+from .atomic import atomic_path
 
 Float = NDArray[np.float64]
 

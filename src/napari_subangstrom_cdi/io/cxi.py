@@ -19,8 +19,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.ensemble.metrics import RadialCurve
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.metrics import RadialCurve
 from napari_subangstrom_cdi.errors import InputError
 
 from ._common import bytes_text, is_absurd, nbytes
@@ -65,7 +65,7 @@ class Reconstruction:
     support : ndarray of bool
         Object support.
     regions : ndarray of uint8
-        Codes of :class:`~napari_subangstrom_cdi.core.regions.Region`.
+        Codes of :class:`~napari_subangstrom_cdi.core.phasing.regions.Region`.
     pattern : ndarray of float32
         Prepared pattern, electrons.
     members : ndarray of complex64, shape (k, height, width)

@@ -11,7 +11,8 @@ import numpy as np
 from fabio.edfimage import EdfImage
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import Array, Format, Stored, collected_log, cut_short, nbytes
+
+from ._common import Array, Format, Stored, collected_log, cut_short, nbytes
 
 
 def _matches(head: bytes) -> bool:

@@ -12,15 +12,8 @@ import h5py
 import numpy as np
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import (
-    Array,
-    Format,
-    Stored,
-    cut_short,
-    nbytes,
-    positive_or_none,
-    shape_text,
-)
+
+from ._common import Array, Format, Stored, cut_short, nbytes, positive_or_none, shape_text
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)

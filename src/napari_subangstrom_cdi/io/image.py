@@ -11,18 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, doubt
-from napari_subangstrom_cdi.io import edf, hdf5, mrc, npy, tiff
-from napari_subangstrom_cdi.io._common import (
-    HEAD_BYTES,
-    Array,
-    Format,
-    Stored,
-    image_shape,
-    library_errors,
-    native,
-    read_bytes,
-    shape_text,
-)
+
+from . import edf, hdf5, mrc, npy, tiff
+from ._common import HEAD_BYTES, Array, Format, Stored, image_shape, library_errors, native, read_bytes, shape_text
 
 FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
 """The formats that `read_image` knows, in the order in which they are tried."""

@@ -7,18 +7,17 @@ from typing import Any
 
 from qtpy.QtWidgets import QPushButton
 
-from napari_subangstrom_cdi.core.comparison import LiveComparison
-from napari_subangstrom_cdi.core.image_geometry import Candidate
-from napari_subangstrom_cdi.gui.dock import StepDock
-from napari_subangstrom_cdi.gui.fields import Field, FieldForm
-from napari_subangstrom_cdi.gui.fold import Fold
-from napari_subangstrom_cdi.gui.layout import show_reciprocal
-from napari_subangstrom_cdi.gui.real_view import IMAGE, ROLES, SUPPORT
-from napari_subangstrom_cdi.gui.reciprocal_view import IMAGE_POWER, IMAGE_SPOTS, PATTERN_SPOTS
-from napari_subangstrom_cdi.session import Event, Happening, State, Step
-
-from ._by_hand import ByHand, Geometry
-from ._registration_table import CandidateList, RegistrationTable, described
+from napari_subangstrom_cdi.core.image.comparison import LiveComparison
+from napari_subangstrom_cdi.core.image.geometry import Candidate
+from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE, ROLES, SUPPORT
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import IMAGE_POWER, IMAGE_SPOTS, PATTERN_SPOTS
+from napari_subangstrom_cdi.gui.docks.parts.by_hand import ByHand, Geometry
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.docks.parts.registration_table import CandidateList, RegistrationTable, described
+from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fold import Fold
+from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
+from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 
 _FIELDS = (
     Field(

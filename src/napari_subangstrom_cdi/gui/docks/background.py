@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.preparation.problem import Centred
-from napari_subangstrom_cdi.session import State, Step
-
-from ..dock import StepDock
-from ..fields import Field, FieldForm
-from ..style import StatusLine
-from ._centre_tool import CentreTool
+from napari_subangstrom_cdi.gui.docks.parts.centre_tool import CentreTool
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.style import StatusLine
+from napari_subangstrom_cdi.job.preparation.problem import Centred
+from napari_subangstrom_cdi.session.session import State, Step
 
 _BINNING = Field(
     "binning",

@@ -10,18 +10,17 @@ from napari.layers import Layer
 from qtpy.QtGui import QShowEvent
 
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.widgets.acquisition_form import AcquisitionForm, in_words, missing, with_values
+from napari_subangstrom_cdi.gui.widgets.fold import Fold
+from napari_subangstrom_cdi.gui.widgets.input_row import Choice, InputRow
+from napari_subangstrom_cdi.gui.widgets.inputs import ROLES, Role, frame_shape, frames_of
+from napari_subangstrom_cdi.gui.widgets.style import StatusLine
+from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.stack import describe
-from napari_subangstrom_cdi.preparation.problem import Loaded
-from napari_subangstrom_cdi.session import State, Step
-
-from ..acquisition_form import AcquisitionForm, in_words, missing, with_values
-from ..dock import StepDock
-from ..fold import Fold
-from ..input_row import Choice, InputRow
-from ..inputs import ROLES, Role, frame_shape, frames_of
-from ..layout import show_reciprocal
-from ..style import StatusLine
+from napari_subangstrom_cdi.job.preparation.problem import Loaded
+from napari_subangstrom_cdi.session.session import State, Step
 
 _LABELS: dict[Role, tuple[str, str]] = {
     "pattern": ("Pattern", "Diffraction record with the particle, as the detector gave it"),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame
 
-from napari_subangstrom_cdi.gui.dock import StepDock
-from napari_subangstrom_cdi.session import Step
-
-from ._regions_part import RegionsPart
-from ._support_part import SupportPart
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.docks.parts.regions_part import RegionsPart
+from napari_subangstrom_cdi.gui.docks.parts.support_part import SupportPart
+from napari_subangstrom_cdi.session.session import Step
 
 
 class MasksDock(StepDock):

@@ -10,26 +10,25 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton
 
-from napari_subangstrom_cdi.core.crystal import zone_axis
+from napari_subangstrom_cdi.core.crystal.unit_cell import zone_axis
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.atoms_view import show_atoms
-from napari_subangstrom_cdi.gui.background_task import BackgroundTask
-from napari_subangstrom_cdi.gui.dock import StepDock
-from napari_subangstrom_cdi.gui.fields import Field, FieldForm
-from napari_subangstrom_cdi.gui.file_dialogs import ask_where_to_save
-from napari_subangstrom_cdi.gui.layout import show_reciprocal
-from napari_subangstrom_cdi.gui.reciprocal_view import MODEL_PATTERN
-from napari_subangstrom_cdi.gui.style import QuietLabel
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import MODEL_PATTERN
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.docks.parts.model_crystal import CrystalRow
+from napari_subangstrom_cdi.gui.docks.parts.model_hand import ModelByHand, Values
+from napari_subangstrom_cdi.gui.docks.parts.model_landscape import Landscape
+from napari_subangstrom_cdi.gui.docks.parts.model_table import ModelTable, headline, others
+from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
+from napari_subangstrom_cdi.gui.widgets.style import QuietLabel
+from napari_subangstrom_cdi.gui.window.atoms_view import show_atoms
+from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io.atoms import write_atoms
-from napari_subangstrom_cdi.plan import PRESETS
-from napari_subangstrom_cdi.preparation.model import AUTOMATIC
-from napari_subangstrom_cdi.session import Event, Happening, State, Step
-from napari_subangstrom_cdi.tools import ModelTrial, TriedModel
-
-from ._model_crystal import CrystalRow
-from ._model_hand import ModelByHand, Values
-from ._model_landscape import Landscape
-from ._model_table import ModelTable, headline, others
+from napari_subangstrom_cdi.job.plan import PRESETS
+from napari_subangstrom_cdi.job.preparation.model import AUTOMATIC
+from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
+from napari_subangstrom_cdi.session.trials import ModelTrial, TriedModel
 
 _FIELDS = (
     Field(

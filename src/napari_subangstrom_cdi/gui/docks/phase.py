@@ -8,18 +8,18 @@ from typing import Any
 from qtpy.QtWidgets import QProgressBar, QPushButton
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.live import Progress
-from napari_subangstrom_cdi.pipeline import summary
-from napari_subangstrom_cdi.plan import ALL_PRESETS
-from napari_subangstrom_cdi.session import Event, Happening, State, Step
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.docks.parts.steering_panel import SteeringPanel
+from napari_subangstrom_cdi.gui.plots.run_numbers import RunNumbers
+from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
+from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
+from napari_subangstrom_cdi.gui.window.preferences import remember
+from napari_subangstrom_cdi.job.pipeline import summary
+from napari_subangstrom_cdi.job.plan import ALL_PRESETS
+from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
+from napari_subangstrom_cdi.session.watch import Progress
 
-from ..dock import StepDock
-from ..fields import Field, FieldForm
-from ..run_numbers import RunNumbers
-from ..schedule_table import ScheduleTable
-from ..settings import remember
-from ..steering_panel import SteeringPanel
-from ..style import QuietLabel, section_title
 from .r_factor import show_progress, show_result_numbers
 
 OWN = "own"

@@ -9,16 +9,15 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QWidget
 
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
+from napari_subangstrom_cdi.gui.plots.r_plot import RPlot
+from napari_subangstrom_cdi.gui.plots.run_numbers import RunNumbers
+from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.io.cxi import Reconstruction
-from napari_subangstrom_cdi.live import Live, Progress
-from napari_subangstrom_cdi.plan import plan_from_toml
-from napari_subangstrom_cdi.session import Event, Happening, Step
-from napari_subangstrom_cdi.steering import described
-
-from ..controller import Controller
-from ..docked import Docked
-from ..r_plot import RPlot
-from ..run_numbers import RunNumbers
+from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.job.steering import described
+from napari_subangstrom_cdi.session.session import Event, Happening, Step
+from napari_subangstrom_cdi.session.watch import Live, Progress
 
 _BESIDE_FROM_RATIO = 2.2
 

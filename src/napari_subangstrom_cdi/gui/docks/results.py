@@ -14,19 +14,27 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QButtonGroup, QComboBox, QGridLayout, QLabel, QPushButton
 
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.canvas.real_view import (
+    AMPLITUDE,
+    COMPOSITE,
+    DEVIATION,
+    MEAN,
+    MODEL,
+    OMIT,
+    PHASE,
+    REAL,
+)
+from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.plots.resolution_plot import ResolutionPlot
+from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save, ask_which_to_open
+from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, section_title
+from napari_subangstrom_cdi.gui.window.closing import proposed_project
 from napari_subangstrom_cdi.io.cxi import Reconstruction
 from napari_subangstrom_cdi.io.export import export_image, export_table
-from napari_subangstrom_cdi.plan import Plan
-from napari_subangstrom_cdi.session import State, Step
-from napari_subangstrom_cdi.share import as_command, as_python, plan_that_repeats
-
-from ..background_task import BackgroundTask
-from ..closing import proposed_project
-from ..dock import StepDock
-from ..file_dialogs import ask_where_to_save, ask_which_to_open
-from ..real_view import AMPLITUDE, COMPOSITE, DEVIATION, MEAN, MODEL, OMIT, PHASE, REAL
-from ..resolution_plot import ResolutionPlot
-from ..style import QuietLabel, StatusLine, section_title
+from napari_subangstrom_cdi.job.as_script import as_command, as_python, plan_that_repeats
+from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.session.session import State, Step
 
 _PROJECTS = "Project (*.cxi)"
 _TO_OPEN = "Project or result (*.cxi *.h5 *.hdf5)"
@@ -293,7 +301,7 @@ class ResultsDock(StepDock):
             return
 
         def draw() -> tuple[Path, ...]:
-            from napari_subangstrom_cdi.report import write_report  # matplotlib takes a second to import
+            from napari_subangstrom_cdi.job.report import write_report  # matplotlib takes a second to import
 
             return write_report(result, path.with_suffix(""))
 

@@ -9,23 +9,24 @@ from typing import Any
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.core.simulation import WAVES
+from napari_subangstrom_cdi.core.microscope import WAVES
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.background_task import BackgroundTask
-from napari_subangstrom_cdi.gui.closing import ask_about_unsaved
-from napari_subangstrom_cdi.gui.controller import Controller
-from napari_subangstrom_cdi.gui.dock import UprightScroll
-from napari_subangstrom_cdi.gui.docked import Docked
-from napari_subangstrom_cdi.gui.fields import Field, FieldForm
-from napari_subangstrom_cdi.gui.file_dialogs import ask_which_folder
-from napari_subangstrom_cdi.gui.inputs import RECORDS
-from napari_subangstrom_cdi.gui.main_window import adopt_window, main_window_of
-from napari_subangstrom_cdi.gui.opening import WORKFLOW, open_dock
-from napari_subangstrom_cdi.gui.style import QuietLabel, StatusLine, primary_button
+from napari_subangstrom_cdi.gui.docks.parts.dock import UprightScroll
+from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
+from napari_subangstrom_cdi.gui.docks.parts.model_crystal import CrystalRow
+from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_which_folder
+from napari_subangstrom_cdi.gui.widgets.inputs import RECORDS
+from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, primary_button
+from napari_subangstrom_cdi.gui.window.closing import ask_about_unsaved
+from napari_subangstrom_cdi.gui.window.controller import Controller
+from napari_subangstrom_cdi.gui.window.main_window import adopt_window, main_window_of
+from napari_subangstrom_cdi.gui.window.opening import WORKFLOW, open_dock
 from napari_subangstrom_cdi.io import Acquisition
-from napari_subangstrom_cdi.plan import Inputs, preset_plan
-from napari_subangstrom_cdi.session import Step
-from napari_subangstrom_cdi.simulation import (
+from napari_subangstrom_cdi.job.plan import Inputs, preset_plan
+from napari_subangstrom_cdi.session.session import Step
+from napari_subangstrom_cdi.simulate.records import (
     RECORD_FILES,
     MicroscopeSettings,
     ParticleSettings,
@@ -37,8 +38,6 @@ from napari_subangstrom_cdi.simulation import (
     simulate,
     write_records,
 )
-
-from ._model_crystal import CrystalRow
 
 _PARTICLE = (
     Field("zone", "Zone axis", "text", tooltip="Along the beam: three indices such as 1 1 2, or four such as 0 0 0 1."),

@@ -1,0 +1,1 @@
+"""Crystals, what is cut from them, and how they scatter."""

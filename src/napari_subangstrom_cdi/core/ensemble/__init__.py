@@ -1,0 +1,1 @@
+"""Members of an ensemble in one frame, their average, and numbers to judge it by."""

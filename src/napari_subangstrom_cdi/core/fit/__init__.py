@@ -1,0 +1,1 @@
+"""A known crystal laid onto pattern and image."""

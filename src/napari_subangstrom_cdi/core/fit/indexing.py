@@ -1,0 +1,230 @@
+"""Which way a crystal stands, from the spots of its pattern."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+import scipy.optimize
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.errors import InputError
+
+Float = NDArray[np.float64]
+Regions = NDArray[np.uint8]
+
+_LOWEST_Q, _HIGHEST_Q = 0.1, 1.28
+_SCALE_RANGE, _SCALE_STEP = 0.06, 0.004
+_STEP_DEG = 0.3
+_BLUR_PX = 2.0
+_FORBIDDEN = 0.01
+_APART_DEG = 2.0
+_AS_GOOD = 0.97
+_MOST_CANDIDATES = 12
+_MOST_PAIRS, _LEAST_PAIRS = 24, 3
+
+
+@dataclass(frozen=True)
+class Match:
+    """A crystal's zone laid over a pattern.
+
+    Parameters
+    ----------
+    azimuth_deg : float
+        As of :class:`.crystal.Orientation`.
+    scale : float
+        Measured |g| over the crystal's: a lattice smaller, or a reciprocal pixel larger, by this factor than told.
+    explained : float
+        Share of the pattern's intensity in G, beyond the beam, that lies in reflections of the zone, 0 to 1.
+    """
+
+    azimuth_deg: float
+    scale: float
+    explained: float
+
+
+def turned(g_per_angstrom: Float, azimuth_deg: float, scale: float = 1.0) -> Float:
+    """Vectors (k, 2) of x and y, turned from +x towards +y and scaled."""
+    cosine, sine = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
+    return scale * g_per_angstrom @ np.array([[cosine, sine], [-sine, cosine]])
+
+
+def spot_radius(beams: ZoneBeams) -> float:
+    """Radius of the disc that belongs to one reflection, Å⁻¹: just not its neighbour's."""
+    q = np.linalg.norm(beams.g_per_angstrom, axis=1)
+    return min(0.45 * float(q[q > 0].min()), 0.05)
+
+
+def match_zone(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams) -> tuple[Match, ...]:
+    """The azimuths at which a zone's reflections lie on the pattern's spots, the best first.
+
+    A pattern without absorption of phases has at least a twofold axis, a lattice its own: all azimuths that fit
+    as well are given, for dynamical intensities and the image to choose from.
+
+    Parameters
+    ----------
+    amplitude : ndarray, shape (n, n)
+        √I, centred.
+    regions : ndarray of uint8, shape (n, n)
+        Codes of :class:`.Region`; what is not G does not count.
+    grid : Grid
+        Sampling.
+    beams : ZoneBeams
+        Crystal and zone.
+
+    Raises
+    ------
+    InputError
+        If the zone has no reflection in the pattern's range.
+    """
+    q = np.linalg.norm(beams.g_per_angstrom, axis=1)
+    strength = np.abs(beams.potential_volt)
+    highest = min(_HIGHEST_Q, 0.95 * grid.q_max_per_angstrom / (1 + _SCALE_RANGE))
+    chosen = (q > _LOWEST_Q) & (q < highest) & (strength > _FORBIDDEN * strength.max())
+    if not chosen.any():
+        raise InputError("the zone has no reflection in the pattern", mend="check crystal and zone axis")
+    good = np.where(regions == Region.G, amplitude, 0).astype(np.float32)
+    blurred = ndi.gaussian_filter(good, _BLUR_PX)
+    search = _Search(blurred, grid, beams.g_per_angstrom[chosen], np.sqrt(strength[chosen]))
+    found = [search.refine(*start) for start in search.starts()]
+    found.sort(key=lambda match: -match[0])
+    if not found[0][0] > 0:
+        raise InputError(
+            "no reflections of the zone are in the pattern", mend="check the regions, and that G is not empty"
+        )
+    kept: list[tuple[float, float, float]] = []
+    for score, azimuth, scale in found:
+        if score > _AS_GOOD * found[0][0] and all(_apart(azimuth, other[1]) > _APART_DEG for other in kept):
+            kept.append((score, azimuth % 360, scale))
+    radius = spot_radius(beams)
+    return tuple(
+        Match(azimuth, scale, _explained(good, grid, turned(beams.g_per_angstrom[chosen], azimuth, scale), radius))
+        for _, azimuth, scale in kept
+    )
+
+
+class _Search:
+    def __init__(self, blurred: NDArray[np.float32], grid: Grid, g: Float, weight: Float) -> None:
+        self._blurred, self._grid, self._g, self._weight = blurred, grid, g, weight
+
+    def scores(self, azimuth_deg: float, scales: Float) -> Float:
+        """Amplitude at the places of the reflections, weighted, for every scale; shape (scales,)."""
+        place = turned(self._g, azimuth_deg) / self._grid.q_pixel_per_angstrom
+        rows, columns = (scales[:, None] * place[:, axis] + self._grid.n // 2 for axis in (1, 0))
+        found: Float = ndi.map_coordinates(self._blurred, np.stack([rows, columns]), order=1) @ self._weight
+        return found
+
+    def starts(self) -> list[tuple[float, float]]:
+        azimuths = np.arange(0, 360, _STEP_DEG)
+        scales = 1 + np.arange(-_SCALE_RANGE, _SCALE_RANGE + 1e-9, _SCALE_STEP)
+        scores = np.array([self.scores(azimuth, scales) for azimuth in azimuths])
+        best = scores.max(axis=1)
+        order: list[tuple[float, float]] = []
+        for k in np.argsort(best)[::-1]:
+            if all(_apart(azimuths[k], other) > _APART_DEG for other, _ in order):
+                order.append((float(azimuths[k]), float(scales[scores[k].argmax()])))
+            if len(order) == _MOST_CANDIDATES:
+                break
+        return order
+
+    def refine(self, azimuth_deg: float, scale: float) -> tuple[float, float, float]:
+        simplex = [(azimuth_deg, scale), (azimuth_deg + 0.2, scale), (azimuth_deg, scale + 0.003)]
+        end = scipy.optimize.minimize(
+            lambda p: -self.scores(p[0], p[1:])[0],
+            simplex[0],
+            method="Nelder-Mead",
+            options={"initial_simplex": simplex},
+        )
+        return -float(end.fun), float(end.x[0]), float(end.x[1])
+
+
+def _apart(first_deg: float, second_deg: float) -> float:
+    return abs((first_deg - second_deg + 180) % 360 - 180)
+
+
+def _explained(good: NDArray[np.float32], grid: Grid, g: Float, radius: float) -> float:
+    intensity = np.square(good, dtype=np.float64)
+    q = grid.index() * grid.q_pixel_per_angstrom
+    intensity[np.hypot(q[:, None], q[None]) < _LOWEST_Q] = 0
+    total = float(intensity.sum())
+    return float(disc_sums(intensity, grid, g, radius).sum()) / total if total > 0 else 0.0
+
+
+def spot_radii(
+    amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams, match: Match
+) -> tuple[Float, Float]:
+    """|q| of the strongest spots as they lie in the pattern, and the crystal's own |g|, Å⁻¹, each of shape (pairs,).
+
+    A spot counts with its opposite, by half the distance between their centres of mass: where the beam lies does not
+    matter then.
+
+    Parameters
+    ----------
+    amplitude, regions, grid
+        As of :func:`match_zone`.
+    beams : ZoneBeams
+        Crystal and zone.
+    match : Match
+        How they lie on the pattern.
+
+    Raises
+    ------
+    InputError
+        If fewer than three pairs of spots are in the pattern.
+    """
+    own = np.linalg.norm(beams.g_per_angstrom, axis=1)
+    strength = np.abs(beams.potential_volt)
+    half = beams.g_per_angstrom @ (1.0, 1e-3) > 0
+    chosen = half & (own > _LOWEST_Q) & (own < _HIGHEST_Q) & (strength > _FORBIDDEN * strength.max())
+    own, expected = own[chosen], turned(beams.g_per_angstrom[chosen], match.azimuth_deg, match.scale)
+    radius = spot_radius(beams)
+    intensity = np.where(regions == Region.G, np.square(amplitude, dtype=np.float64), 0)
+    hidden = (regions == Region.M).astype(np.float64)
+    sums = np.array([disc_sums(intensity, grid, sign * expected, radius) for sign in (1, -1)])
+    masked = np.array([disc_sums(hidden, grid, sign * expected, radius) for sign in (1, -1)])
+    usable = (sums > 0).all(axis=0) & (masked == 0).all(axis=0)
+    order = np.flatnonzero(usable)[np.argsort(-sums.min(axis=0)[usable])][:_MOST_PAIRS]
+    if len(order) < _LEAST_PAIRS:
+        raise InputError(
+            f"{len(order)} pairs of spots to measure spacings by", mend="check crystal, zone axis and regions"
+        )
+    there, opposite = (_centres(intensity, grid, sign * expected[order], radius) for sign in (1, -1))
+    return np.linalg.norm(there - opposite, axis=1) / 2, own[order]
+
+
+def _centres(intensity: Float, grid: Grid, g_per_angstrom: Float, radius: float) -> Float:
+    """Centres of mass (x, y), Å⁻¹, of what lies within ``radius`` of each g, and once more about the centre found."""
+    step, n = grid.q_pixel_per_angstrom, grid.n
+    reach = math.ceil(radius / step)
+    offsets = np.arange(-reach, reach + 1)
+    places = np.array(g_per_angstrom, np.float64)
+    for _ in range(2):
+        for k, (x, y) in enumerate(places / step + n // 2):
+            row, column = round(y), round(x)
+            rows, columns = (row + offsets)[:, None], (column + offsets)[None]
+            within = np.hypot(rows - y, columns - x) * step <= radius
+            block = np.where(within, intensity[row - reach : row + reach + 1, column - reach : column + reach + 1], 0)
+            total = max(float(block.sum()), 1e-30)
+            places[k] = ((block * columns).sum() / total - n // 2, (block * rows).sum() / total - n // 2)
+            places[k] *= step
+    return places
+
+
+def disc_sums(array: NDArray[np.floating], grid: Grid, g_per_angstrom: Float, radius: float) -> Float:
+    """Sum of a centred array over a disc of ``radius`` Å⁻¹ about each g (x, y); NaN where one leaves the array."""
+    step, n = grid.q_pixel_per_angstrom, grid.n
+    reach = math.ceil(radius / step)
+    offsets = np.arange(-reach, reach + 1)
+    sums = np.full(len(g_per_angstrom), np.nan)
+    for k, (x, y) in enumerate(g_per_angstrom / step + n // 2):
+        row, column = round(y), round(x)
+        if reach <= row < n - reach and reach <= column < n - reach:
+            block = array[row - reach : row + reach + 1, column - reach : column + reach + 1]
+            inside = np.hypot((offsets + row - y)[:, None], (offsets + column - x)[None]) * step <= radius
+            sums[k] = float(block[inside].sum())
+    return sums

@@ -1,0 +1,157 @@
+"""The reflections that image and pattern have in common, and how well their shapes agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from napari_subangstrom_cdi.errors import InputError
+
+from ._spectra import ObservedPattern, Spectrum
+from ._transfer import Transfer
+from .geometry import Geometry
+
+Double = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Relative misfit of a reflection's shape that is expected without any noise.
+_MODEL_ERROR = 0.02
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Discs about the reflections that both spectra have, shape (reflections, pixels)."""
+
+    qx: Double
+    qy: Double
+    intensity: Double
+
+    def subset(self, keep: Mask) -> Patches:
+        return Patches(self.qx[keep], self.qy[keep], self.intensity[keep])
+
+
+def _reflection_radius_px(observed: ObservedPattern, diameter: float) -> float:
+    """Radius of a reflection's disc in pixels of the pattern: beyond its first zero, short of the next one."""
+    return 1.6 / diameter / observed.grid.q_pixel_per_angstrom
+
+
+def reflection_tops(observed: ObservedPattern, diameter: float) -> tuple[Double, Mask]:
+    """The pattern, lightly smoothed, and its local maxima in the common band that stand out from the noise."""
+    radius = _reflection_radius_px(observed, diameter)
+    smooth = ndi.gaussian_filter(observed.intensity, radius / 6)
+    sigma = observed.noise_std / max(radius / 6 * math.sqrt(4 * math.pi), 1)
+    q = observed.grid.q_per_angstrom()
+    top = (smooth == ndi.maximum_filter(smooth, round(1.5 * radius) | 1)) & (smooth > 10 * sigma)
+    top &= (q > observed.q_min) & (q < observed.q_max)
+    return smooth, top
+
+
+def common_reflections(spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, diameter: float) -> Patches:
+    grid = observed.grid
+    radius = _reflection_radius_px(observed, diameter)
+    rows, columns = np.nonzero(reflection_tops(observed, diameter)[1])
+    reach = math.ceil(radius)
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.hypot(dy, dx) <= radius
+    y, x = rows[:, None] + dy[disc], columns[:, None] + dx[disc]
+    inside = ((y >= 0) & (y < grid.n) & (x >= 0) & (x < grid.n)).all(axis=1)
+    y, x = y[inside], x[inside]
+    y, x = (a[observed.valid[y, x].all(axis=1)] for a in (y, x))
+    qx, qy = ((a - grid.n // 2) * grid.q_pixel_per_angstrom for a in (x, y))
+    power = spectrum.above_noise(*geometry.to_image(qx, qy), order=1)
+    noise = spectrum.noise(np.hypot(qx, qy) * geometry.pixel_angstrom)
+    strong = power.max(axis=1, initial=0) > 10 * noise.mean(axis=1)
+    if strong.size:
+        total = observed.intensity[y, x].sum(axis=1)
+        strong &= total > 0.02 * total.max()
+    if not strong.any():
+        raise InputError(
+            f"no reflection between {observed.q_min:.2f} and {observed.q_max:.2f} 1/Å is found in both image "
+            "and pattern",
+            mend="check rotation, image pixel, camera length and information limit",
+        )
+    intensity = np.clip(observed.intensity[y[strong], x[strong]], 0, None)
+    return Patches(qx[strong], qy[strong], intensity)
+
+
+def refine(
+    spectrum: Spectrum, patches: Patches, transfer: Transfer, start: Geometry, *, free_slope: bool
+) -> tuple[Geometry, Double, tuple[float, float]]:
+    """Maximise the mean shape correlation of the reflections over rotation and pixel."""
+    basis = _shape_basis(patches, transfer, free_slope=free_slope)
+
+    def at(step: Double) -> Geometry:
+        return Geometry(start.rotation_deg + step[0], start.pixel_angstrom * (1 + step[1] / 100), start.mirrored)
+
+    def correlations(step: Double) -> Double:
+        return _correlations(spectrum, patches, basis, at(step))
+
+    weight = _reflection_weights(spectrum, patches, start)
+    simplex = np.array([[0.0, 0.0], [0.4, 0.0], [0.0, 0.5]])
+    options = {"xatol": 1e-3, "fatol": 1e-7, "initial_simplex": simplex, "maxiter": 150}
+    best = minimize(
+        lambda step: -np.sum(weight * correlations(step)), simplex[0], method="Nelder-Mead", options=options
+    ).x
+    errors = _step_errors(correlations, weight, best)
+    geometry = at(best)
+    return geometry, correlations(best), (errors[0], errors[1] / 100 * geometry.pixel_angstrom)
+
+
+def shape_correlations(
+    spectrum: Spectrum, patches: Patches, transfer: Transfer, geometry: Geometry, *, free_slope: bool
+) -> Double:
+    """Correlation of each reflection's shape in the image with its shape in the pattern, the geometry as given."""
+    return _correlations(spectrum, patches, _shape_basis(patches, transfer, free_slope=free_slope), geometry)
+
+
+def _correlations(spectrum: Spectrum, patches: Patches, basis: Double, geometry: Geometry) -> Double:
+    power = spectrum.above_noise(*geometry.to_image(patches.qx, patches.qy))
+    amplitude = np.sqrt(np.clip(power, 0, None))
+    projection = np.einsum("kpb,kp->kb", basis, amplitude)
+    return np.asarray(np.linalg.norm(projection, axis=1) / (np.linalg.norm(amplitude, axis=1) + 1e-30))
+
+
+def _shape_basis(patches: Patches, transfer: Transfer, *, free_slope: bool) -> Double:
+    """Orthonormal basis of each reflection's expected amplitude, shape (reflections, pixels, functions).
+
+    The transfer's slope across a reflection is never known well. With several reflections it is left free:
+    the zeros and side lobes of the shape transform, which no slope moves, then fix the pixel. With one
+    pair alone there is not enough to tell slope from scale, and the known transfer has to do.
+    """
+    q = np.hypot(patches.qx, patches.qy)
+    amplitude = np.sqrt(patches.intensity * transfer.power(q))
+    functions = [amplitude]
+    if free_slope and len(q) >= 6:
+        centre = q.mean(axis=1)
+        functions.append(amplitude * (q - centre[:, None]))
+    return np.asarray(np.linalg.qr(np.stack(functions, axis=-1))[0])
+
+
+def _reflection_weights(spectrum: Spectrum, patches: Patches, geometry: Geometry) -> Double:
+    """Signal over noise of each reflection in the image, levelling off where the model's own faults rule."""
+    fx, fy = geometry.to_image(patches.qx, patches.qy)
+    signal = spectrum.above_noise(fx, fy, order=1).sum(axis=1)
+    ratio = np.clip(signal / spectrum.noise(np.hypot(fx, fy)).sum(axis=1), 0.1, None)
+    weight = ratio / (1 + _MODEL_ERROR * ratio)
+    return np.asarray(weight / weight.sum())
+
+
+def _step_errors(correlations: Callable[[Double], Double], weight: Double, best: Double) -> tuple[float, float]:
+    """Standard errors by the jackknife's linear form: each reflection's own pull on the optimum."""
+    h = 0.05
+    errors = []
+    for axis in range(2):
+        step = np.zeros(2)
+        step[axis] = h
+        ahead, here, behind = correlations(best + step), correlations(best), correlations(best - step)
+        pull = weight * (ahead - behind) / (2 * h)
+        stiffness = -float(np.sum(weight * (ahead - 2 * here + behind))) / h**2
+        # Friedel mates are one measurement, not two: hence the 2.
+        errors.append(math.sqrt(2 * float(np.sum(pull**2))) / stiffness if stiffness > 0 else math.inf)
+    return errors[0], errors[1]

@@ -1,0 +1,120 @@
+"""Contrast transfer of the particle, fitted to the ratio of the image's power to the pattern's in rings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.errors import doubt
+
+from ._spectra import ObservedPattern, Spectrum
+from .geometry import Geometry
+from .potential import ImagingConditions, coherence_envelope, ctf
+
+Double = NDArray[np.float64]
+
+# Zeros of the transfer are never complete: a thick crystal's reflections differ in phase.
+_TRANSFER_COHERENCE = 0.93
+_DEFOCUS_ERROR_NM = 3.0
+_RING_LOG_ERROR = 0.15
+_RING_WIDTH = 0.02
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Contrast transfer of the particle, as far as the comparison of powers needs it."""
+
+    conditions: ImagingConditions | None
+    object_phase_deg: float = 0.0
+
+    def power(self, q: Double) -> Double:
+        """Mean |H(q)|², never quite zero."""
+        if self.conditions is None:
+            return np.ones_like(q)
+        signal = ctf(q, self.conditions, object_phase_deg=self.object_phase_deg) ** 2
+        spread = 2 * coherence_envelope(q, self.conditions) ** 2
+        return _TRANSFER_COHERENCE * signal + (1 - _TRANSFER_COHERENCE) * spread
+
+
+def fit_transfer(
+    spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, nominal: ImagingConditions
+) -> tuple[Transfer, float]:
+    """Mean object phase and defocus from the ratio of the image's to the pattern's power in rings.
+
+    The nominal defocus counts as a measurement with an error of 3 nm: over the passband a change of defocus
+    and of phase are nearly alike. Powers that would have it two errors away are not those of one transfer, as of a
+    thick crystal, whose reflections differ in phase; the nominal one is kept then.
+    """
+    rings = _ring_ratio(spectrum, observed, geometry)
+    if rings[2].size < 4:
+        return Transfer(nominal), math.nan
+    found = _best_transfer(rings, nominal, np.arange(-2.0, 2.01, 1 / 6) * _DEFOCUS_ERROR_NM)
+    assert found[0].conditions is not None
+    if abs(found[0].conditions.defocus_nm - nominal.defocus_nm) > 1.9 * _DEFOCUS_ERROR_NM:
+        return _best_transfer(rings, nominal, np.zeros(1))
+    return found
+
+
+def _best_transfer(
+    rings: tuple[Double, Double, Double, NDArray[np.int64]], nominal: ImagingConditions, changes_nm: Double
+) -> tuple[Transfer, float]:
+    best, best_cost, residual = Transfer(nominal), math.inf, math.nan
+    for defocus in nominal.defocus_nm + changes_nm:
+        conditions = replace(nominal, defocus_nm=float(defocus))
+        prior = 0.5 * ((defocus - nominal.defocus_nm) / _DEFOCUS_ERROR_NM) ** 2
+        for phase in np.arange(-10.0, 70.1, 2.5):
+            trial = Transfer(conditions, float(phase))
+            deviation = _ring_deviation(trial, *rings)
+            cost = deviation * rings[2].size / _RING_LOG_ERROR / math.sqrt(2) + prior
+            if cost < best_cost:
+                best, best_cost, residual = trial, cost, deviation
+    return best, residual
+
+
+def check_defocus_sign(
+    spectrum: Spectrum,
+    observed: ObservedPattern,
+    geometry: Geometry,
+    nominal: ImagingConditions,
+    residual: float,
+) -> None:
+    """Warn if the opposite defocus explains the powers much better."""
+    opposite = fit_transfer(spectrum, observed, geometry, replace(nominal, defocus_nm=-nominal.defocus_nm))[1]
+    if opposite < 0.6 * residual:
+        doubt(
+            f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
+            f"{nominal.defocus_nm:g} nm given; underfocus is negative",
+        )
+
+
+def _ring_deviation(transfer: Transfer, q: Double, intensity: Double, ratio: Double, ring: NDArray[np.int64]) -> float:
+    """Mean absolute deviation of the logarithm of the observed over the expected ratio of powers."""
+    expected = np.bincount(ring, weights=intensity * transfer.power(q)) / np.bincount(ring, weights=intensity)
+    deviation = np.log(ratio / expected)
+    return float(np.mean(np.abs(deviation - np.median(deviation))))
+
+
+def _ring_ratio(
+    spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry
+) -> tuple[Double, Double, Double, NDArray[np.int64]]:
+    """Fine rings' q and pattern power, and for wide rings the ratio of powers where both stand out."""
+    q = observed.grid.q_per_angstrom().astype(np.float64)
+    use = observed.valid & (q > 0.5 * observed.q_min) & (q < observed.q_max)
+    step, centre = observed.grid.q_pixel_per_angstrom, observed.grid.n // 2
+    qy, qx = ((i - centre) * np.float64(step) for i in np.nonzero(use))
+    fx, fy = geometry.to_image(np.asarray(qx), np.asarray(qy))
+    image, vacuum = spectrum.above_noise(fx, fy, order=1), spectrum.noise(np.hypot(fx, fy))
+    fine = np.rint(q[use] / step).astype(np.int64)
+    values = (observed.intensity[use], observed.noise_std[use] ** 2, image, vacuum)
+    fine_sums = [np.bincount(fine, weights=v) for v in values]
+    # Wide rings of about 0.02 1/Å, made of whole fine ones.
+    wide = (np.arange(fine_sums[0].size) * step / _RING_WIDTH).astype(np.int64)
+    pattern_sum, variance, image_sum, vacuum_sum = (np.bincount(wide, weights=t) for t in fine_sums)
+    ok = (pattern_sum > 10 * np.sqrt(variance)) & (image_sum > 0.3 * vacuum_sum) & (image_sum > 0)
+    inside = ok[wide] & (fine_sums[0] > 0)
+    ring = (np.cumsum(ok) - 1)[wide[inside]].astype(np.int64)
+    radius = np.asarray(np.nonzero(inside)[0] * step, dtype=np.float64)
+    return radius, np.asarray(fine_sums[0][inside], float), image_sum[ok] / pattern_sum[ok], ring

@@ -1,0 +1,276 @@
+"""Bring the TEM image onto the diffraction pattern: rotation, pixel size and, if wanted, mirror.
+
+A diffraction pattern and an image's power spectrum show the same reflections with the same shapes
+(the particle's own shape transform), each reflection with its own factor. They are compared reflection
+by reflection, so neither the contrast transfer nor dynamical scattering pulls the result.
+
+Conventions are those of :mod:`~napari_subangstrom_cdi.core.image.geometry`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.ndimage as ndi
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.errors import InputError, doubt
+
+from ._reflections import common_reflections, refine, shape_correlations
+from ._spectra import (
+    ANGLE_STEP_DEG,
+    ObservedPattern,
+    Spectrum,
+    checked_diameter,
+    checked_pattern,
+    particle_spectrum,
+    polar_mesh,
+    standardised,
+)
+from ._transfer import Transfer, check_defocus_sign, fit_transfer
+from .geometry import Candidate, Geometry, ImageRegistration, resample_to_pattern, wrap_deg
+from .potential import ImagingConditions, NormalisedImage
+
+__all__ = ["Candidate", "ImageRegistration", "register_image", "registration_at", "resample_to_pattern"]
+
+Float = NDArray[np.float32]
+Double = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_SCALE_STEP = 0.0025
+_ROUNDS = 3
+# Of the best reflection's correlation: those below it are left out.
+_AGREEING = 0.9
+
+
+def register_image(
+    image: NormalisedImage,
+    pattern: Float,
+    grid: Grid,
+    /,
+    *,
+    image_pixel_angstrom: float,
+    conditions: ImagingConditions | None = None,
+    rotation_deg: float | None = None,
+    rotation_tolerance_deg: float = 6.0,
+    pixel_tolerance: float = 0.05,
+    mirrored: bool | None = False,
+    valid: Mask | None = None,
+    noise_std: Float | None = None,
+) -> ImageRegistration:
+    """Find rotation, pixel size and mirror that bring the image onto the pattern.
+
+    A polar correlation of the two amplitude spectra gives the candidates; the best near the nominal
+    values is then refined on the shapes of the reflections that both have. Where the imaging conditions are
+    given, the mean phase of the object and the defocus are fitted to the ratio of the two powers in rings
+    and the pattern is weighted by the transfer before shapes are compared, else a steep transfer pulls
+    the reflections' centroids and with them the pixel size.
+
+    Parameters
+    ----------
+    image : NormalisedImage
+        From :func:`~napari_subangstrom_cdi.core.image.potential.normalise_to_vacuum`.
+    pattern : ndarray, shape (n, n)
+        Intensity on ``grid``, background subtracted, beam at element n // 2.
+    grid : Grid
+        Sampling of the pattern.
+    image_pixel_angstrom : float
+        Nominal pixel of the image, Å.
+    conditions : ImagingConditions, optional
+        Nominal aberrations of the image, and its information limit.
+    rotation_deg : float, optional
+        Nominal rotation. Without it the best of all candidates is taken; 180° cannot be told.
+    rotation_tolerance_deg, pixel_tolerance : float, optional
+        How far from nominal to search: degrees, and fraction of the pixel.
+    mirrored : bool or None, optional
+        Whether the image's x axis is reversed; None tries both.
+    valid : ndarray of bool, shape (n, n), optional
+        Where the pattern was recorded and not saturated.
+    noise_std : ndarray, shape (n, n), optional
+        Standard deviation of the pattern; estimated from its outermost ring if not given.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, the nominal pixel is not positive, the particle does not fit twice into the field
+        of view, or no reflection is found in both.
+
+    References
+    ----------
+    W. J. Huang et al., Nature Physics 5, 129 (2009), Methods; doi:10.1038/nphys1161.
+    """
+    diameter = checked_diameter(image, image_pixel_angstrom, grid)
+    spectrum = particle_spectrum(image)
+    observed = checked_pattern(pattern, grid, valid, noise_std, diameter, image_pixel_angstrom, conditions)
+    transfer = Transfer(conditions)
+    nominal = None if rotation_deg is None else (rotation_deg, rotation_tolerance_deg)
+    mirrors = (False, True) if mirrored is None else (mirrored,)
+    candidates = _rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors)
+    start = _choose(candidates, nominal)
+    geometry = Geometry(start.rotation_deg, start.image_pixel_angstrom, start.mirrored)
+    patches = common_reflections(spectrum, observed, geometry, diameter)
+    residual = math.nan
+    for _ in range(_ROUNDS):
+        # A free slope is left to the end: with a transfer not yet fitted it can pass for a change of pixel.
+        geometry, agreement, errors = refine(spectrum, patches, transfer, geometry, free_slope=False)
+        patches = patches.subset(agreement > _AGREEING * agreement.max())
+        if conditions is not None:
+            transfer, residual = fit_transfer(spectrum, observed, geometry, conditions)
+    geometry, agreement, errors = refine(spectrum, patches, transfer, geometry, free_slope=True)
+    if conditions is not None:
+        check_defocus_sign(spectrum, observed, geometry, conditions, residual)
+    if abs(geometry.pixel_angstrom / image_pixel_angstrom - 1) > pixel_tolerance:
+        doubt(
+            f"the image pixel found, {geometry.pixel_angstrom:.4f} Å, is further from the nominal "
+            f"{image_pixel_angstrom:g} Å than {pixel_tolerance:.0%}",
+        )
+    return _result(geometry, agreement, transfer, residual, errors=errors, candidates=candidates)
+
+
+def registration_at(
+    image: NormalisedImage,
+    pattern: Float,
+    grid: Grid,
+    /,
+    *,
+    rotation_deg: float,
+    image_pixel_angstrom: float,
+    mirrored: bool = False,
+    conditions: ImagingConditions | None = None,
+    valid: Mask | None = None,
+    noise_std: Float | None = None,
+) -> ImageRegistration:
+    """Describe a geometry set by hand as :func:`register_image` describes the one it finds; nothing is refined.
+
+    Parameters
+    ----------
+    image : NormalisedImage
+        From :func:`~napari_subangstrom_cdi.core.image.potential.normalise_to_vacuum`.
+    pattern : ndarray, shape (n, n)
+        Intensity on ``grid``, background subtracted, beam at element n // 2.
+    grid : Grid
+        Sampling of the pattern.
+    rotation_deg, image_pixel_angstrom, mirrored
+        The geometry, as in :class:`~napari_subangstrom_cdi.core.image.geometry.Candidate`.
+    conditions : ImagingConditions, optional
+        Nominal aberrations of the image, and its information limit.
+    valid : ndarray of bool, shape (n, n), optional
+        Where the pattern was recorded and not saturated.
+    noise_std : ndarray, shape (n, n), optional
+        Standard deviation of the pattern; estimated from its outermost ring if not given.
+
+    Returns
+    -------
+    ImageRegistration
+        Its standard errors are NaN, and it has no candidates.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, the rotation is not finite or the pixel not positive, the particle does not fit twice
+        into the field of view, or no reflection is found in both where this geometry lays them.
+    """
+    if not math.isfinite(rotation_deg):
+        raise InputError(f"a rotation of {rotation_deg:g}°", where="image rotation", mend="give it in degrees")
+    diameter = checked_diameter(image, image_pixel_angstrom, grid)
+    spectrum = particle_spectrum(image)
+    observed = checked_pattern(pattern, grid, valid, noise_std, diameter, image_pixel_angstrom, conditions)
+    geometry, transfer, residual = (
+        Geometry(rotation_deg, image_pixel_angstrom, mirrored),
+        Transfer(conditions),
+        math.nan,
+    )
+    patches = common_reflections(spectrum, observed, geometry, diameter)
+    for _ in range(_ROUNDS):
+        agreement = shape_correlations(spectrum, patches, transfer, geometry, free_slope=False)
+        patches = patches.subset(agreement > _AGREEING * agreement.max())
+        if conditions is not None:
+            transfer, residual = fit_transfer(spectrum, observed, geometry, conditions)
+    agreement = shape_correlations(spectrum, patches, transfer, geometry, free_slope=True)
+    if conditions is not None:
+        check_defocus_sign(spectrum, observed, geometry, conditions, residual)
+    return _result(geometry, agreement, transfer, residual)
+
+
+def _result(
+    geometry: Geometry,
+    agreement: Double,
+    transfer: Transfer,
+    residual: float,
+    *,
+    errors: tuple[float, float] = (math.nan, math.nan),
+    candidates: tuple[Candidate, ...] = (),
+) -> ImageRegistration:
+    return ImageRegistration(
+        rotation_deg=wrap_deg(geometry.rotation_deg, 360),
+        image_pixel_angstrom=geometry.pixel_angstrom,
+        mirrored=geometry.mirrored,
+        rotation_error_deg=errors[0],
+        image_pixel_error_angstrom=errors[1],
+        correlation=float(agreement.mean()),
+        n_reflections=math.ceil(len(agreement) / 2),
+        object_phase_deg=transfer.object_phase_deg,
+        defocus_nm=math.nan if transfer.conditions is None else transfer.conditions.defocus_nm,
+        transfer_residual=residual,
+        candidates=candidates,
+    )
+
+
+def _rank(
+    spectrum: Spectrum,
+    observed: ObservedPattern,
+    transfer: Transfer,
+    nominal_pixel: float,
+    pixel_tolerance: float,
+    mirrors: tuple[bool, ...],
+) -> tuple[Candidate, ...]:
+    """Rotations by local maxima of the polar correlation over angle, best scale for each."""
+    qx, qy, q, weight = polar_mesh(observed)
+    centre, step = observed.grid.n // 2, observed.grid.q_pixel_per_angstrom
+    smooth = ndi.gaussian_filter(np.clip(observed.intensity, 0, None), 1.0)
+    polar = ndi.map_coordinates(smooth, [qy / step + centre, qx / step + centre], order=1)
+    reference = standardised(np.sqrt(polar * transfer.power(q)) * weight)
+    reference_f = np.fft.rfft(reference, axis=0)
+    half = max(1, math.ceil(pixel_tolerance / _SCALE_STEP))
+    found: list[Candidate] = []
+    for mirrored in mirrors:
+        scores = []
+        scales = 1 + pixel_tolerance * np.arange(-half, half + 1) / half
+        for scale in scales:
+            fx, fy = Geometry(0.0, nominal_pixel * scale, mirrored).to_image(qx, qy)
+            power = np.clip(spectrum.above_noise(fx, fy, order=1), 0, None)
+            sample = standardised(np.sqrt(power) * weight)
+            product = reference_f * np.fft.rfft(sample, axis=0).conj()
+            scores.append(np.fft.irfft(product.sum(axis=1), n=q.shape[0]))
+        found += _peaks(np.array(scores), scales * nominal_pixel, mirrored)
+    return tuple(sorted(found, key=lambda candidate: -candidate.correlation)[:12])
+
+
+def _peaks(scores: Double, pixels: Double, mirrored: bool) -> list[Candidate]:
+    best = scores.max(axis=0)
+    window = round(4 / ANGLE_STEP_DEG) | 1
+    tops = np.nonzero(best == ndi.maximum_filter1d(best, window, mode="wrap"))[0]
+    pixel = pixels[np.argmax(scores, axis=0)]
+    return [
+        Candidate(wrap_deg(float(top) * ANGLE_STEP_DEG, 180), float(pixel[top]), mirrored, float(best[top]))
+        for top in tops
+    ]
+
+
+def _choose(candidates: tuple[Candidate, ...], nominal: tuple[float, float] | None) -> Candidate:
+    """Best candidate near the nominal rotation, turned by 180° where that brings it there."""
+    if nominal is None:
+        return candidates[0]
+    rotation, tolerance = nominal
+    near = [c for c in candidates if abs(wrap_deg(c.rotation_deg - rotation, 180)) <= tolerance]
+    if not near:
+        doubt(
+            f"no agreement of image and pattern within {tolerance:g}° of the nominal rotation {rotation:g}°; "
+            f"the best is {candidates[0].rotation_deg:.1f}°, and the nearest is taken",
+        )
+        near = sorted(candidates, key=lambda c: abs(wrap_deg(c.rotation_deg - rotation, 180)))[:1]
+    best = near[0]
+    turned = rotation + wrap_deg(best.rotation_deg - rotation, 180)
+    return Candidate(turned, best.image_pixel_angstrom, best.mirrored, best.correlation)

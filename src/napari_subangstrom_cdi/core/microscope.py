@@ -1,0 +1,295 @@
+"""What a microscope would record of a particle whose atoms are known: exit wave, pattern, image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage as ndi
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel, Multislice, spectrum_of
+from napari_subangstrom_cdi.core.crystal.scattering import electron_scattering_factor
+from napari_subangstrom_cdi.core.image.potential import ImagingConditions, aberration_phase
+from napari_subangstrom_cdi.errors import InputError
+
+from .electron import wavelength_angstrom
+from .fourier import fit_to_size, inverse, transform
+from .grid import Grid
+
+Float = NDArray[np.float64]
+Complex = NDArray[np.complex64]
+Wave = Literal["multislice", "phase-object", "kinematic"]
+
+WAVES: tuple[Wave, ...] = ("multislice", "phase-object", "kinematic")
+WAVE_TO = 1.8  # Å⁻¹; waves reach to 2.7 then: well beyond a pattern to 1.28 Å⁻¹, which would cut what couples to it
+_FOCUS_STEPS = 9
+_GRAPHENE_A = 2.461  # Å
+_GRAPHENE_REACH = 1.4  # Å⁻¹
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How a diffraction record is taken.
+
+    Parameters
+    ----------
+    dose_per_angstrom2 : float
+        Electrons that fall on each Å² of the particle: 10⁴ is 10⁶ per nm².
+    beam_fwhm_angstrom : float
+        Diameter of the (Gaussian) beam.
+    coherence_angstrom : float
+        Lateral coherence length L: the degree of coherence of two points r apart is exp(−r²/2L²).
+    counts_per_electron, dark_noise_electrons, offset_counts : float
+        Gain, dark noise and offset of the detector.
+    saturation_counts : int
+        Highest count.
+    beam_stop_per_angstrom : float
+        Radius of a beam stop; 0 for none.
+    inelastic : float
+        Scattering of substrate and particle between the spots, in units of the usual; 0 for none.
+    graphene_layers : int
+        Of the substrate.
+    noise : bool
+        Whether electrons are counted and the detector is noisy; otherwise counts are those expected, rounded.
+    """
+
+    dose_per_angstrom2: float = 1e4
+    beam_fwhm_angstrom: float = 400.0
+    coherence_angstrom: float = 350.0
+    counts_per_electron: float = 0.8
+    dark_noise_electrons: float = 1.0
+    offset_counts: float = 20.0
+    saturation_counts: int = 65535
+    beam_stop_per_angstrom: float = 0.0
+    inelastic: float = 1.0
+    graphene_layers: int = 2
+    noise: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("dose_per_angstrom2", "beam_fwhm_angstrom", "coherence_angstrom", "counts_per_electron"):
+            if not 0 < getattr(self, name) < 1e9:
+                raise InputError(f"{name} = {getattr(self, name):g}", mend="give a positive number")
+        for name in ("dark_noise_electrons", "beam_stop_per_angstrom", "inelastic", "graphene_layers"):
+            if not 0 <= getattr(self, name) < 1e6:
+                raise InputError(f"{name} = {getattr(self, name):g}", mend="give 0 or more")
+        if not 0 < self.saturation_counts <= 65535:
+            raise InputError(f"a saturation of {self.saturation_counts} counts", mend="give 1 to 65535")
+
+
+def exit_spectrum(
+    atoms: AtomicModel,
+    q_rows_per_angstrom: Float,
+    q_columns_per_angstrom: Float,
+    *,
+    energy_ev: float,
+    wave: Wave = "multislice",
+) -> Complex:
+    """∫ O(r) exp(−2πi q·r) d²r of the object O = −i(ψ − 1), Å², shape (rows, columns).
+
+    Parameters
+    ----------
+    atoms : AtomicModel
+        The particle.
+    q_rows_per_angstrom, q_columns_per_angstrom : ndarray
+        q_y of each row and q_x of each column.
+    energy_ev : float
+        Of the beam.
+    wave : {'multislice', 'phase-object', 'kinematic'}
+        Dynamical scattering slice by slice; exp(iσV) of the whole projection; single scattering.
+    """
+    return spectrum_of(*_wave(atoms, energy_ev, wave), q_rows_per_angstrom, q_columns_per_angstrom)
+
+
+def _axes(shape: tuple[int, int], at: tuple[float, float], step: float) -> tuple[Float, Float]:
+    """Coordinates of rows and columns from a place (y, x) in pixels."""
+    y, x = ((np.arange(n, dtype=np.float64) - middle) * step for n, middle in zip(shape, at, strict=True))
+    return y, x
+
+
+def _wave(atoms: AtomicModel, energy_ev: float, wave: Wave) -> tuple[Complex, Grid]:
+    if wave == "kinematic":
+        return Multislice(energy_ev, WAVE_TO).kinematic_wave(atoms)
+    return Multislice(energy_ev, WAVE_TO, 2.0 if wave == "multislice" else math.inf).wave(atoms)
+
+
+def pattern_electrons(
+    atoms: AtomicModel,
+    shape: tuple[int, int],
+    q_pixel_per_angstrom: float,
+    beam_px: tuple[float, float],
+    exposure: Exposure,
+    *,
+    energy_ev: float,
+    wave: Wave = "multislice",
+) -> Float:
+    """Electrons that a particle scatters into each pixel, the direct beam with them, shape (rows, columns).
+
+    The beam's amplitude and the particle's interfere where they overlap. A source of finite size convolves.
+
+    Parameters
+    ----------
+    atoms, exposure, energy_ev, wave
+        What is seen, and how.
+    shape, q_pixel_per_angstrom, beam_px
+        The detector, and where the beam falls, (y, x).
+    """
+    q_rows, q_columns = _axes(shape, beam_px, q_pixel_per_angstrom)
+    amplitude = exit_spectrum(atoms, q_rows, q_columns, energy_ev=energy_ev, wave=wave) * np.complex64(1j)
+    amplitude += beam_amplitude(q_rows, q_columns, exposure.beam_fwhm_angstrom)
+    intensity = np.square(amplitude.real, dtype=np.float32) + np.square(amplitude.imag, dtype=np.float32)
+    blur = 1 / (2 * math.pi * exposure.coherence_angstrom) / q_pixel_per_angstrom
+    per_pixel = exposure.dose_per_angstrom2 * q_pixel_per_angstrom**2
+    return np.asarray(ndi.gaussian_filter(intensity.astype(np.float64), blur) * per_pixel, np.float64)
+
+
+def beam_amplitude(q_rows: Float, q_columns: Float, fwhm_angstrom: float) -> Complex:
+    """Transform of a Gaussian beam's amplitude, 1 in its middle, Å²."""
+    width = fwhm_angstrom / (2 * math.sqrt(math.log(2)))  # exp(−r²/2w²) in amplitude, its square is half at fwhm/2
+    lines = [np.exp(-2 * (math.pi * width * q) ** 2) for q in (q_rows, q_columns)]
+    return (2 * math.pi * width**2 * np.outer(*lines)).astype(np.complex64)
+
+
+def substrate_electrons(
+    shape: tuple[int, int],
+    q_pixel_per_angstrom: float,
+    beam_px: tuple[float, float],
+    exposure: Exposure,
+    *,
+    turned_deg: float = 0.0,
+    layers_deg: tuple[float, ...] = (),
+) -> Float:
+    """Electrons that go elsewhere than into the particle's pattern: substrate, inelastic, shape (rows, columns).
+
+    Parameters
+    ----------
+    shape, q_pixel_per_angstrom, beam_px, exposure
+        As of :func:`pattern_electrons`.
+    turned_deg : float
+        By which the record is turned about the beam, from +x towards +y.
+    layers_deg : tuple of float
+        Azimuths of the graphene layers.
+    """
+    rows, columns = _axes(shape, beam_px, q_pixel_per_angstrom)
+    q = np.hypot(rows[:, None], columns[None])
+    # a sharp and a wide exponential: what few-layer carbon and a particle of some nm leave between the spots
+    density = 1.75e9 * np.exp(-q / 0.0128) + 3.4e7 * np.exp(-q / 0.17) + 9e5
+    share = exposure.dose_per_angstrom2 / 1e4 * q_pixel_per_angstrom**2
+    found = exposure.inelastic * density * share
+    for layer in layers_deg[: exposure.graphene_layers]:
+        _add_graphene(found, rows, columns, layer + turned_deg, share, q_pixel_per_angstrom)
+    return np.asarray(found, np.float64)
+
+
+def _add_graphene(into: Float, rows: Float, columns: Float, azimuth_deg: float, share: float, q_pixel: float) -> None:
+    """Spots of one layer, kinematic: widths of the beam's convergence, strength as |F|²."""
+    angle = math.radians(azimuth_deg)
+    first = 2 / (math.sqrt(3) * _GRAPHENE_A) * np.array([math.cos(angle), math.sin(angle)])
+    second = 2 / (math.sqrt(3) * _GRAPHENE_A) * np.array([math.cos(angle + math.pi / 3), math.sin(angle + math.pi / 3)])
+    width = 0.0019  # Å⁻¹
+    for h in range(-4, 5):
+        for k in range(-4, 5):
+            g = h * first + k * second
+            q = float(np.hypot(*g))
+            if not 0 < q < _GRAPHENE_REACH:
+                continue
+            factor = float(electron_scattering_factor(6, np.array([q]))[0]) * abs(1 + np.exp(2j * np.pi * (h - k) / 3))
+            total = 9e2 * factor**2 / (2 * math.pi * (width / q_pixel) ** 2) * share / 1.5625e-6
+            line_y, line_x = (
+                np.exp(-((axis - at) ** 2) / (2 * width**2)) for axis, at in ((rows, g[1]), (columns, g[0]))
+            )
+            near_y, near_x = line_y > 1e-6, line_x > 1e-6
+            into[np.ix_(near_y, near_x)] += total * np.outer(line_y[near_y], line_x[near_x])
+
+
+def recorded(electrons: Float, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint16]:
+    """Counts of a detector: Poisson electrons, gain, dark noise, offset, saturation; rounded."""
+    caught = np.minimum(electrons, 1e12)
+    if exposure.noise:
+        caught = rng.poisson(caught) + exposure.dark_noise_electrons * rng.standard_normal(electrons.shape)
+    counts = np.rint(caught * exposure.counts_per_electron + exposure.offset_counts)
+    return np.clip(counts, 0, exposure.saturation_counts).astype(np.uint16)
+
+
+def image_intensity(object_field: Complex, grid: Grid, conditions: ImagingConditions) -> Float:
+    """Intensity of a TEM image of −i(ψ − 1), the vacuum at 1, shape (n, n): focus spread summed incoherently.
+
+    Parameters
+    ----------
+    object_field : ndarray of complex64, shape (n, n)
+        Centred, on ``grid``.
+    grid : Grid
+        Sampling; the image has twice the object's band, which the grid must hold.
+    conditions : ImagingConditions
+        Of the lens.
+    """
+    q = grid.q_per_angstrom().astype(np.float64)
+    passed = _other_envelope(q, conditions)
+    inside = passed > 0
+    q = q[inside]
+    spectrum = transform(object_field)[inside] * passed[inside]
+    lens = np.zeros(grid.shape, np.complex64)
+    total = np.zeros(grid.shape)
+    steps = np.linspace(-2, 2, _FOCUS_STEPS)
+    weights = np.exp(-(steps**2) / 2)
+    for step, weight in zip(steps, weights / weights.sum(), strict=True):
+        focus = conditions.defocus_nm + step * conditions.defocus_spread_nm
+        lens[inside] = spectrum * np.exp(-1j * aberration_phase(q, replace(conditions, defocus_nm=focus)))
+        wave = 1 + 1j * inverse(lens)
+        total += weight * (np.square(wave.real) + np.square(wave.imag))
+    return total
+
+
+def _other_envelope(q: Float, conditions: ImagingConditions) -> Float:
+    """What damps a wave besides the focus spread, so that together they come to 1/e² at the information limit."""
+    limit = conditions.information_limit_per_angstrom
+    if not math.isfinite(limit):
+        return np.ones_like(q)
+    spread = 10 * conditions.defocus_spread_nm  # Å
+    by_focus = (math.pi * wavelength_angstrom(conditions.energy_ev) * spread * limit**2) ** 2 / 2
+    damping: Float = np.where(q <= limit, np.exp(-max(0.0, 2 - by_focus) * (q / limit) ** 4), 0)
+    return damping
+
+
+def seen_by_camera(
+    intensity: Float,
+    grid: Grid,
+    shape: tuple[int, int],
+    pixel_angstrom: float,
+    *,
+    rotation_deg: float = 0.0,
+    centre_px: tuple[float, float] | None = None,
+) -> Float:
+    """An image on the camera's pixels, the vacuum around it, shape as asked.
+
+    Parameters
+    ----------
+    intensity : ndarray, shape (n, n)
+        On the object's grid, 1 at its border.
+    grid : Grid
+        Its sampling.
+    shape, pixel_angstrom
+        Of the camera.
+    rotation_deg : float
+        That brings the camera's axes onto the object's, from +x towards +y.
+    centre_px : (float, float), optional
+        Where the grid's middle falls, (y, x).
+    """
+    fine = _finer(intensity - 1, 2 * grid.n)
+    step = grid.pixel_angstrom / 2
+    at = centre_px if centre_px is not None else (shape[0] // 2, shape[1] // 2)
+    y, x = _axes(shape, at, pixel_angstrom)
+    cosine, sine = math.cos(math.radians(rotation_deg)), math.sin(math.radians(rotation_deg))
+    rows = (sine * x[None] + cosine * y[:, None]) / step + grid.n
+    columns = (cosine * x[None] - sine * y[:, None]) / step + grid.n
+    return 1 + np.asarray(ndi.map_coordinates(fine, [rows, columns], order=3), np.float64)
+
+
+def _finer(field: Float, n: int) -> Float:
+    spectrum = scipy.fft.fftshift(scipy.fft.fft2(scipy.fft.ifftshift(field)))
+    padded = fit_to_size(spectrum, n)
+    fine: Float = scipy.fft.fftshift(scipy.fft.ifft2(scipy.fft.ifftshift(padded))).real * (n / len(field)) ** 2
+    return fine

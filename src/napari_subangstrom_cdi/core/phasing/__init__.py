@@ -1,0 +1,1 @@
+"""Regions, stages, constraints, update rules and the driver of the phase retrieval."""

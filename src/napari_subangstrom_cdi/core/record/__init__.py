@@ -1,0 +1,1 @@
+"""From two raw records to one centred pattern."""

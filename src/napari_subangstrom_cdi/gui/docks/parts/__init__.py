@@ -1,0 +1,1 @@
+"""Parts of docks, and what all docks have in common."""

@@ -1,0 +1,337 @@
+"""The layers that were chosen as inputs: remembered by file, watched, and brought to the canvas of their units."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.canvas._layers import reciprocal_space
+from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE
+from napari_subangstrom_cdi.gui.widgets.inputs import (
+    RECORDS,
+    Role,
+    acquisition_of,
+    filled_in,
+    frames_of,
+    is_mask,
+    is_record,
+    role_of,
+    source_of,
+    with_nominal_pixel,
+)
+from napari_subangstrom_cdi.io.stack import describe
+from napari_subangstrom_cdi.session.session import State, Step
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+_AUTOMATIC: tuple[Role, ...] = ("pattern", "background", "image")
+_RECIPROCAL: tuple[Role, ...] = ("pattern", "background", "mask")
+_UNCHOSEN = {"pattern": "", "background": "fit", "image": None}
+
+
+class InputLayers(QObject):
+    """One for each viewer.
+
+    Signals
+    -------
+    choices_changed
+        Layers came, went or were renamed, in either canvas.
+    """
+
+    choices_changed = Signal()
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self._controller = controller
+        self._canvases: tuple[ViewerModel, ViewerModel] = (controller.viewer, controller.reciprocal.model)
+        self._by_path: dict[str, Layer] = {}
+        self._names: dict[str, str] = {}
+        self._touched: set[str] = set()
+        self._offered: list[Layer] = []
+        self._edited: list[Layer] = []
+        self._on_the_way: Layer | None = None
+        self._to_move: deque[Layer] = deque()
+        self._closed = False
+        self._superseded: Layer | None = None
+        self._followed: list[Layer] = []
+        self._patterns: list[Layer] = []
+        controller.presenter.image_is_a_layer = lambda: self._image_to_adopt() is not None
+        self._news = _soon(self, self.choices_changed.emit)
+        self._mover = _soon(self, self._move_on)
+        for canvas in self._canvases:
+            for event in (canvas.layers.events.inserted, canvas.layers.events.renamed):
+                event.connect(self._on_news)
+            canvas.layers.events.removed.connect(self._on_removed)
+
+    # Choosing
+
+    def choices(self, role: Role) -> list[Layer]:
+        """Layers of either canvas that can be chosen, the plugin's own left out."""
+        suits = is_record if role in RECORDS else is_mask
+        owns = self._controller.presenter.owns
+        return [layer for canvas in self._canvases for layer in canvas.layers if suits(layer) and not owns(layer)]
+
+    def chosen(self, role: str) -> Layer | None:
+        """The layer that is an input now; None if that is a file, or the layer is gone."""
+        return self._by_path.get(str(getattr(self._controller.session.plan.inputs, role)))
+
+    def name_of(self, path: str) -> str:
+        """What an input is called: the layer's name, or the file's."""
+        layer = self._by_path.get(path)
+        if layer is not None:
+            return str(layer.name)
+        kept = self._names.get(path)
+        return Path(path).name if kept is None else f"{kept} (layer deleted)"
+
+    def take(self, role: Role, source: Layer | str | Path | None, *, frame: int | str | None = None) -> None:
+        """Make a layer, a file or a word such as ``fit`` an input; see :meth:`.controller.Controller.set_input`.
+
+        Raises
+        ------
+        InputError
+            If it cannot be one.
+        """
+        session = self._controller.session
+        given = source_of(source) if isinstance(source, Layer) else source
+        if isinstance(source, Layer) and role not in RECORDS and source.ndim != 2:
+            raise InputError(f"the layer has {source.ndim} axes", where=source.name, mend="choose a mask of two axes")
+        if frame is None and role in RECORDS:
+            frame = _usual_frame(role, source)
+        name = source.name if isinstance(source, Layer) else "layer"
+        path = session.set_input(role, given, name=name, frame=frame)
+        if isinstance(source, Layer) and path is not None:
+            self._remember(path, source)
+            if role in _RECIPROCAL and not any(source is layer for layer in self._patterns):
+                self._patterns.append(source)
+
+    def touch(self, role: Role) -> None:
+        """The user has chosen: from now on nothing is chosen by itself."""
+        self._touched.add(role)
+
+    def choose_automatically(self) -> tuple[str, ...]:
+        """Choose a layer that says what it is, for an input that nobody has chosen; what is to be doubted in it.
+
+        One at a time, because files are read to see whether the layers still hold them; `choices_changed` comes
+        again while there may be more.
+        """
+        session = self._controller.session
+        for role in _AUTOMATIC:
+            chosen = role in self._touched or getattr(session.plan.inputs, role) != _UNCHOSEN[role]
+            found = [layer for layer in self.choices(role) if role_of(layer) == role and not self._was_offered(layer)]
+            if chosen or not found or session.busy:
+                continue
+            self._offered.append(found[-1])
+            self._news.start()
+            try:
+                self.take(role, found[-1])
+            except InputError as error:
+                return (str(error),)
+            return self.learn_from(role, found[-1])
+        return ()
+
+    def learn_from(self, role: Role, layer: Layer) -> tuple[str, ...]:
+        """Fill in what is not known of the acquisition yet from a layer's metadata; what is to be doubted in it."""
+        stated, doubts = acquisition_of(layer)
+        if role == "image":
+            stated = with_nominal_pixel(stated, layer)
+        new = filled_in(self._controller.session.plan.acquisition, stated)
+        if new:
+            self._controller.session.change("acquisition", **new)
+        return doubts
+
+    def retake_edited(self) -> None:
+        """Take over the pixels of chosen layers that were changed since.
+
+        Raises
+        ------
+        InputError
+            If one can no longer be an input.
+        """
+        inputs = self._controller.session.plan.inputs
+        for role in ("pattern", "background", "image", "support", "mask"):
+            layer = self.chosen(role)
+            if layer is not None and any(layer is other for other in self._edited):
+                self.take(role, layer, frame=getattr(inputs, f"{role}_frame", None))
+        self._edited.clear()
+
+    def _was_offered(self, layer: Layer) -> bool:
+        return any(layer is other for other in self._offered)
+
+    def _remember(self, path: str, layer: Layer) -> None:
+        self._by_path[path], self._names[path] = layer, str(layer.name)
+        self._edited = [other for other in self._edited if other is not layer]
+        if not any(layer is other for other in self._followed):
+            layer.metadata = {**layer.metadata, "input": True}
+            layer.events.data.connect(self._on_data)
+            self._followed.append(layer)
+
+    def _on_data(self, event: Any) -> None:
+        if not any(event.source is layer for layer in self._edited):
+            self._edited.append(event.source)
+
+    # Watching
+
+    def _on_news(self, _: Any = None) -> None:
+        if self._on_the_way is None:
+            self._news.start()
+
+    def _on_removed(self, event: Any) -> None:
+        layer = event.value
+        if layer is self._on_the_way:
+            return
+        inputs = self._controller.session.plan.inputs
+        gone = [path for path, other in self._by_path.items() if other is layer]
+        for path in gone:
+            self._names[path] = str(layer.name)
+            del self._by_path[path]
+        for role in ("pattern", "background", "image", "support", "mask"):
+            if getattr(inputs, role) in gone:
+                told = f"the layer of the {role} was deleted; its data stay in use"
+                self._controller.said.emit(told, "info")
+                self._controller.changed.emit()
+        self._news.start()
+
+    # To the canvas of their units
+
+    def after(self, step: Step) -> None:
+        """A step was done: bring patterns to reciprocal space and the image to real space.
+
+        napari drops the units of a viewer in which pixels and ångströms stand side by side.
+        """
+        if step is Step.BACKGROUND:
+            self._place_in_reciprocal_space()
+        if step is not Step.DATA:
+            return
+        self._to_move = deque(layer for layer in self._canvases[0].layers if self._is_pattern(layer))
+        self._place_in_reciprocal_space()
+        self._mover.start()
+
+    def _move_on(self) -> None:
+        """One removal or one insertion each turn of the event loop: more at once has crashed OpenGL in software."""
+        main, reciprocal = (canvas.layers for canvas in self._canvases)
+        if self._closed:
+            return
+        if self._superseded is not None:
+            superseded, self._superseded = self._superseded, None
+            if superseded in main:
+                main.remove(superseded)
+        elif self._on_the_way is not None:
+            layer = self._on_the_way
+            active = reciprocal.selection.active
+            layer.visible = False
+            self._place(layer)
+            reciprocal.insert(0, layer)
+            reciprocal.selection.active = active
+            self._on_the_way = None
+            self._mover.start()
+        elif self._to_move:
+            layer = self._to_move.popleft()
+            if layer in main:
+                self._on_the_way = layer
+                main.remove(layer)
+            self._mover.start()
+        else:
+            self._adopt_image()
+            self._say_what_has_no_unit()
+            self._news.start()
+
+    def _image_to_adopt(self) -> Layer | None:
+        layer = self.chosen("image")
+        return layer if layer is not None and layer.ndim == 2 and layer in self._canvases[0].layers else None
+
+    def _adopt_image(self) -> None:
+        controller, layer = self._controller, self._image_to_adopt()
+        if layer is None:
+            return
+        former = controller.real.layer(IMAGE)
+        controller.presenter.adopt_image(layer)
+        if controller.session.state(Step.ALIGN) is State.DONE:
+            controller.presenter.show(Step.ALIGN)
+        if former is not None and former is not layer and not former.metadata.get("input"):
+            self._superseded = former
+            self._mover.start()
+
+    def _is_pattern(self, layer: Layer) -> bool:
+        """Whether a layer was ever chosen as a pattern, or says that it is one."""
+        if self._controller.presenter.owns(layer) or layer is self.chosen("image"):
+            return False
+        return any(layer is other for other in self._patterns) or role_of(layer) in ("pattern", "background")
+
+    def _say_what_has_no_unit(self) -> None:
+        main = self._canvases[0].layers
+        if main.units is None:
+            names = [f"“{layer.name}”" for layer in main if str(layer.units[-1]) == "pixel"]
+            if names:
+                self._controller.said.emit(
+                    f"napari shows no ångströms beside layers in pixels: {', '.join(names)}; "
+                    "remove them, or give them a scale and a unit",
+                    "warning",
+                )
+
+    def _place_in_reciprocal_space(self) -> None:
+        for layer in self._canvases[1].layers:
+            if self._is_pattern(layer):
+                self._place(layer)
+
+    def _place(self, layer: Layer) -> None:
+        """About the beam, in Å⁻¹, another detector's record about its middle; frames of a stack are counted."""
+        loaded = self._controller.session.loaded
+        if loaded is None or layer.ndim not in (2, 3):
+            return
+        height, width = layer.data.shape[-2:]
+        same = (height, width) == loaded.records.particle.shape
+        centre = self._controller.presenter.raw_centre_px if same else (height / 2, width / 2)
+        place = reciprocal_space(centre, loaded.calibration.q_pixel_per_angstrom)
+        frames = layer.ndim - 2
+        layer.affine = np.eye(layer.ndim + 1)
+        layer.rotate = np.eye(layer.ndim)
+        layer.scale = (1.0,) * frames + place.scale
+        layer.translate = (0.0,) * frames + place.translate
+        layer.axis_labels = ("frame",) * frames + place.axis_labels
+        layer.units = ("pixel",) * frames + (place.unit, place.unit)
+
+    def close(self) -> None:
+        """Let go of both canvases."""
+        self._closed = True
+        self._news.stop()
+        self._mover.stop()
+        for canvas in self._canvases:
+            for event in (canvas.layers.events.inserted, canvas.layers.events.renamed):
+                event.disconnect(self._on_news)
+            canvas.layers.events.removed.disconnect(self._on_removed)
+        for layer in self._followed:
+            layer.events.data.disconnect(self._on_data)
+        self._followed.clear()
+        self._patterns.clear()
+        self._by_path.clear()
+        self._controller.presenter.image_is_a_layer = lambda: False
+
+
+def _usual_frame(role: Role, source: Layer | str | Path | None) -> int | str | None:
+    """Of a stack: all frames of a pattern added up, but the first of images, which may have drifted."""
+    if isinstance(source, Layer):
+        frames = frames_of(source)
+    elif source is None or source in ("", "fit", "none") or not Path(source).is_file():
+        return None
+    else:
+        frames = describe(source).frames
+    if frames == 1:
+        return None
+    return 0 if role == "image" else "sum"
+
+
+def _soon(parent: QObject, task: Any) -> QTimer:
+    """A timer that does something in the next turn of the event loop, once however often it was started."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(0)
+    timer.timeout.connect(task)
+    return timer

@@ -1,0 +1,1 @@
+"""A job without a window: its plan, preparation, run, judgement and page."""

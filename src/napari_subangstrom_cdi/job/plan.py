@@ -1,0 +1,448 @@
+"""The plan of a job: every choice as frozen data, to and from a TOML recipe."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, with_config
+
+from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.phasing.schedule import Schedule
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io import Acquisition
+
+Frame = int | Literal["sum"] | None
+PRESETS = ("extend", "paper")
+"""Presets that need no more than the records."""
+ALL_PRESETS = (*PRESETS, "model")
+FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
+"""Inputs that may be a file."""
+_LARGEST_TILT_DEG = 10.0
+_UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class Inputs:
+    """Files, by path.
+
+    Parameters
+    ----------
+    pattern : str
+        Diffraction record with the particle.
+    background : str
+        Record without it; ``fit`` for a smooth background fitted to the pattern, ``none`` if the
+        pattern is already background-subtracted.
+    image : str, optional
+        Low-resolution TEM image of the particle.
+    support : str, optional
+        Object support (non-zero inside), centred, on the pattern's array; needed without an image.
+    mask : str, optional
+        Pixels of the raw pattern not to be trusted (non-zero), e.g. a beam stop; they go to M.
+    pattern_frame, background_frame, image_frame : int, 'sum' or None
+        Which frame of a stack.
+    crystal : str, optional
+        Name of a built-in crystal, or a CIF; for the preset ``model``.
+    """
+
+    pattern: str
+    background: str = "fit"
+    image: str | None = None
+    support: str | None = None
+    mask: str | None = None
+    pattern_frame: Frame = None
+    background_frame: Frame = None
+    image_frame: Frame = None
+    crystal: str | None = None
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class PatternSettings:
+    """From the raw records to the centred pattern.
+
+    Parameters
+    ----------
+    binning : int, optional
+        Raw pixels a side per binned pixel; None chooses the coarsest that still oversamples the
+        particle well, down to arrays of 1,024.
+    array_size : int, optional
+        Side of the array, binned pixels; None for the record's own.
+    remove_noise_between_spots : bool
+        Keep only what an object of the support's size can scatter (its autocorrelation).
+    known_spacings : tuple of (float, float)
+        Radius in raw pixels and lattice spacing in Å of known reflections or rings; if given, they
+        calibrate the reciprocal pixel by least squares and the camera length is not used.
+    beam_centre_px : (float, float), optional
+        The beam as set by hand, (y, x) in raw pixels relative to the array's centre; None finds it.
+    background_scale : float, optional
+        Factor on the background record, set by hand; None fits it.
+    """
+
+    binning: int | None = None
+    array_size: int | None = None
+    remove_noise_between_spots: bool = True
+    known_spacings: tuple[tuple[float, float], ...] = ()
+    beam_centre_px: tuple[float, float] | None = None
+    background_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.binning is not None and not 1 <= self.binning <= 16:
+            raise InputError(f"a binning of {self.binning}", where="pattern.binning", mend="give 1 to 16")
+        if self.array_size is not None and (self.array_size % 2 or not 32 <= self.array_size <= 8192):
+            raise InputError(
+                f"an array of {self.array_size} pixels", where="pattern.array_size", mend="give an even 32 to 8192"
+            )
+        if self.background_scale is not None and not 0 <= self.background_scale < 100:
+            raise InputError(
+                f"a background scale of {self.background_scale:g}",
+                where="pattern.background_scale",
+                mend="give a factor near 1",
+            )
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class ImageSettings:
+    """From the image to the potential on the pattern's grid.
+
+    Parameters
+    ----------
+    potential : {'wiener', 'weak-phase'}
+        Inversion of the contrast transfer, or the paper's (1 − I)/2.
+    mirrored : bool, optional
+        Whether image and pattern are mirror images; None tries both.
+    rotation_deg, pixel_angstrom : float, optional
+        Rotation onto the pattern and pixel of the image as set by hand, both or neither; None finds them.
+    """
+
+    potential: Literal["wiener", "weak-phase"] = "wiener"
+    mirrored: Annotated[bool | None, BeforeValidator(lambda value: None if value == _UNKNOWN else value)] = False
+    rotation_deg: float | None = None
+    pixel_angstrom: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rotation_deg is None) != (self.pixel_angstrom is None):
+            raise InputError(
+                "rotation and pixel of the image are set by hand together",
+                where="image",
+                mend="give both rotation_deg and pixel_angstrom, or neither",
+            )
+        if self.pixel_angstrom is not None and not 0 < self.pixel_angstrom < 100:
+            raise InputError(
+                f"an image pixel of {self.pixel_angstrom:g} Å", where="image.pixel_angstrom", mend="give ångströms"
+            )
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class SupportSettings:
+    """Object support from the potential: smooth, threshold, fill, keep the largest, grow, then what was painted.
+
+    Parameters
+    ----------
+    threshold : {'otsu', 'li', 'triangle'} or float
+        Rule that splits the envelope, or a fraction of its highest value.
+    smooth_angstrom, grow_angstrom : float
+        Standard deviation of the smoothing; dilation at the end (negative erodes).
+    added, removed : str, optional
+        Masks painted by hand, on the pattern's array, as :func:`.io.mask_text.pack_mask` writes them.
+    """
+
+    threshold: Literal["otsu", "li", "triangle"] | float = "li"
+    smooth_angstrom: float = 2.0
+    grow_angstrom: float = 1.0
+    added: str | None = None
+    removed: str | None = None
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class RegionSettings:
+    """The reciprocal mask and what is demanded in it; see :mod:`.core.phasing.regions`.
+
+    Parameters
+    ----------
+    noise_multiple : float
+        G is where the intensity exceeds this many σ of the background: the paper's 3.
+    alpha : float
+        The paper's α: the share of an amplitude in B that is kept.
+    reading : {'methods', 'upper-limit'}
+        Whether B fixes amplitudes or limits them.
+    beam_radius_per_angstrom : float
+        Radius of the direct beam, which goes to M.
+    excluded : str, optional
+        Pixels sent to M by hand, on the pattern's array, as :func:`.io.mask_text.pack_mask` writes them.
+    """
+
+    noise_multiple: float = 3.0
+    alpha: float = 0.3
+    reading: Literal["methods", "upper-limit"] = "methods"
+    beam_radius_per_angstrom: float = 0.012
+    excluded: str | None = None
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class ModelSettings:
+    """A model of the crystal as the start; see :mod:`.core.fit.model_fit`.
+
+    Parameters
+    ----------
+    use : bool
+        Whether members start from the model; the preset ``model`` says so.
+    zone : str
+        Zone axis along the beam, three indices or four.
+    b_factor : float
+        Debye-Waller factor of all atoms, Å².
+    tilt_deg : (float, float), optional
+        Rotation vector about x and y as set by hand, degrees; None fits it.
+    thickness_angstrom : float, optional
+        Where the particle is thickest, as set by hand; None fits it.
+    roundness : float, optional
+        0 for a prism to 0.5 for an ellipsoid, as set by hand; None fits it.
+    """
+
+    use: bool = False
+    zone: str = ""
+    b_factor: float = 0.8
+    tilt_deg: tuple[float, float] | None = None
+    thickness_angstrom: float | None = None
+    roundness: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.b_factor < 100:
+            raise InputError(
+                f"a Debye-Waller factor of {self.b_factor:g} Å²",
+                where="model.b_factor",
+                mend="give 0 to 100, usually near 1",
+            )
+        if self.tilt_deg is not None and not all(abs(angle) <= _LARGEST_TILT_DEG for angle in self.tilt_deg):
+            raise InputError(
+                f"a tilt of {self.tilt_deg[0]:g}° and {self.tilt_deg[1]:g}°",
+                where="model.tilt_deg",
+                mend=f"give up to {_LARGEST_TILT_DEG:g}° to either side",
+            )
+        if self.thickness_angstrom is not None and not 2 <= self.thickness_angstrom <= 2000:
+            raise InputError(
+                f"a thickness of {self.thickness_angstrom:g} Å",
+                where="model.thickness_angstrom",
+                mend="give 2 to 2000 Å",
+            )
+        if self.roundness is not None and not 0 <= self.roundness <= 1:
+            raise InputError(
+                f"a roundness of {self.roundness:g}", where="model.roundness", mend="give 0 (prism) to 0.5 (ellipsoid)"
+            )
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class RetrievalSettings:
+    """The preset that fills the schedule, or a schedule of one's own (then the preset is only a name)."""
+
+    preset: str = "extend"
+    schedule: Schedule = ()
+
+    def __post_init__(self) -> None:
+        if not self.schedule and self.preset not in ALL_PRESETS:
+            raise InputError(
+                f"unknown preset {self.preset!r}", mend=f"use one of {', '.join(ALL_PRESETS)}, or give a schedule"
+            )
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class Change:
+    """What was changed while a run went on; None is as before.
+
+    Parameters
+    ----------
+    member, iteration : int
+        The change is in force from the iteration of this member that follows so many, and ever after.
+    alpha, noise_multiple, beta : float, optional
+        As in :class:`RegionSettings` and :class:`~.core.phasing.schedule.Stage`.
+    support : str, optional
+        The whole support, packed.
+    excluded : str, optional
+        Pixels sent to M by hand, packed; empty for none.
+    """
+
+    member: int
+    iteration: int
+    alpha: float | None = None
+    noise_multiple: float | None = None
+    beta: float | None = None
+    support: str | None = None
+    excluded: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.member < 0 or self.iteration < 0:
+            raise InputError(
+                f"a change at member {self.member}, iteration {self.iteration}", where="steering", mend="count from 0"
+            )
+        if self.alpha is not None and not 0 <= self.alpha <= 1:
+            raise InputError(f"α = {self.alpha:g}", where="steering", mend="give a fraction from 0 to 1")
+        if self.noise_multiple is not None and not self.noise_multiple > 0:
+            raise InputError(
+                f"a noise multiple of {self.noise_multiple:g}", where="steering", mend="give a positive number"
+            )
+        if self.beta is not None and not 0 < self.beta <= 1:
+            raise InputError(f"β = {self.beta:g}", where="steering", mend="give a value above 0 and at most 1")
+
+
+@with_config(extra="forbid")
+@dataclass(frozen=True)
+class Plan:
+    """A whole job. Everything that changes its result is in here."""
+
+    inputs: Inputs
+    acquisition: Acquisition = field(default_factory=Acquisition)
+    pattern: PatternSettings = field(default_factory=PatternSettings)
+    image: ImageSettings = field(default_factory=ImageSettings)
+    support: SupportSettings = field(default_factory=SupportSettings)
+    regions: RegionSettings = field(default_factory=RegionSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
+    steering: tuple[Change, ...] = ()
+    model: ModelSettings = field(default_factory=ModelSettings)
+
+    def to_toml(self) -> str:
+        """The plan as a recipe."""
+        table = {key: value for key, value in _as_table(self).items() if key != "acquisition"}
+        table["acquisition"] = self.acquisition.to_dict()
+        return tomli_w.dumps({name: value for name, value in table.items() if value != {}})
+
+
+def preset_plan(preset: str, inputs: Inputs, acquisition: Acquisition, ensemble: EnsembleSettings) -> Plan:
+    """A plan by preset.
+
+    ``paper`` follows the Methods: the image as it is, (1 − I)/2, the pattern as recorded, members
+    that differ in N alone. ``extend`` is the default; see docs/method.md for what differs and why. ``model``
+    starts from a known crystal, which ``inputs.crystal`` and ``model.zone`` name.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+    """
+    if preset == "extend":
+        return Plan(inputs, acquisition, retrieval=RetrievalSettings("extend"), ensemble=ensemble)
+    if preset == "paper":
+        return Plan(
+            inputs,
+            acquisition,
+            pattern=PatternSettings(remove_noise_between_spots=False),
+            image=ImageSettings("weak-phase"),
+            retrieval=RetrievalSettings("paper"),
+            ensemble=EnsembleSettings(
+                ensemble.members, ensemble.seed, noise=0.05, spread=0.0, free_fraction=ensemble.free_fraction,
+                reject_below=0.0,
+            ),
+        )  # fmt: skip
+    if preset == "model":
+        return Plan(
+            inputs,
+            acquisition,
+            model=ModelSettings(use=True),
+            retrieval=RetrievalSettings("model"),
+            ensemble=EnsembleSettings(
+                ensemble.members, ensemble.seed, noise=0.02, spread=0.0, free_fraction=ensemble.free_fraction
+            ),
+        )
+    raise InputError(f"unknown preset {preset!r}", where="--preset", mend=f"use one of {', '.join(ALL_PRESETS)}")
+
+
+def with_preset(plan: Plan, preset: str) -> Plan:
+    """A plan with a preset's settings, and everything that was set by hand as it was.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+    """
+    ensemble = EnsembleSettings(plan.ensemble.members, plan.ensemble.seed, free_fraction=plan.ensemble.free_fraction)
+    fresh = preset_plan(preset, plan.inputs, plan.acquisition, ensemble)
+    keep = fresh.pattern.remove_noise_between_spots
+    return replace(
+        plan,
+        pattern=replace(plan.pattern, remove_noise_between_spots=keep),
+        image=replace(plan.image, potential=fresh.image.potential),
+        model=replace(plan.model, use=fresh.model.use),
+        retrieval=fresh.retrieval,
+        ensemble=fresh.ensemble,
+    )
+
+
+def named_files(inputs: Inputs) -> dict[str, str]:
+    """The inputs that are files, by role: neither the words of a background, nor the name of a crystal."""
+    given = {role: getattr(inputs, role) for role in FILE_ROLES}
+    if given["background"] in ("fit", "none"):
+        del given["background"]
+    if given["crystal"] is not None and not given["crystal"].lower().endswith(".cif"):
+        del given["crystal"]
+    return {role: path for role, path in given.items() if path}
+
+
+def with_paths(inputs: Inputs, paths: Mapping[str, Path]) -> Inputs:
+    """The same inputs with the files of some roles at other places."""
+    moved: dict[str, Any] = {role: str(path) for role, path in paths.items()}
+    return replace(inputs, **moved)
+
+
+def read_recipe(path: Path) -> Plan:
+    """Read a TOML recipe.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no TOML, or a key or value in it is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as a text recipe ({error})", where=str(path)) from error
+    return plan_from_toml(text, where=str(path))
+
+
+def plan_from_toml(text: str, *, where: str) -> Plan:
+    """The plan that :meth:`Plan.to_toml` wrote, or that a user edited.
+
+    Raises
+    ------
+    InputError
+        Naming the key at fault.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is no valid TOML: {error}", where=where) from error
+    known = table.pop("acquisition", {})
+    if not isinstance(known, dict):
+        raise InputError("acquisition: input should be a table", where=where, mend="correct the recipe")
+    acquisition = Acquisition.from_mapping(known, where=where)
+    try:
+        return _ADAPTER.validate_python({**table, "acquisition": acquisition})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "function")))
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{key}: {message[0].lower()}{message[1:]}", where=where, mend="correct the recipe") from error
+
+
+def _as_table(value: Any) -> Any:
+    """Dataclasses to tables, tuples to lists, None left out or named: what TOML can hold."""
+    if is_dataclass(value):
+        pairs = ((f, getattr(value, f.name)) for f in fields(value))
+        given = {f.name: _UNKNOWN if item is None and f.default is not None else item for f, item in pairs}
+        return {name: _as_table(item) for name, item in given.items() if item is not None and item != ()}
+    if isinstance(value, tuple | list):
+        return [_as_table(item) for item in value]
+    return value
+
+
+_ADAPTER: TypeAdapter[Plan] = TypeAdapter(Plan)

@@ -1,0 +1,198 @@
+"""From the TEM image to the potential on the pattern's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.potential import (
+    ImagingConditions,
+    NormalisedImage,
+    ctf,
+    normalise_to_vacuum,
+    particle_window,
+    weak_phase_potential,
+    wiener_potential,
+)
+from napari_subangstrom_cdi.core.image.registration import (
+    ImageRegistration,
+    register_image,
+    registration_at,
+    resample_to_pattern,
+)
+from napari_subangstrom_cdi.core.record.embedding import Pattern
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io import read_image, require
+from napari_subangstrom_cdi.job.plan import Plan
+
+from .clock import Clock, naming
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+_WIENER_FLOOR = 0.1
+_PIXEL_TOLERANCE = 0.05
+_ROTATION_TOLERANCE_DEG = 6.0
+_LOWEST_IMAGE_Q = 0.05
+
+
+@dataclass(frozen=True)
+class RegisteredImage:
+    """The potential from the image on the pattern's grid, and how it came there.
+
+    ``outline`` is the estimate that the support is taken from: always the Wiener inversion, because the
+    noise of (1 - I)/2 beyond the information limit hides where the particle ends.
+    """
+
+    potential: Float
+    outline: Float
+    transfer: Callable[[Float], Float]
+    band_limit_per_angstrom: float
+    registration: ImageRegistration
+    report: dict[str, Any]
+
+
+def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
+    """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
+    imaging_conditions(plan)
+    with clock.step("read"):
+        data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
+    with clock.step("potential"), naming(plan.inputs.image):
+        return normalise_to_vacuum(data)
+
+
+def image_diameter(plan: Plan, image: NormalisedImage) -> float:
+    """Diameter of the particle by the nominal image pixel, Å."""
+    (pixel,) = require(plan.acquisition, "image_pixel_angstrom")
+    return image.diameter_px * pixel
+
+
+def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
+    """Lay the image onto the pattern and invert its contrast transfer."""
+    nominal, conditions = image_diameter(plan, image) / image.diameter_px, imaging_conditions(plan)
+    with clock.step("register image"), naming(plan.inputs.image):
+        found = _registration(plan, image, pattern, grid, nominal, conditions)
+    conditions = replace(conditions, defocus_nm=found.defocus_nm)
+    with clock.step("potential"), naming(plan.inputs.image):
+        sharp = wiener_potential(
+            image,
+            pixel_angstrom=found.image_pixel_angstrom,
+            conditions=conditions,
+            object_phase_deg=found.object_phase_deg,
+        )
+        outline = potential = resample_to_pattern(sharp, found, grid, centre_px=image.centre_px)
+        if plan.image.potential == "weak-phase":
+            weak = weak_phase_potential(image.intensity) * particle_window(image)
+            potential = resample_to_pattern(weak, found, grid, centre_px=image.centre_px)
+    transfer = _image_transfer(plan, conditions, found.object_phase_deg)
+    limit = conditions.information_limit_per_angstrom
+    return RegisteredImage(potential, outline, transfer, limit, found, _registration_report(found))
+
+
+def _registration(
+    plan: Plan,
+    image: NormalisedImage,
+    pattern: Pattern,
+    grid: Grid,
+    nominal_pixel: float,
+    conditions: ImagingConditions,
+) -> ImageRegistration:
+    """As set by hand, or found."""
+    by_hand, noise_std = plan.image, np.sqrt(pattern.variance)
+    if by_hand.rotation_deg is not None and by_hand.pixel_angstrom is not None:
+        return registration_at(
+            image,
+            pattern.intensity,
+            grid,
+            rotation_deg=by_hand.rotation_deg,
+            image_pixel_angstrom=by_hand.pixel_angstrom,
+            mirrored=bool(by_hand.mirrored),
+            conditions=conditions,
+            valid=pattern.valid,
+            noise_std=noise_std,
+        )
+    found = register_image(
+        image,
+        pattern.intensity,
+        grid,
+        image_pixel_angstrom=nominal_pixel,
+        conditions=conditions,
+        rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
+        mirrored=plan.image.mirrored,
+        valid=pattern.valid,
+        noise_std=noise_std,
+    )
+    _refuse_misfit(plan, found, nominal_pixel)
+    return found
+
+
+def imaging_conditions(plan: Plan) -> ImagingConditions:
+    """The aberrations as the acquisition states them.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    energy, cs, defocus, limit = require(
+        plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
+    )
+    return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)
+
+
+def _refuse_misfit(plan: Plan, found: ImageRegistration, nominal_pixel: float) -> None:
+    """Far off in pixel *and* rotation, the best fit is none."""
+    rotation = plan.acquisition.image_to_pattern_rotation_deg
+    if rotation is None or abs(found.image_pixel_angstrom / nominal_pixel - 1) <= _PIXEL_TOLERANCE:
+        return
+    turn = (found.rotation_deg - rotation + 180) % 360 - 180
+    if abs(turn) > _ROTATION_TOLERANCE_DEG:
+        raise InputError(
+            f"image and pattern do not match: the best fit needs a pixel of {found.image_pixel_angstrom:.3f} Å "
+            f"(stated: {nominal_pixel:g}) and a rotation of {found.rotation_deg:.1f}° (stated: {rotation:g})",
+            mend="check image_pixel_nominal_A, the camera length and that both are of one particle",
+        )
+
+
+def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg: float) -> Callable[[Float], Float]:
+    """h(|q|): what of the object the potential from the image holds, 0 to 1."""
+    limit = conditions.information_limit_per_angstrom
+
+    def transfer(q: Float) -> Float:
+        inside = (q <= limit) & (q >= _LOWEST_IMAGE_Q)
+        if plan.image.potential == "weak-phase":
+            return inside.astype(np.float32)
+        power = ctf(q, conditions, object_phase_deg=object_phase_deg) ** 2
+        return np.where(inside, power / (power + _WIENER_FLOOR), 0).astype(np.float32)
+
+    return transfer
+
+
+def _registration_report(found: ImageRegistration) -> dict[str, Any]:
+    return {
+        "registration": {
+            "rotation_deg": found.rotation_deg,
+            "rotation_error_deg": found.rotation_error_deg,
+            "image_pixel_angstrom": found.image_pixel_angstrom,
+            "image_pixel_error_angstrom": found.image_pixel_error_angstrom,
+            "mirrored": found.mirrored,
+            "correlation": found.correlation,
+            "reflections": found.n_reflections,
+            "defocus_nm": found.defocus_nm,
+            "object_phase_deg": found.object_phase_deg,
+            "candidates": [
+                {
+                    "rotation_deg": c.rotation_deg,
+                    "image_pixel_angstrom": c.image_pixel_angstrom,
+                    "mirrored": c.mirrored,
+                    "correlation": c.correlation,
+                }
+                for c in found.candidates[:6]
+            ],
+        }
+    }

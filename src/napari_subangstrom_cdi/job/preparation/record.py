@@ -1,0 +1,193 @@
+"""From the raw diffraction records to one record without background, its beam and its calibration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.record import calibration
+from napari_subangstrom_cdi.core.record.background import register_background, subtract_background
+from napari_subangstrom_cdi.core.record.centring import find_beam_centre
+from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
+from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
+from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.io import read_image, read_mask, require
+from napari_subangstrom_cdi.job.plan import Plan
+
+from .clock import Clock, naming
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Records:
+    """The particle's record in electrons, that of the background if there is one, and the detector's state."""
+
+    particle: Record
+    background: Record | None
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CentredRecord:
+    """The particle's record in electrons, without its background, and where the beam is.
+
+    ``spots_px`` are those whose pairs told the centre, (y, x) in raw pixels; empty if it was told.
+    """
+
+    record: Record
+    centre_px: tuple[float, float]
+    spots_px: NDArray[np.float64]
+    report: dict[str, Any]
+
+
+def load_records(plan: Plan, clock: Clock) -> Records:
+    """Read the pattern and its background and turn counts into electrons."""
+    inputs = plan.inputs
+    with clock.step("read"):
+        counts = read_image(inputs.pattern, frame=inputs.pattern_frame).data
+        bad = read_mask(inputs.mask) if inputs.mask else None
+        if bad is not None and bad.shape != counts.shape:
+            raise InputError(
+                f"has shape {bad.shape}, the pattern {counts.shape}",
+                where=str(inputs.mask),
+                mend="give a mask of the raw pattern's pixels",
+            )
+        beside = None
+        if inputs.background not in ("fit", "none"):
+            beside = read_image(inputs.background, frame=inputs.background_frame).data
+            if beside.shape != counts.shape:
+                raise InputError(
+                    f"has shape {beside.shape}, the pattern {counts.shape}",
+                    where=inputs.background,
+                    mend="give two records of the same detector and binning",
+                )
+    with clock.step("calibrate"), naming(inputs.pattern):
+        if beside is None:
+            subtracted = inputs.background == "none"
+            record, seen = calibrate(counts, _detector(plan), bad_pixels=bad, subtracted=subtracted)
+            background = None
+        else:
+            (record, seen), (background, _) = calibrate_pair(
+                counts,
+                beside,
+                _detector(plan),
+                bad_pixels=bad,
+                names=(Path(inputs.pattern).name, Path(inputs.background).name),
+            )
+    detector = {
+        "offset_counts": seen.offset_counts,
+        "offset_estimated": seen.offset_estimated,
+        "saturated_pixels": seen.n_saturated,
+        "hot_pixels": seen.n_hot,
+        "dead_pixels": seen.n_dead,
+    }
+    return Records(record, background, {"detector": detector})
+
+
+def _detector(plan: Plan) -> Detector:
+    acquisition = plan.acquisition
+    return Detector(
+        counts_per_electron=acquisition.counts_per_electron or 1.0,
+        offset_counts=acquisition.offset_counts,
+        dark_noise_electrons=acquisition.dark_noise_electrons or 0.0,
+        saturation_counts=acquisition.saturation_counts,
+    )
+
+
+def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
+    """Find the beam and take the background away."""
+    record = records.particle
+    # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
+    with clock.step("centre"), naming(plan.inputs.pattern):
+        centre, uncertainty, spots = _beam_centre(plan, record)
+    with clock.step("background"):
+        record, subtraction = _subtract(plan, record, records.background, centre)
+    middle = [size // 2 for size in record.shape]
+    report: dict[str, Any] = {
+        **records.report,
+        "background": subtraction,
+        "beam_centre_px": [centre[0] - middle[0], centre[1] - middle[1]],
+        "beam_centre_error_px": uncertainty,
+    }
+    return CentredRecord(record, centre, spots, report)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reciprocal pixel of the raw pattern, its standard error where it is known, and where it came from."""
+
+    q_pixel_per_angstrom: float
+    error_per_angstrom: float | None
+    source: str
+
+    @property
+    def known(self) -> bool:
+        """False if the unit is the pixel, for want of a calibration."""
+        return self.source != "none"
+
+
+def reciprocal_pixel(plan: Plan) -> Calibration:
+    """Reciprocal pixel from known spacings, from a stated value, or from camera length and detector pixel.
+
+    Without an image an uncalibrated pattern can still be phased; its pixel is then such that the
+    raw array's real-space pixel counts as 1.
+
+    Raises
+    ------
+    InputError
+        If there is an image but no calibration.
+    """
+    acquisition = plan.acquisition
+    if plan.pattern.known_spacings:
+        fitted = calibration.q_pixel_from_spacings(*zip(*plan.pattern.known_spacings, strict=True))
+        return Calibration(fitted.q_pixel_per_angstrom, fitted.standard_error_per_angstrom, "known spacings")
+    if acquisition.reciprocal_pixel_per_angstrom is not None:
+        return Calibration(acquisition.reciprocal_pixel_per_angstrom, None, "acquisition")
+    known = (acquisition.camera_length_mm, acquisition.detector_pixel_um, acquisition.energy_ev)
+    if plan.inputs.image is None and any(value is None for value in known):
+        raw = max(read_image(plan.inputs.pattern, frame=plan.inputs.pattern_frame).data.shape)
+        return Calibration(1.0 / raw, None, "none")
+    camera_length, pixel, energy = require(acquisition, "camera_length_mm", "detector_pixel_um", "energy_ev")
+    q_pixel = calibration.q_pixel_from_camera_length(camera_length, detector_pixel_um=pixel, energy_ev=energy)
+    return Calibration(q_pixel, None, "camera length")
+
+
+def _subtract(
+    plan: Plan, record: Record, background: Record | None, centre_px: tuple[float, float]
+) -> tuple[Record, dict[str, Any]]:
+    """Take away the background record, a fitted one, or nothing; and what was done."""
+    if plan.inputs.background == "none":
+        return record, {"kind": "none"}
+    if background is None:
+        doubt("no background record: a smooth background is fitted to the pattern; spots of the substrate stay in it")
+        fitted = fit_smooth_background(record, centre_px)
+        return subtract_smooth_background(record, fitted), {"kind": "fit", "ellipticity": fitted.ellipticity}
+    with naming(plan.inputs.background):
+        fit = register_background(record, background, beam_centre_px=centre_px)
+        if plan.pattern.background_scale is not None:
+            fit = replace(fit, scale=plan.pattern.background_scale)
+        numbers = {key: value for key, value in asdict(fit).items() if key != "beam_centre_px"}
+        return subtract_background(record, background, fit), {"kind": "record", **numbers}
+
+
+def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[float] | None, NDArray[np.float64]]:
+    """Beam in the raw record, its error and the spots that told it; or as told, by hand or for want of spots."""
+    told, hint = plan.pattern.beam_centre_px, plan.acquisition.beam_centre_px
+    middle = (record.shape[0] // 2, record.shape[1] // 2)
+    if told is None and plan.inputs.image is None:
+        if hint is None:
+            doubt(
+                "the beam is taken to be at the pattern's centre; beam_centre_px in the acquisition can say otherwise"
+            )
+        told = hint or (0.0, 0.0)
+    if told is not None:
+        return (middle[0] + told[0], middle[1] + told[1]), None, np.empty((0, 2))
+    start = None if hint is None else (middle[0] + hint[0], middle[1] + hint[1])
+    found = find_beam_centre(record, start_px=start)
+    return found.centre_px, list(found.standard_error_px), found.spots_px

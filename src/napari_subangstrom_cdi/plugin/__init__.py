@@ -1,0 +1,1 @@
+"""What napari asks the manifest for."""

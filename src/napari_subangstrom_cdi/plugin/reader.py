@@ -1,0 +1,245 @@
+"""Reconstructions (CXI) and the image formats that napari lacks (MRC, EDF) as layers with scale and unit.
+
+napari draws no complex image, so one is opened as amplitude, phase and real part.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from pathlib import Path as FilePath
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io._common import is_absurd
+from napari_subangstrom_cdi.io.stack import read_stack
+
+LayerData = tuple[NDArray[Any], dict[str, Any], str]
+Path = str | PathLike[str]
+
+RECORDS = (".mrc", ".mrcs", ".map", ".edf")
+"""Suffixes that are read as plain images or stacks."""
+
+UNITS = ("Å", "pixel", "1 / angstrom")
+"""Units of saved layers, as napari writes them."""
+
+# Other programs use these suffixes too: EEG records, source maps.
+_SHARED = {".map": lambda head: head[208:211] == b"MAP", ".edf": lambda head: head.lstrip().startswith(b"{")}
+_IMAGE = "/entry_1/image_1"
+_LARGEST_PX = 2**26
+_MOST_IMAGES = 64
+_METRE_IN_ANGSTROM = 1e10
+
+
+def get_reader(path: Path | Sequence[Path]) -> Callable[[Path | Sequence[Path]], list[LayerData]] | None:
+    """Return the reader if every path has a suffix that is read here, else None (the npe2 reader contract).
+
+    A file whose suffix other programs use too must also begin as it should. All else that may be wrong with a
+    file is said when it is read.
+    """
+    paths = _as_list(path)
+    return read_layers if paths and all(_is_ours(p) for p in paths) else None
+
+
+def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
+    """Layers of one or more files.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        CXI files with a 2-D image at ``/entry_1/image_1/data``, MRC and EDF files.
+
+    Returns
+    -------
+    list of layer data tuples
+        Of each result amplitude, phase and real part, and the object support; world coordinates with the origin
+        at the array's centre, element ``n // 2``. Of a file with layers saved from napari these layers, where
+        they were. Of an MRC or EDF file its image, or its frames as one stack. Units are Å, or pixels where the
+        file gives no pixel size. ``metadata["path"]`` is the file. A single project or result opens in the
+        plugin's docks instead where napari has a window.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or holds no such image.
+    """
+    paths = _as_list(path)
+    if len(paths) == 1 and _is_project(paths[0]) and _opened_in_window(paths[0]):
+        return [(None,)]  # type: ignore[list-item]  # npe2's word for: read, and nothing to add
+    return [layer for one in paths for layer in _read_file(one)]
+
+
+def _is_project(path: str) -> bool:
+    """Whether a file can be gone on with in the window: a project or a result, not just images."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "entry_1/process_1/recipe" in file
+    except OSError:
+        return False
+
+
+def _opened_in_window(path: str) -> bool:
+    """Open a project in the plugin's docks if napari has a window; whoever has none gets layers."""
+    if "napari" not in sys.modules:
+        return False
+    from napari_subangstrom_cdi.gui.window.opening import open_project
+
+    return open_project(path)
+
+
+def _as_list(path: Path | Sequence[Path]) -> list[str]:
+    return [fspath(path)] if isinstance(path, str | PathLike) else [fspath(one) for one in path]
+
+
+def _is_ours(path: str) -> bool:
+    suffix = FilePath(path).suffix.lower()
+    if suffix not in (".cxi", *RECORDS):
+        return False
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(1024)
+    except OSError:
+        return True
+    return suffix not in _SHARED or not head or _SHARED[suffix](head)
+
+
+def _read_file(path: str) -> list[LayerData]:
+    layers = _read_cxi(path) if path.lower().endswith(".cxi") else [_read_record(path)]
+    for _, options, _ in layers:
+        options["metadata"] = {"path": path}
+    return layers
+
+
+def _read_record(path: str) -> LayerData:
+    """One image or stack, its corner at the origin as napari puts that of every image."""
+    found = read_stack(path)
+    frames = found.data.ndim - 2
+    pixel, unit = (1.0, "pixel") if found.pixel_angstrom is None else (found.pixel_angstrom, "Å")
+    place = {
+        "scale": (1.0,) * frames + (pixel, pixel),
+        "units": ("pixel",) * frames + (unit, unit),
+        "axis_labels": ("frame",) * frames + ("y", "x"),
+    }
+    return found.data, place | {"name": found.path.stem}, "image"
+
+
+def _read_cxi(path: str) -> list[LayerData]:
+    try:
+        with h5py.File(path, "r") as file:
+            if "entry_1/view" in file and _IMAGE not in file:
+                raise InputError(
+                    "is a project with no result in it yet", where=path, mend="open it in the Sub-Å CDI window"
+                )
+            if f"{_IMAGE}/layer_type" in file:
+                return _read_saved_layers(file, path)
+            image, mask = _image(file, path), _mask(file)
+            pixel_angstrom = _pixel_angstrom(file)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise InputError(
+            f"not a readable CXI (HDF5) file ({error})", where=path, mend="write it again, or choose another"
+        ) from error
+    place = _place(image.shape, pixel_angstrom)
+    layers = _complex_layers(image, place) if np.iscomplexobj(image) else [_image_layer(image, "image", place)]
+    if mask is not None and mask.shape == image.shape:
+        options = place | {"name": "support", "visible": False, "opacity": 0.4}
+        layers.append(((mask != 0).astype(np.uint8), options, "labels"))
+    return layers
+
+
+def _read_saved_layers(file: h5py.File, path: str) -> list[LayerData]:
+    """The layers that the writer of this plugin saved, where they were."""
+    layers: list[LayerData] = []
+    for k in range(1, _MOST_IMAGES + 1):
+        group = file.get(f"/entry_1/image_{k}")
+        if group is None:
+            break
+        image = _image(file, path, f"/entry_1/image_{k}")
+        try:
+            layers.append((image, *_saved_options(group)))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"image_{k} is no saved layer ({error})", where=path, mend="save the layers again"
+            ) from error
+    return layers
+
+
+def _saved_options(group: h5py.Group) -> tuple[dict[str, Any], str]:
+    kind, name = group["layer_type"].asstr()[()], group["title"].asstr()[()]
+    scale, translate = (tuple(float(v) for v in group[key][()]) for key in ("layer_scale", "layer_translate"))
+    units = tuple(str(unit) for unit in group["layer_units"].asstr()[()])
+    if kind not in ("image", "labels") or not len(scale) == len(translate) == len(units) == 2:
+        raise ValueError(f"a layer of type {kind!r}")
+    if kind == "labels" and group["data"].dtype.kind not in "ui":
+        raise ValueError("labels that are no integers")
+    if not all(math.isfinite(v) for v in (*scale, *translate)) or min(scale) <= 0 or not set(units) <= set(UNITS):
+        raise ValueError("its place is damaged")
+    place = {"scale": scale, "translate": translate, "units": units, "axis_labels": ("y", "x")}
+    return place | {"name": name}, kind
+
+
+def _image(file: h5py.File, path: str, group: str = _IMAGE) -> NDArray[Any]:
+    data = file.get(f"{group}/data")
+    if not isinstance(data, h5py.Dataset) or data.ndim != 2 or data.dtype.kind not in "fciu":
+        raise InputError(
+            f"no two-dimensional image at {group}/data",
+            where=path,
+            mend="choose a file that `napari-subangstrom-cdi reconstruct` wrote",
+        )
+    if not 0 < data.size <= _LARGEST_PX:
+        raise InputError(
+            f"an image of {' x '.join(map(str, data.shape))} pixels at {group}/data",
+            where=path,
+            mend=f"the plugin opens up to {_LARGEST_PX} pixels",
+        )
+    if is_absurd(data.nbytes, int(data.id.get_storage_size())):
+        raise InputError(
+            f"{group}/data claims more pixels than the file can hold", where=path, mend="copy or export it again"
+        )
+    return np.asarray(data[()])
+
+
+def _mask(file: h5py.File) -> NDArray[Any] | None:
+    mask = file.get(f"{_IMAGE}/support")
+    known = isinstance(mask, h5py.Dataset) and mask.ndim == 2 and mask.size <= _LARGEST_PX
+    return np.asarray(mask[()]) if known else None
+
+
+def _pixel_angstrom(file: h5py.File) -> tuple[float, float] | None:
+    sizes = []
+    for axis in "yx":
+        size = file.get(f"{_IMAGE}/{axis}_pixel_size")
+        if not isinstance(size, h5py.Dataset) or size.size != 1:
+            return None
+        sizes.append(float(np.ravel(size[()])[0]) * _METRE_IN_ANGSTROM)
+    usable = all(math.isfinite(size) and size > 0 for size in sizes)
+    return (sizes[0], sizes[1]) if usable else None
+
+
+def _place(shape: tuple[int, ...], pixel_angstrom: tuple[float, float] | None) -> dict[str, Any]:
+    unit, scale = ("pixel", (1.0, 1.0)) if pixel_angstrom is None else ("Å", pixel_angstrom)
+    return {
+        "scale": scale,
+        "translate": tuple(-(n // 2) * step for n, step in zip(shape, scale, strict=True)),
+        "units": (unit, unit),
+        "axis_labels": ("y", "x"),
+    }
+
+
+def _complex_layers(image: NDArray[Any], place: dict[str, Any]) -> list[LayerData]:
+    phase = _image_layer(np.angle(image), "phase", place, colormap="twilight", visible=False)
+    phase[1]["contrast_limits"] = (-math.pi, math.pi)
+    return [
+        _image_layer(np.abs(image), "amplitude", place, colormap="magma", visible=False),
+        phase,
+        _image_layer(image.real, "real part", place),
+    ]
+
+
+def _image_layer(values: NDArray[Any], name: str, place: dict[str, Any], **options: Any) -> LayerData:
+    return np.ascontiguousarray(values), place | {"name": name, **options}, "image"

@@ -1,0 +1,1 @@
+"""The job of a window, without Qt."""

@@ -1,0 +1,1 @@
+"""Records of a particle that is known; a result scored by it."""
