@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_subangstrom_cdi.core.ensemble.metrics import RadialCurve
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.io.cxi import InputFile, Reconstruction
+from napari_subangstrom_cdi.core.result import InputFile, Result
 
 RAW = bytes(range(256)) * 3 + b"\0\n\r\x1a"
 
@@ -19,7 +19,7 @@ def result():
         return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
 
     q = np.arange(4) / 7
-    return Reconstruction(
+    return Result(
         grid=grid,
         calibrated=True,
         object=field(*grid.shape),
@@ -47,7 +47,7 @@ def result():
 
 
 def same(first, second):
-    for item in fields(Reconstruction):
+    for item in fields(Result):
         a, b = getattr(first, item.name), getattr(second, item.name)
         if isinstance(a, np.ndarray):
             assert a.dtype == b.dtype, item.name

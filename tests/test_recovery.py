@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval
+from napari_subangstrom_cdi.core.result import InputFile
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
-from napari_subangstrom_cdi.io.cxi import InputFile
 from napari_subangstrom_cdi.session import recovery
 from napari_subangstrom_cdi.session.recovery import Recovery, default_folder, found
 

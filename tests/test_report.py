@@ -19,8 +19,9 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import amplitude_band, find_regions
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io.cxi import Reconstruction, write_cxi
+from napari_subangstrom_cdi.io.cxi import write_cxi
 from napari_subangstrom_cdi.job.report import most_real, write_report
 
 N = 128
@@ -41,7 +42,7 @@ def crystal(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return (0.8 * disc * atoms).astype(np.float32), disc
 
 
-def reconstruct(*, members: int = 3, with_image: bool = True) -> Reconstruction:
+def reconstruct(*, members: int = 3, with_image: bool = True) -> Result:
     grid = Grid(N, 50.0)
     density, support = crystal(grid)
     rng = np.random.default_rng(1)
@@ -68,7 +69,7 @@ def reconstruct(*, members: int = 3, with_image: bool = True) -> Reconstruction:
     halves = metrics.split_half_correlation(ensemble.members, grid, ensemble.box)
     if halves is not None:
         curves["frc"] = halves
-    return Reconstruction(
+    return Result(
         grid=grid,
         calibrated=True,
         object=ensemble.mean,
@@ -101,7 +102,7 @@ def reconstruct(*, members: int = 3, with_image: bool = True) -> Reconstruction:
 
 
 @pytest.fixture(scope="module")
-def result() -> Reconstruction:
+def result() -> Result:
     return reconstruct()
 
 
@@ -111,11 +112,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def picture(result: Reconstruction, folder: Path) -> np.ndarray:
+def picture(result: Result, folder: Path) -> np.ndarray:
     return pixels(result, folder)
 
 
-def pixels(result: Reconstruction, folder: Path) -> np.ndarray:
+def pixels(result: Result, folder: Path) -> np.ndarray:
     """Write a report and return the decoded PNG, once both files are sound."""
     png, pdf = write_report(result, folder / "case.1")
     assert (png, pdf) == (folder / "case.1.png", folder / "case.1.pdf")
@@ -144,9 +145,7 @@ def test_the_page_is_wide_and_its_panels_are_filled(picture: np.ndarray) -> None
     assert spread(picture, BANNER) == 0
 
 
-def test_the_atoms_stand_where_the_object_has_them_whatever_its_global_phase(
-    result: Reconstruction, tmp_path: Path
-) -> None:
+def test_the_atoms_stand_where_the_object_has_them_whatever_its_global_phase(result: Result, tmp_path: Path) -> None:
     upper = np.arange(N)[:, None] < N // 2
     halved = np.where(upper, result.object, 0) * np.exp(2.1j)
     hero = part(pixels(replace(result, object=halved.astype(np.complex64)), tmp_path), HERO).mean(axis=2)
@@ -176,7 +175,7 @@ def test_a_run_stopped_after_one_member(tmp_path: Path) -> None:
     assert spread(image, HERO) > 0.08
 
 
-def test_uncalibrated_and_with_hardly_any_numbers(result: Reconstruction, tmp_path: Path) -> None:
+def test_uncalibrated_and_with_hardly_any_numbers(result: Result, tmp_path: Path) -> None:
     bare = replace(
         result,
         grid=Grid(N, float(N)),
@@ -190,23 +189,19 @@ def test_uncalibrated_and_with_hardly_any_numbers(result: Reconstruction, tmp_pa
     assert spread(pixels(bare, tmp_path), HERO) > 0.08
 
 
-def test_an_empty_object_is_drawn(result: Reconstruction, tmp_path: Path) -> None:
+def test_an_empty_object_is_drawn(result: Result, tmp_path: Path) -> None:
     zero = replace(result, object=np.zeros_like(result.object), deviation=np.zeros_like(result.deviation))
     assert spread(pixels(zero, tmp_path), POTENTIAL) > 0.08
 
 
-def test_two_writes_give_the_same_bytes(
-    result: Reconstruction, picture: np.ndarray, folder: Path, tmp_path: Path
-) -> None:
+def test_two_writes_give_the_same_bytes(result: Result, picture: np.ndarray, folder: Path, tmp_path: Path) -> None:
     first = [path.read_bytes() for path in sorted(folder.iterdir())]
     time.sleep(1.1)  # a time stamp of whole seconds would differ
     write_report(result, tmp_path / "case.1")
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == first
 
 
-def test_a_users_matplotlibrc_and_pyplot_are_left_alone(
-    result: Reconstruction, picture: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_users_matplotlibrc_and_pyplot_are_left_alone(result: Result, picture: np.ndarray, tmp_path: Path) -> None:
     write_cxi(tmp_path / "case.1.cxi", result)
     (tmp_path / "matplotlibrc").write_text("font.size: 31\nsavefig.dpi: 20\nsavefig.bbox: tight\n", encoding="utf-8")
     code = (
@@ -225,12 +220,12 @@ def test_a_users_matplotlibrc_and_pyplot_are_left_alone(
     assert np.abs(imread(tmp_path / "case.1.png")[..., :3] - picture).mean() < 1e-4
 
 
-def test_a_missing_folder_is_the_users_to_mend(result: Reconstruction, tmp_path: Path) -> None:
+def test_a_missing_folder_is_the_users_to_mend(result: Result, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         write_report(result, tmp_path / "nowhere" / "run")
 
 
-def test_a_folder_that_is_not_writable(result: Reconstruction, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable(result: Result, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(InputError, match="not a folder"):
         write_report(result, tmp_path / "file" / "run")
@@ -243,7 +238,7 @@ def test_a_folder_that_is_not_writable(result: Reconstruction, tmp_path: Path) -
             tmp_path.chmod(0o700)
 
 
-def test_neither_file_is_written_if_one_cannot_be(result: Reconstruction, tmp_path: Path) -> None:
+def test_neither_file_is_written_if_one_cannot_be(result: Result, tmp_path: Path) -> None:
     (tmp_path / "run.pdf").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         write_report(result, tmp_path / "run")

@@ -16,8 +16,9 @@ import pytest
 from napari_subangstrom_cdi.cli import main as cli
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition
-from napari_subangstrom_cdi.io.cxi import Reconstruction, read_cxi, write_cxi
+from napari_subangstrom_cdi.io.cxi import read_cxi, write_cxi
 from napari_subangstrom_cdi.job.as_script import as_command, as_python, plan_that_repeats
 from napari_subangstrom_cdi.job.pipeline import run
 from napari_subangstrom_cdi.job.plan import Change, Inputs, Plan, preset_plan
@@ -48,7 +49,7 @@ def short(plan: Plan) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def short_result(short: Plan) -> Reconstruction:
+def short_result(short: Plan) -> Result:
     return run(short).reconstruction
 
 
@@ -58,7 +59,7 @@ def steered(short: Plan) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def steered_result(steered: Plan) -> Reconstruction:
+def steered_result(steered: Plan) -> Result:
     return run(steered).reconstruction
 
 
@@ -75,7 +76,7 @@ def run_in_shell(command: str, folder: Path) -> Path:
     return result
 
 
-def assert_same(found: Reconstruction, expected: Reconstruction) -> None:
+def assert_same(found: Result, expected: Result) -> None:
     for name in ("object", "deviation", "support", "regions", "members", "r_history", "free_r_history"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
     assert found.kept == expected.kept

@@ -12,7 +12,7 @@ from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings, combi
 from napari_subangstrom_cdi.core.ensemble.metrics import r_factor
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region, amplitude_band
-from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval, Steered, iterate, retrieve
+from napari_subangstrom_cdi.core.phasing.retrieval import InForce, Retrieval, iterate, retrieve
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from objects import GRID, correlation, outline, problem_of, random_particle
@@ -38,12 +38,12 @@ def problem_with(*, alpha=0.3, noise_multiple=3.0, support=SUPPORT):
 BEGIN = problem_with()
 RULES = [("er", 0.8), ("hio", 0.8), ("raar", 0.8), ("difference-map", 0.8), ("difference-map", 1.0)]
 CHANGES = {
-    "alpha": lambda: Steered(problem_with(alpha=0.6)),
-    "noise multiple": lambda: Steered(problem_with(noise_multiple=9.0)),
-    "smaller support": lambda: Steered(problem_with(support=SMALLER)),
-    "larger support": lambda: Steered(problem_with(support=LARGER)),
-    "moved support": lambda: Steered(problem_with(support=MOVED)),
-    "beta": lambda: Steered(problem_with(), 0.5),
+    "alpha": lambda: InForce(problem_with(alpha=0.6)),
+    "noise multiple": lambda: InForce(problem_with(noise_multiple=9.0)),
+    "smaller support": lambda: InForce(problem_with(support=SMALLER)),
+    "larger support": lambda: InForce(problem_with(support=LARGER)),
+    "moved support": lambda: InForce(problem_with(support=MOVED)),
+    "beta": lambda: InForce(problem_with(), 0.5),
 }
 
 
@@ -135,7 +135,7 @@ def test_a_steered_run_is_two_runs_the_second_from_the_firsts_estimate(update, b
 @pytest.mark.parametrize("same", [lambda: BEGIN, problem_with], ids=["itself", "a copy"])
 def test_error_reduction_has_no_memory(iteration, same):
     schedule = (stage_of("er"), Stage("settle", 4))
-    assert_same(steered_run(schedule, {iteration: lambda: Steered(same())}), steered_run(schedule, {}))
+    assert_same(steered_run(schedule, {iteration: lambda: InForce(same())}), steered_run(schedule, {}))
 
 
 @pytest.mark.parametrize("name", ["band", "measured", "regions", "support"])
@@ -144,17 +144,17 @@ def test_one_new_array_does_what_a_new_problem_with_it_does(name):
     other = replace(problem_with(alpha=0.6, noise_multiple=9.0, support=LARGER), measured=1.5 * BEGIN.measured)
     one = {name: getattr(other, name)}
     shared, new = (
-        steered_run((stage_of("hio"),), {3: lambda p=problem: Steered(replace(p, **one))})
+        steered_run((stage_of("hio"),), {3: lambda p=problem: InForce(replace(p, **one))})
         for problem in (BEGIN, problem_with())
     )
     assert_same(shared, new)
-    assert shared.r_history[3:] != steered_run((stage_of("hio"),), {3: lambda: Steered(BEGIN)}).r_history[3:]
+    assert shared.r_history[3:] != steered_run((stage_of("hio"),), {3: lambda: InForce(BEGIN)}).r_history[3:]
 
 
 @pytest.mark.parametrize("update", ["hio", "raar", "difference-map"])
 def test_rules_with_feedback_forget_what_lay_outside(update):
     schedule = (stage_of(update),)
-    restarted = steered_run(schedule, {4: lambda: Steered(BEGIN)})
+    restarted = steered_run(schedule, {4: lambda: InForce(BEGIN)})
     assert restarted.r_history[:4] == steered_run(schedule, {}).r_history[:4]
     assert restarted.r_history[6:] != steered_run(schedule, {}).r_history[6:]
 
@@ -164,16 +164,16 @@ def test_beta_replaces_that_of_every_stage_until_the_next_answer(update):
     schedule = (stage_of(update, 0.9), stage_of("raar", 0.7, name="t"))
     half = tuple(replace(stage, beta=0.5) for stage in schedule)
     assert_same(steered_run(schedule, {}, beta=0.5), steered_run(half, {}))
-    assert_same(steered_run(schedule, {0: lambda: Steered(BEGIN, 0.5)}), steered_run(half, {}))
+    assert_same(steered_run(schedule, {0: lambda: InForce(BEGIN, 0.5)}), steered_run(half, {}))
     own_again = (half[0], schedule[1])
-    assert_same(steered_run(schedule, {8: lambda: Steered(BEGIN)}, beta=0.5), steered_run(own_again, {}))
+    assert_same(steered_run(schedule, {8: lambda: InForce(BEGIN)}, beta=0.5), steered_run(own_again, {}))
 
 
 def test_steered_before_the_first_iteration_a_run_begins_with_the_new_problem():
     schedule = (stage_of("hio"),)
     other = problem_with(alpha=0.6, support=SMALLER)
     held_out = held_out_of(BEGIN)
-    steered = steered_run(schedule, {0: lambda: Steered(other)})
+    steered = steered_run(schedule, {0: lambda: InForce(other)})
     assert_same(steered, retrieve(other, schedule, start_of(BEGIN), held_out=held_out, workers=1))
 
 
@@ -204,7 +204,7 @@ def test_snapshots_tell_where_the_estimate_lies(update, beta):
         start_of(BEGIN),
         wants_estimate=lambda _: True,
         workers=1,
-        steer=lambda done: Steered(force[done]) if done in force else None,
+        steer=lambda done: InForce(force[done]) if done in force else None,
     )
     snapshots, end = finish(run)
     problem = BEGIN
@@ -222,7 +222,7 @@ def test_snapshots_tell_where_the_estimate_lies(update, beta):
 @pytest.mark.parametrize("noise_multiple", [1.0, 9.0])
 def test_the_free_r_is_taken_over_what_is_still_good(noise_multiple):
     other = problem_with(noise_multiple=noise_multiple)
-    result = steered_run((stage_of("er"), Stage("settle", 4)), {5: lambda: Steered(other)})
+    result = steered_run((stage_of("er"), Stage("settle", 4)), {5: lambda: InForce(other)})
     held_out = held_out_of(BEGIN)
     good = other.regions == Region.G
     assert (held_out & ~good).any() == (noise_multiple > 3)
@@ -246,7 +246,7 @@ def test_a_support_mended_on_the_way_brings_the_object_back(update):
     def end(steer):
         return finish(iterate(replace(clean, support=cut), schedule, start, workers=1, steer=steer))[1]
 
-    left, mended = end(None), end(lambda done: Steered(clean) if done == 20 else None)
+    left, mended = end(None), end(lambda done: InForce(clean) if done == 20 else None)
     assert correlation(left.estimate, TRUTH, SUPPORT) < 0.9
     assert left.r_factor > 0.2
     assert correlation(mended.estimate, TRUTH, SUPPORT) > 0.98
@@ -291,17 +291,17 @@ def test_what_a_run_cannot_be_steered_to():
     stretched = replace(BEGIN, grid=Grid(GRID.n, 2 * GRID.field_of_view_angstrom))
     far = np.zeros_like(SUPPORT)
     far[2:9, 2:9] = True
-    assert "from 96 pixels of 0.4 Å to 64 pixels of 0.4 Å" in next_error(Steered(other))
-    assert "from 96 pixels of 0.4 Å to 96 pixels of 0.8 Å" in next_error(Steered(stretched))
-    assert "began with an image cannot go on without" in next_error(Steered(blind))
-    assert "began without an image cannot go on with" in next_error(Steered(BEGIN), blind)
-    assert "nothing of the estimate after iteration 2" in next_error(Steered(problem_with(support=far)))
+    assert "from 96 pixels of 0.4 Å to 64 pixels of 0.4 Å" in next_error(InForce(other))
+    assert "from 96 pixels of 0.4 Å to 96 pixels of 0.8 Å" in next_error(InForce(stretched))
+    assert "began with an image cannot go on without" in next_error(InForce(blind))
+    assert "began without an image cannot go on with" in next_error(InForce(BEGIN), blind)
+    assert "nothing of the estimate after iteration 2" in next_error(InForce(problem_with(support=far)))
 
 
 @pytest.mark.parametrize("beta", [0.0, -0.5, 1.5, float("nan")])
 def test_an_impossible_beta_is_refused(beta):
     with pytest.raises(InputError, match=r"β = .*above 0 and at most 1"):
-        Steered(BEGIN, beta)
+        InForce(BEGIN, beta)
     with pytest.raises(InputError, match=r"β = .*above 0 and at most 1"):
         iterate(BEGIN, (stage_of("hio"),), start_of(BEGIN), beta=beta)
 
@@ -339,7 +339,7 @@ def test_an_ensemble_is_replayed_bit_for_bit(update, beta):
 def test_what_was_steered_stays_for_the_members_that_follow():
     other = problem_with(alpha=0.6, noise_multiple=2.0, support=MOVED)
     half = tuple(replace(stage, beta=0.5) for stage in SCHEDULE)
-    steered = members_of(answers={(1, 3): lambda: Steered(other, 0.5)})
+    steered = members_of(answers={(1, 3): lambda: InForce(other, 0.5)})
     before, after = members_of(), members_of(other, half)
     assert_same(steered[0], before[0])
     assert steered[1].r_history[:3] == before[1].r_history[:3]
@@ -349,7 +349,7 @@ def test_what_was_steered_stays_for_the_members_that_follow():
 
 def test_a_member_steered_at_its_beginning_starts_there():
     other = problem_with(noise_multiple=2.0, support=SMALLER)
-    steered = members_of(answers={(1, 0): lambda: Steered(other, 0.5)})
+    steered = members_of(answers={(1, 0): lambda: InForce(other, 0.5)})
     assert_same(steered[0], members_of()[0])
     half = tuple(replace(stage, beta=0.5) for stage in SCHEDULE)
     for one, expected in zip(steered[1:], members_of(other, half)[1:], strict=True):
@@ -376,7 +376,7 @@ def test_an_ensemble_refuses_what_a_run_does():
     blind = replace(BEGIN, image=None, image_transfer=None)
     for at in ((0, 0), (0, 3), (1, 0)):
         with pytest.raises(InputError, match="cannot go on without"):
-            members_of(answers={at: lambda: Steered(blind)})
+            members_of(answers={at: lambda: InForce(blind)})
 
 
 def made_up(field):

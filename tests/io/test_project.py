@@ -7,8 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from napari_subangstrom_cdi.core.result import InputFile
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io.cxi import InputFile, read_cxi, write_cxi
+from napari_subangstrom_cdi.io.cxi import read_cxi, write_cxi
 from napari_subangstrom_cdi.io.project import (
     MAX_TEXT_BYTES,
     Project,

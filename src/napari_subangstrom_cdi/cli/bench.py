@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.fourier import transform
 from napari_subangstrom_cdi.core.grid import Grid
@@ -23,10 +22,10 @@ from napari_subangstrom_cdi.core.phasing._crew import default_workers
 from napari_subangstrom_cdi.core.phasing.regions import AmplitudeBand, Region
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, iterate
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.core.types import Complex64
 from napari_subangstrom_cdi.errors import InputError
 
-Complex = NDArray[np.complex64]
-Pair = Callable[[Complex], Complex]
+Pair = Callable[[Complex64], Complex64]
 
 ITERATIONS = {
     "ER, complex object": Stage("bench", 1 << 30, "er", ("support",)),
@@ -217,7 +216,7 @@ def _peak_memory_mb(n: int, stage: Stage, workers: int) -> float:
 
 
 def _scipy_pair(workers: int) -> Pair:
-    def pair(field: Complex) -> Complex:
+    def pair(field: Complex64) -> Complex64:
         spectrum = scipy.fft.fft2(field, workers=workers)
         return scipy.fft.ifft2(spectrum, workers=workers, overwrite_x=True)
 
@@ -228,7 +227,7 @@ def _pyfftw_pair(workers: int) -> Pair:
     pyfftw: Any = import_module("pyfftw")
     plans: dict[tuple[int, ...], Any] = {}
 
-    def pair(field: Complex) -> Complex:
+    def pair(field: Complex64) -> Complex64:
         if field.shape not in plans:
             buffers = [pyfftw.empty_aligned(field.shape, "complex64") for _ in range(2)]
             options = {"axes": (0, 1), "threads": workers, "flags": ("FFTW_MEASURE",)}
@@ -239,7 +238,7 @@ def _pyfftw_pair(workers: int) -> Pair:
         forward, backward = plans[field.shape]
         forward.input_array[...] = field
         forward()
-        result: Complex = backward()
+        result: Complex64 = backward()
         return result
 
     return pair
@@ -248,8 +247,8 @@ def _pyfftw_pair(workers: int) -> Pair:
 def _mkl_pair(workers: int) -> Pair:
     mkl_fft: Any = import_module("mkl_fft")
 
-    def pair(field: Complex) -> Complex:
-        result: Complex = mkl_fft.ifft2(mkl_fft.fft2(field))
+    def pair(field: Complex64) -> Complex64:
+        result: Complex64 = mkl_fft.ifft2(mkl_fft.fft2(field))
         return result
 
     return pair
@@ -258,9 +257,9 @@ def _mkl_pair(workers: int) -> Pair:
 def _ducc_pair(workers: int) -> Pair:
     ducc: Any = import_module("ducc0.fft")
 
-    def pair(field: Complex) -> Complex:
+    def pair(field: Complex64) -> Complex64:
         spectrum = ducc.c2c(field, nthreads=workers)
-        result: Complex = ducc.c2c(spectrum, forward=False, inorm=2, nthreads=workers, out=spectrum)
+        result: Complex64 = ducc.c2c(spectrum, forward=False, inorm=2, nthreads=workers, out=spectrum)
         return result
 
     return pair
@@ -270,8 +269,8 @@ def _torch_pair(workers: int) -> Pair:
     torch: Any = import_module("torch")
     torch.set_num_threads(workers)
 
-    def pair(field: Complex) -> Complex:
-        result: Complex = torch.fft.ifft2(torch.fft.fft2(torch.from_numpy(field))).numpy()
+    def pair(field: Complex64) -> Complex64:
+        result: Complex64 = torch.fft.ifft2(torch.fft.fft2(torch.from_numpy(field))).numpy()
         return result
 
     return pair

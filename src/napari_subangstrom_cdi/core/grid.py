@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
-
-Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,15 @@ class Grid:
         """Pixel index from the origin along one axis, shape (n,)."""
         return np.arange(self.n, dtype=np.float64) - self.n // 2
 
-    def radius_px(self) -> Float:
+    def radius_px(self) -> Float32:
         """Distance from the origin in pixels, shape (n, n)."""
         i = self.index()
         return np.hypot(i[:, None], i[None, :]).astype(np.float32)
 
-    def r_angstrom(self) -> Float:
+    def r_angstrom(self) -> Float32:
         """Distance from the origin of real space, Å, shape (n, n)."""
         return self.radius_px() * np.float32(self.pixel_angstrom)
 
-    def q_per_angstrom(self) -> Float:
+    def q_per_angstrom(self) -> Float32:
         """|q| of each reciprocal pixel, Å⁻¹, shape (n, n)."""
         return self.radius_px() * np.float32(self.q_pixel_per_angstrom)

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel, Multislice, spectrum_of
 from napari_subangstrom_cdi.core.crystal.scattering import electron_scattering_factor
 from napari_subangstrom_cdi.core.image.potential import ImagingConditions, aberration_phase
+from napari_subangstrom_cdi.core.types import Complex64, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .electron import wavelength_angstrom
 from .fourier import fit_to_size, inverse, transform
 from .grid import Grid
 
-Float = NDArray[np.float64]
-Complex = NDArray[np.complex64]
 Wave = Literal["multislice", "phase-object", "kinematic"]
 
 WAVES: tuple[Wave, ...] = ("multislice", "phase-object", "kinematic")
@@ -82,12 +81,12 @@ class Exposure:
 
 def exit_spectrum(
     atoms: AtomicModel,
-    q_rows_per_angstrom: Float,
-    q_columns_per_angstrom: Float,
+    q_rows_per_angstrom: Float64,
+    q_columns_per_angstrom: Float64,
     *,
     energy_ev: float,
     wave: Wave = "multislice",
-) -> Complex:
+) -> Complex64:
     """∫ O(r) exp(−2πi q·r) d²r of the object O = −i(ψ − 1), Å², shape (rows, columns).
 
     Parameters
@@ -104,13 +103,13 @@ def exit_spectrum(
     return spectrum_of(*_wave(atoms, energy_ev, wave), q_rows_per_angstrom, q_columns_per_angstrom)
 
 
-def _axes(shape: tuple[int, int], at: tuple[float, float], step: float) -> tuple[Float, Float]:
+def _axes(shape: tuple[int, int], at: tuple[float, float], step: float) -> tuple[Float64, Float64]:
     """Coordinates of rows and columns from a place (y, x) in pixels."""
     y, x = ((np.arange(n, dtype=np.float64) - middle) * step for n, middle in zip(shape, at, strict=True))
     return y, x
 
 
-def _wave(atoms: AtomicModel, energy_ev: float, wave: Wave) -> tuple[Complex, Grid]:
+def _wave(atoms: AtomicModel, energy_ev: float, wave: Wave) -> tuple[Complex64, Grid]:
     if wave == "kinematic":
         return Multislice(energy_ev, WAVE_TO).kinematic_wave(atoms)
     return Multislice(energy_ev, WAVE_TO, 2.0 if wave == "multislice" else math.inf).wave(atoms)
@@ -125,7 +124,7 @@ def pattern_electrons(
     *,
     energy_ev: float,
     wave: Wave = "multislice",
-) -> Float:
+) -> Float64:
     """Electrons that a particle scatters into each pixel, the direct beam with them, shape (rows, columns).
 
     The beam's amplitude and the particle's interfere where they overlap. A source of finite size convolves.
@@ -146,7 +145,7 @@ def pattern_electrons(
     return np.asarray(ndi.gaussian_filter(intensity.astype(np.float64), blur) * per_pixel, np.float64)
 
 
-def beam_amplitude(q_rows: Float, q_columns: Float, fwhm_angstrom: float) -> Complex:
+def beam_amplitude(q_rows: Float64, q_columns: Float64, fwhm_angstrom: float) -> Complex64:
     """Transform of a Gaussian beam's amplitude, 1 in its middle, Å²."""
     width = fwhm_angstrom / (2 * math.sqrt(math.log(2)))  # exp(−r²/2w²) in amplitude, its square is half at fwhm/2
     lines = [np.exp(-2 * (math.pi * width * q) ** 2) for q in (q_rows, q_columns)]
@@ -161,7 +160,7 @@ def substrate_electrons(
     *,
     turned_deg: float = 0.0,
     layers_deg: tuple[float, ...] = (),
-) -> Float:
+) -> Float64:
     """Electrons that go elsewhere than into the particle's pattern: substrate, inelastic, shape (rows, columns).
 
     Parameters
@@ -184,7 +183,9 @@ def substrate_electrons(
     return np.asarray(found, np.float64)
 
 
-def _add_graphene(into: Float, rows: Float, columns: Float, azimuth_deg: float, share: float, q_pixel: float) -> None:
+def _add_graphene(
+    into: Float64, rows: Float64, columns: Float64, azimuth_deg: float, share: float, q_pixel: float
+) -> None:
     """Spots of one layer, kinematic: widths of the beam's convergence, strength as |F|²."""
     angle = math.radians(azimuth_deg)
     first = 2 / (math.sqrt(3) * _GRAPHENE_A) * np.array([math.cos(angle), math.sin(angle)])
@@ -205,7 +206,7 @@ def _add_graphene(into: Float, rows: Float, columns: Float, azimuth_deg: float, 
             into[np.ix_(near_y, near_x)] += total * np.outer(line_y[near_y], line_x[near_x])
 
 
-def recorded(electrons: Float, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint16]:
+def recorded(electrons: Float64, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint16]:
     """Counts of a detector: Poisson electrons, gain, dark noise, offset, saturation; rounded."""
     caught = np.minimum(electrons, 1e12)
     if exposure.noise:
@@ -214,7 +215,7 @@ def recorded(electrons: Float, exposure: Exposure, rng: np.random.Generator) -> 
     return np.clip(counts, 0, exposure.saturation_counts).astype(np.uint16)
 
 
-def image_intensity(object_field: Complex, grid: Grid, conditions: ImagingConditions) -> Float:
+def image_intensity(object_field: Complex64, grid: Grid, conditions: ImagingConditions) -> Float64:
     """Intensity of a TEM image of −i(ψ − 1), the vacuum at 1, shape (n, n): focus spread summed incoherently.
 
     Parameters
@@ -243,26 +244,26 @@ def image_intensity(object_field: Complex, grid: Grid, conditions: ImagingCondit
     return total
 
 
-def _other_envelope(q: Float, conditions: ImagingConditions) -> Float:
+def _other_envelope(q: Float64, conditions: ImagingConditions) -> Float64:
     """What damps a wave besides the focus spread, so that together they come to 1/e² at the information limit."""
     limit = conditions.information_limit_per_angstrom
     if not math.isfinite(limit):
         return np.ones_like(q)
     spread = 10 * conditions.defocus_spread_nm  # Å
     by_focus = (math.pi * wavelength_angstrom(conditions.energy_ev) * spread * limit**2) ** 2 / 2
-    damping: Float = np.where(q <= limit, np.exp(-max(0.0, 2 - by_focus) * (q / limit) ** 4), 0)
+    damping: Float64 = np.where(q <= limit, np.exp(-max(0.0, 2 - by_focus) * (q / limit) ** 4), 0)
     return damping
 
 
 def seen_by_camera(
-    intensity: Float,
+    intensity: Float64,
     grid: Grid,
     shape: tuple[int, int],
     pixel_angstrom: float,
     *,
     rotation_deg: float = 0.0,
     centre_px: tuple[float, float] | None = None,
-) -> Float:
+) -> Float64:
     """An image on the camera's pixels, the vacuum around it, shape as asked.
 
     Parameters
@@ -288,8 +289,8 @@ def seen_by_camera(
     return 1 + np.asarray(ndi.map_coordinates(fine, [rows, columns], order=3), np.float64)
 
 
-def _finer(field: Float, n: int) -> Float:
+def _finer(field: Float64, n: int) -> Float64:
     spectrum = scipy.fft.fftshift(scipy.fft.fft2(scipy.fft.ifftshift(field)))
     padded = fit_to_size(spectrum, n)
-    fine: Float = scipy.fft.fftshift(scipy.fft.ifft2(scipy.fft.ifftshift(padded))).real * (n / len(field)) ** 2
+    fine: Float64 = scipy.fft.fftshift(scipy.fft.ifft2(scipy.fft.ifftshift(padded))).real * (n / len(field)) ** 2
     return fine

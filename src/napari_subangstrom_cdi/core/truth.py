@@ -9,13 +9,11 @@ import scipy.ndimage as ndi
 import scipy.optimize
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Complex64, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .fourier import inverse, transform
 from .grid import Grid
-
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float64]
 
 BANDS_PER_ANGSTROM = ((0.12, 0.35), (0.35, 0.55), (0.55, 0.8), (0.8, 1.0), (1.0, 1.15), (1.15, 1.28))
 RECOVERED = 0.7
@@ -68,7 +66,7 @@ class TruthScore:
     translation_angstrom: tuple[float, float]
 
 
-def score_against(truth: Complex, reconstruction: Complex, grid: Grid, electrons_per_pixel: float) -> TruthScore:
+def score_against(truth: Complex64, reconstruction: Complex64, grid: Grid, electrons_per_pixel: float) -> TruthScore:
     """Compare; free are one phase, one scale and one translation, sub-pixel.
 
     Parameters
@@ -100,7 +98,7 @@ def score_against(truth: Complex, reconstruction: Complex, grid: Grid, electrons
     return TruthScore(correlation, bands, _resolution(bands), (y, x))
 
 
-def laid_over(truth: Complex, reconstruction: Complex, grid: Grid) -> Complex:
+def laid_over(truth: Complex64, reconstruction: Complex64, grid: Grid) -> Complex64:
     """The reconstruction moved, and multiplied by the one complex number, that lays it over the truth.
 
     Parameters
@@ -116,7 +114,9 @@ def _compared(grid: Grid) -> NDArray[np.bool_]:
     return np.asarray((q > _COMPARED[0]) & (q < _COMPARED[1]), np.bool_)
 
 
-def _spectra(truth: Complex, reconstruction: Complex, grid: Grid) -> tuple[Complex, Complex, tuple[float, float]]:
+def _spectra(
+    truth: Complex64, reconstruction: Complex64, grid: Grid
+) -> tuple[Complex64, Complex64, tuple[float, float]]:
     """Transforms of both, the second laid over the first, and by how much it was moved (y, x), pixels."""
     keep = _compared(grid)
     true, found = transform(truth), transform(reconstruction)
@@ -128,7 +128,7 @@ def _spectra(truth: Complex, reconstruction: Complex, grid: Grid) -> tuple[Compl
     return true, found, place
 
 
-def _translation(true: Complex, found: Complex, keep: NDArray[np.bool_], grid: Grid) -> tuple[float, float]:
+def _translation(true: Complex64, found: Complex64, keep: NDArray[np.bool_], grid: Grid) -> tuple[float, float]:
     """Of several peaks of the correlation the highest between pixels: a lattice has many that are nearly as high."""
     cross = np.where(keep, true * found.conj(), 0)
     peaks = np.abs(inverse(cross.astype(np.complex64)))
@@ -138,7 +138,7 @@ def _translation(true: Complex, found: Complex, keep: NDArray[np.bool_], grid: G
     strong = np.unravel_index(np.argpartition(np.abs(cross).ravel(), -count)[-count:], cross.shape)
     weight, (fy, fx) = cross[strong], (grid.index()[axis] / grid.n for axis in strong)
 
-    def misfit(at: Float) -> float:
+    def misfit(at: Float64) -> float:
         return -float(np.abs(np.sum(weight * np.exp(2j * np.pi * (fy * at[0] + fx * at[1])))))
 
     found_at = []
@@ -152,7 +152,7 @@ def _translation(true: Complex, found: Complex, keep: NDArray[np.bool_], grid: G
     return y, x
 
 
-def _bands(true: Complex, found: Complex, q: NDArray[np.floating], electrons: float) -> tuple[Band, ...]:
+def _bands(true: Complex64, found: Complex64, q: NDArray[np.floating], electrons: float) -> tuple[Band, ...]:
     power = ndi.gaussian_filter(np.abs(true) ** 2 * electrons, 2.0, mode="wrap")
     peak = (power == ndi.maximum_filter(power, size=_APART_PX, mode="wrap")) & (power > _LEAST_ELECTRONS)
     offsets = np.arange(-_DISC_PX, _DISC_PX + 1)

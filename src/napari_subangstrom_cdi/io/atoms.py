@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 
 from .atomic import atomic_path
-
-Float = NDArray[np.float64]
 
 FORMATS = {".xyz": "extxyz", ".cif": "cif", ".pdb": "proteindatabank"}
 """ASE's name of each format, by suffix."""
@@ -42,10 +41,10 @@ class _Found:
     """What a file holds: atoms, its box (rows; None without), whether that repeats, and B of each atom."""
 
     numbers: NDArray[np.integer]
-    positions: Float
-    box: Float | None
+    positions: Float64
+    box: Float64 | None
     repeats: bool
-    factors: Float
+    factors: Float64
 
 
 def check_atoms_path(path: str | os.PathLike[str]) -> Path:
@@ -215,14 +214,14 @@ def _check(found: _Found) -> None:
         raise InputError("is a crystal without end, not a particle", mend="give it as the crystal")
 
 
-def _gaps(positions: Float, box: Float) -> Float:
+def _gaps(positions: Float64, box: Float64) -> Float64:
     """The widest empty layer of a box that repeats, across each of its axes, Å."""
     places = np.sort((positions @ np.linalg.inv(box)) % 1, axis=0)
     widest = np.diff(places, axis=0, append=places[:1] + 1).max(axis=0)
     return np.asarray(widest / np.linalg.norm(np.linalg.inv(box), axis=0), np.float64)
 
 
-def _one_factor(factors: Float) -> float:
+def _one_factor(factors: Float64) -> float:
     """The mean Debye-Waller factor; said if the atoms' differ, because a particle has one."""
     factors = factors[np.isfinite(factors)]
     if not len(factors):

@@ -5,121 +5,31 @@ CXI: F. R. N. C. Maia, Nature Methods 9, 854 (2012), doi:10.1038/nmeth.2110.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.ensemble.metrics import RadialCurve
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError
 
 from ._common import bytes_text, is_absurd, nbytes
 from .atomic import atomic_hdf5
-
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
 
 CXI_VERSION = 160
 _DAMAGE = (OSError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError)
 _PACKED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
-@dataclass(frozen=True)
-class InputFile:
-    """A file that went into a run, byte for byte."""
-
-    role: str
-    name: str
-    content: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the content."""
-        return hashlib.sha256(self.content).hexdigest()
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """Everything that a run leaves. Arrays are centred, shape (n, n), unless said.
-
-    Parameters
-    ----------
-    grid : Grid
-        Sampling of the object and the pattern.
-    calibrated : bool
-        False if the grid's unit is the pixel because no calibration was given.
-    object : ndarray of complex64
-        Averaged object O (ψ = 1 + iO), σ_e V in radians for a weak phase object.
-    deviation : ndarray of float32
-        Standard deviation between the members kept.
-    support : ndarray of bool
-        Object support.
-    regions : ndarray of uint8
-        Codes of :class:`~napari_subangstrom_cdi.core.phasing.regions.Region`.
-    pattern : ndarray of float32
-        Prepared pattern, electrons.
-    members : ndarray of complex64, shape (k, height, width)
-        Aligned members.
-    members_origin : (int, int)
-        Row and column of the members' first pixel in the array.
-    kept : tuple of bool
-        Which members are in the average.
-    r_history, free_r_history : ndarray of float32, shape (k, iterations)
-        R-factors of each member.
-    stage_ends : tuple of (str, int)
-        Stages of the schedule and the iteration after the last of each.
-    potential : ndarray of float32, optional
-        Potential estimated from the image, σ_e V in radians.
-    curves : mapping of str to RadialCurve
-        ``prtf``, ``frc``, ``power_object``, ``power_image``; with a model ``omit`` and ``unaided``.
-    metrics : mapping
-        The numbers of the run, as ``--json`` prints them.
-    recipe : str
-        The plan as TOML.
-    version : str
-        Of this package.
-    inputs : tuple of InputFile
-        The raw files.
-    complete : bool
-        False if the run was stopped before its last member.
-    omit_map : ndarray of complex64, optional
-        Object of which nothing comes from a model at its own place; with the preset ``model``.
-    """
-
-    grid: Grid
-    calibrated: bool
-    object: Complex
-    deviation: Float
-    support: NDArray[np.bool_]
-    regions: NDArray[np.uint8]
-    pattern: Float
-    members: Complex
-    members_origin: tuple[int, int]
-    kept: tuple[bool, ...]
-    r_history: Float
-    free_r_history: Float
-    stage_ends: tuple[tuple[str, int], ...]
-    potential: Float | None
-    curves: Mapping[str, RadialCurve]
-    metrics: Mapping[str, Any]
-    recipe: str
-    version: str
-    inputs: tuple[InputFile, ...] = field(default=())
-    complete: bool = True
-    omit_map: Complex | None = None
-
-
-def write_cxi(path: str | Path, result: Reconstruction) -> None:
+def write_cxi(path: str | Path, result: Result) -> None:
     """Write a result atomically.
 
     Raises
@@ -139,7 +49,7 @@ def new_entry(file: h5py.File) -> h5py.Group:
     return entry
 
 
-def write_result(entry: h5py.Group, result: Reconstruction) -> None:
+def write_result(entry: h5py.Group, result: Result) -> None:
     """Write a result into an empty entry."""
     _write_image(entry.create_group("image_1"), result)
     if result.potential is not None:
@@ -165,7 +75,7 @@ def write_result(entry: h5py.Group, result: Reconstruction) -> None:
     write_inputs(entry, result.inputs)
 
 
-def read_cxi(path: str | Path) -> Reconstruction:
+def read_cxi(path: str | Path) -> Result:
     """Read what :func:`write_cxi` wrote, or the result in a project.
 
     Raises
@@ -221,7 +131,7 @@ def _check_claims(file: h5py.File) -> None:
     file.visititems(check)
 
 
-def extract_inputs(result: Reconstruction, folder: Path) -> dict[str, Path]:
+def extract_inputs(result: Result, folder: Path) -> dict[str, Path]:
     """Write the raw files of a result into a folder; their paths by role."""
     return extract_files(result.inputs, folder)
 
@@ -236,14 +146,14 @@ def extract_files(inputs: tuple[InputFile, ...], folder: Path) -> dict[str, Path
     return paths
 
 
-def _write_pixel(group: h5py.Group, result: Reconstruction) -> None:
+def _write_pixel(group: h5py.Group, result: Result) -> None:
     if result.calibrated:
         pixel_m = result.grid.pixel_angstrom * 1e-10
         group["x_pixel_size"], group["y_pixel_size"] = pixel_m, pixel_m
         group["image_size"] = np.array([result.grid.field_of_view_angstrom * 1e-10] * 2)
 
 
-def _write_image(group: h5py.Group, result: Reconstruction) -> None:
+def _write_image(group: h5py.Group, result: Result) -> None:
     group["title"] = "complex object O of the exit wave 1 + iO, average of the members kept"
     group["data_space"], group["data_type"], group["is_fft_shifted"] = "real", "object", False
     group.create_dataset("data", data=result.object)
@@ -253,7 +163,7 @@ def _write_image(group: h5py.Group, result: Reconstruction) -> None:
     _write_pixel(group, result)
 
 
-def _write_members(group: h5py.Group, result: Reconstruction) -> None:
+def _write_members(group: h5py.Group, result: Result) -> None:
     group.create_dataset("data", data=result.members)
     group["origin"] = np.array(result.members_origin)
     group["kept"] = np.array(result.kept)
@@ -268,7 +178,7 @@ def write_origin(group: h5py.Group, recipe: str, version: str) -> None:
     group["libraries"] = json.dumps(libraries)
 
 
-def _write_process(group: h5py.Group, result: Reconstruction) -> None:
+def _write_process(group: h5py.Group, result: Result) -> None:
     group["field_of_view"] = result.grid.field_of_view_angstrom
     group["field_of_view"].attrs["unit"] = "angstrom" if result.calibrated else "pixel"
     group["metrics"] = json.dumps(dict(result.metrics))
@@ -292,7 +202,7 @@ def text_of(dataset: h5py.Dataset) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def read_result(entry: h5py.Group) -> Reconstruction:
+def read_result(entry: h5py.Group) -> Result:
     """The result of an entry that `open_entry` gave."""
     image, pattern, members, process = (entry[k] for k in ("image_1", "data_1", "members", "process_1"))
     obj = image["data"][()]
@@ -300,7 +210,7 @@ def read_result(entry: h5py.Group) -> Reconstruction:
         name: RadialCurve(group["q_per_angstrom"][()], group["value"][()])
         for name, group in process.get("curves", {}).items()
     }
-    return Reconstruction(
+    return Result(
         grid=Grid(obj.shape[0], float(process["field_of_view"][()])),
         calibrated="x_pixel_size" in image,
         object=obj,

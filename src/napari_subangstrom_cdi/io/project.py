@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi import __version__
+from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError
 
 from ._common import bytes_text
 from .atomic import atomic_hdf5
 from .cxi import (
-    InputFile,
-    Reconstruction,
     extract_files,
     has_result,
     new_entry,
@@ -63,7 +62,7 @@ class Project:
         The plan as TOML: that of the result, or the current one while there is no result.
     inputs : tuple of InputFile
         The raw files in use now.
-    result : Reconstruction or None
+    result : Result or None
         What the last run left.
     view : mapping
         The state of the window, in plain values: text, numbers, True, False, None, lists and mappings by text.
@@ -80,7 +79,7 @@ class Project:
 
     recipe: str
     inputs: tuple[InputFile, ...]
-    result: Reconstruction | None
+    result: Result | None
     view: Mapping[str, Any]
     settings: str = ""
     history: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition
-from napari_subangstrom_cdi.io.cxi import Reconstruction
 
 from .plan import ALL_PRESETS, FILE_ROLES, Plan, named_files, plan_from_toml, preset_plan
 
@@ -33,14 +33,14 @@ print(summary(result.metrics))
 '''
 
 
-def plan_that_repeats(plan: Plan, result: Reconstruction) -> Plan:
+def plan_that_repeats(plan: Plan, result: Result) -> Plan:
     """The plan that gives a result again: with what was steered, and no members but those that were finished.
 
     Parameters
     ----------
     plan : Plan
         The settings as they stand, from which the result follows; its files are used.
-    result : Reconstruction
+    result : Result
         What the run left.
 
     Raises

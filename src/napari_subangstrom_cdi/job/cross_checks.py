@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.ensemble.members import Ensemble, EnsembleSettings, combine, iterate_ensemble
 from napari_subangstrom_cdi.core.ensemble.metrics import (
@@ -23,11 +22,10 @@ from napari_subangstrom_cdi.core.fit.model_fit import image_likeness
 from napari_subangstrom_cdi.core.fourier import shift
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, Retrieval
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
+from napari_subangstrom_cdi.core.types import Complex64
 from napari_subangstrom_cdi.errors import doubt
 
 from .preparation import Prepared
-
-Complex = NDArray[np.complex64]
 
 _UNAIDED_MEMBERS = 3
 _AGREES = 0.5  # Fourier ring correlation
@@ -37,7 +35,7 @@ _LEAST_LIKENESS = 0.75
 
 
 @dataclass(frozen=True)
-class Guard:
+class CrossChecks:
     """What was found, in the frame of the result.
 
     Parameters
@@ -50,12 +48,14 @@ class Guard:
         Numbers, ready for JSON.
     """
 
-    omit_map: Complex
+    omit_map: Complex64
     curves: dict[str, RadialCurve]
     report: dict[str, Any]
 
 
-def guard(prepared: Prepared, problem: Problem, ensemble: Ensemble, seed: int, told: Callable[[str], None]) -> Guard:
+def guard(
+    prepared: Prepared, problem: Problem, ensemble: Ensemble, seed: int, told: Callable[[str], None]
+) -> CrossChecks:
     """Leave the model out in parts, and wholly, and compare.
 
     Parameters
@@ -86,10 +86,10 @@ def guard(prepared: Prepared, problem: Problem, ensemble: Ensemble, seed: int, t
         where = alone.origin_shift_px
         report["without_model"]["image_likeness"] = _likeness(shift(alone.mean, (-where[0], -where[1])), prepared)
     _say_doubts(report)
-    return Guard(shift(omitted.omit_map, origin), curves, report)
+    return CrossChecks(shift(omitted.omit_map, origin), curves, report)
 
 
-def _likeness(field: Complex, prepared: Prepared) -> float:
+def _likeness(field: Complex64, prepared: Prepared) -> float:
     """Of the image that a result makes with the one that was taken; NaN without one."""
     assert prepared.model is not None and prepared.evidence is not None
     if prepared.evidence.contrast is None:

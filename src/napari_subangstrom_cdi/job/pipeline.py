@@ -19,11 +19,12 @@ from napari_subangstrom_cdi.core.ensemble.members import Ensemble, combine, iter
 from napari_subangstrom_cdi.core.fourier import shift, transform
 from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, Retrieval, Snapshot
+from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
-from napari_subangstrom_cdi.io.cxi import InputFile, Reconstruction, extract_files
+from napari_subangstrom_cdi.io.cxi import extract_files
 from napari_subangstrom_cdi.io.project import read_recipe_and_inputs
 
-from .cross_checks import Guard, guard
+from .cross_checks import CrossChecks, guard
 from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
 from .preparation import Clock, Prepared, calibrated_by_crystal, prepare
 from .steering import Steering
@@ -81,7 +82,7 @@ class Stop(Exception):
 class Outcome:
     """A reconstruction, the seconds of each step and the warnings on the way."""
 
-    reconstruction: Reconstruction
+    reconstruction: Result
     seconds: dict[str, float]
     warnings: tuple[str, ...]
 
@@ -129,7 +130,7 @@ def run(
     return Outcome(result, dict(clock.seconds), tuple(doubts))
 
 
-def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Reconstruction:
+def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Result:
     """The reconstruction with the seconds of each step and the warnings among its metrics."""
     total = {**seconds, "total": sum(seconds.values())}
     numbers = {**outcome.reconstruction.metrics, "seconds": total, "warnings": list(outcome.warnings)}
@@ -254,9 +255,7 @@ def retrieve_members(
     return left
 
 
-def finish(
-    plan: Plan, prepared: Prepared, members: Members, inputs: tuple[InputFile, ...], clock: Clock
-) -> Reconstruction:
+def finish(plan: Plan, prepared: Prepared, members: Members, inputs: tuple[InputFile, ...], clock: Clock) -> Result:
     """Average the members and judge the result."""
     with clock.step("average"):
         ensemble = combine(members.problem, members.runs, plan.ensemble, reach=members.reach)
@@ -267,7 +266,7 @@ def finish(
     return result
 
 
-def _guarded(plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, clock: Clock) -> Guard | None:
+def _guarded(plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, clock: Clock) -> CrossChecks | None:
     """What the data say without the model; None if stopped, for the result is there already."""
     try:
         with clock.step("guard"):
@@ -282,9 +281,9 @@ def _reconstruction(
     prepared: Prepared,
     members: Members,
     ensemble: Ensemble,
-    guarded: Guard | None,
+    guarded: CrossChecks | None,
     inputs: tuple[InputFile, ...],
-) -> Reconstruction:
+) -> Result:
     problem = moved(members.problem, ensemble.origin_shift_px)
     curves = _curves(problem, ensemble)
     numbers = {**_numbers(plan, problem, prepared.calibrated, ensemble, curves), **prepared.report}
@@ -295,7 +294,7 @@ def _reconstruction(
     done = replace(plan.ensemble, members=len(members.runs))
     replay = replace(plan, retrieval=schedule, ensemble=done, steering=members.steering)
     reference = ensemble.runs[ensemble.reference]
-    return Reconstruction(
+    return Result(
         grid=problem.grid,
         calibrated=prepared.calibrated,
         object=ensemble.mean,

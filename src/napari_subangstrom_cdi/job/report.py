@@ -29,8 +29,8 @@ from skimage.color import lab2rgb
 
 from napari_subangstrom_cdi.core.fourier import to_centred, to_fft_order, transform
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.io.atomic import atomic_path
-from napari_subangstrom_cdi.io.cxi import Reconstruction
 
 Array = NDArray[Any]
 Window = tuple[slice, slice]
@@ -98,14 +98,14 @@ _STYLE: Any = {  # its keys are literals to a type checker
 }
 
 
-def write_report(result: Reconstruction, stem: Path) -> tuple[Path, Path]:
+def write_report(result: Result, stem: Path) -> tuple[Path, Path]:
     """Write ``STEM.png`` and ``STEM.pdf``, both or neither.
 
     The same result gives the same PNG, byte for byte, with the same version of matplotlib.
 
     Parameters
     ----------
-    result : Reconstruction
+    result : Result
         What to show. What it lacks (image, second member, calibration) is said on the page.
     stem : path-like
         Path without suffix; its last part is the title.
@@ -130,12 +130,12 @@ def write_report(result: Reconstruction, stem: Path) -> tuple[Path, Path]:
     return png, pdf
 
 
-def draw_report(result: Reconstruction, title: str) -> Figure:
+def draw_report(result: Result, title: str) -> Figure:
     """Draw the page on a figure of its own, apart from pyplot.
 
     Parameters
     ----------
-    result : Reconstruction
+    result : Result
         What to show.
     title : str
         Name of the case.
@@ -181,7 +181,7 @@ class _Look:
 @dataclass(frozen=True)
 class _Page:
     figure: Figure
-    result: Reconstruction
+    result: Result
     look: _Look
 
     def axes(self, name: str) -> Axes:
@@ -250,7 +250,7 @@ class _Page:
 # What to show --------------------------------------------------------------------------------
 
 
-def _look(result: Reconstruction) -> _Look:
+def _look(result: Result) -> _Look:
     window = _window(result.support)
     field = most_real(result.object, result.support)[window]
     unit = "Å" if result.calibrated else "px"
@@ -344,11 +344,11 @@ def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _resolution(result: Reconstruction) -> float | None:
+def _resolution(result: Result) -> float | None:
     return _number(result.metrics.get("resolution_angstrom" if result.calibrated else "resolution_px"))
 
 
-def _information_limit(result: Reconstruction) -> float | None:
+def _information_limit(result: Result) -> float | None:
     """Of the image, Å⁻¹, from the acquisition in the recipe."""
     if not result.calibrated or result.potential is None:
         return None
@@ -470,11 +470,11 @@ def _potential(page: _Page) -> None:
     page.colour_bar("potential", image, _density_label(result))
 
 
-def _density_label(result: Reconstruction) -> str:
+def _density_label(result: Result) -> str:
     return "σV (rad)" if _density_unit(result) == "rad" else "arb. units"
 
 
-def _density_unit(result: Reconstruction) -> str:
+def _density_unit(result: Result) -> str:
     """The image gives the scale of the object; without it the pattern's is arbitrary."""
     return "rad" if result.calibrated and result.potential is not None else "arb. u."
 
@@ -695,7 +695,7 @@ def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _rows(result: Reconstruction, look: _Look) -> list[tuple[str, str]]:
+def _rows(result: Result, look: _Look) -> list[tuple[str, str]]:
     """The table: names and values, what is not known left out."""
     m = result.metrics
 

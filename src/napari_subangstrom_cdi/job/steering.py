@@ -6,20 +6,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_subangstrom_cdi.core.image.support import support_from_mask
 from napari_subangstrom_cdi.core.phasing.regions import Region
-from napari_subangstrom_cdi.core.phasing.retrieval import Steered
+from napari_subangstrom_cdi.core.phasing.retrieval import InForce
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.mask_text import unpack_mask
 from napari_subangstrom_cdi.job.preparation.problem import unpack_on
 
 from .plan import Change, Plan
 from .preparation import Prepared
-
-Bool = NDArray[np.bool_]
 
 
 class Steering:
@@ -90,7 +86,7 @@ class Steering:
         """What was pushed and has not taken effect."""
         return self._waiting
 
-    def at(self, member: int, iteration: int) -> Steered | None:
+    def at(self, member: int, iteration: int) -> InForce | None:
         """The problem and β from this iteration on, if they change here."""
         changed = None
         while self._recorded and (self._recorded[0].member, self._recorded[0].iteration) <= (member, iteration):
@@ -108,7 +104,7 @@ class Steering:
                 self._on_refused(error)
         return changed
 
-    def _apply(self, change: Change) -> Steered:
+    def _apply(self, change: Change) -> InForce:
         settings = replace(
             self.settings,
             alpha=self.settings.alpha if change.alpha is None else change.alpha,
@@ -128,7 +124,7 @@ class Steering:
         self.reach |= problem.support
         self.applied = (*self.applied, change)
         self._on_applied(change)
-        return Steered(problem, self._beta)
+        return InForce(problem, self._beta)
 
     def _support(self, text: str) -> Bool:
         mask = unpack_on(self.problem.grid, text, where="support")

@@ -24,9 +24,10 @@ import numpy as np
 import platformdirs
 
 from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval, support_box
+from napari_subangstrom_cdi.core.result import InputFile
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import atomic_hdf5, atomic_path
-from napari_subangstrom_cdi.io.cxi import InputFile, new_entry, open_entry, read_inputs, write_inputs
+from napari_subangstrom_cdi.io.cxi import new_entry, open_entry, read_inputs, write_inputs
 from napari_subangstrom_cdi.job.plan import Change, Plan, plan_from_toml
 
 from ._lock import is_held, take

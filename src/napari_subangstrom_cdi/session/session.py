@@ -26,9 +26,9 @@ from napari_subangstrom_cdi.core.image.support import SupportFinder, edits
 from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck
+from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import require
-from napari_subangstrom_cdi.io.cxi import InputFile, Reconstruction
 from napari_subangstrom_cdi.io.mask_text import pack_mask
 from napari_subangstrom_cdi.io.project import Project, extract_files, read_project, write_project
 from napari_subangstrom_cdi.job.pipeline import (
@@ -319,7 +319,7 @@ class Session:
         return self.output(Step.MODEL)
 
     @property
-    def result(self) -> Reconstruction | None:
+    def result(self) -> Result | None:
         """The reconstruction."""
         return self.output(Step.PHASE)
 
@@ -759,7 +759,7 @@ class Session:
             prepared = started(prepared, self._outputs[Step.MODEL].value, image)
         return replace(prepared, schedule=choose_schedule(plan, image, prepared.problem))
 
-    def _phase(self, plan: Plan, clock: Clock) -> Reconstruction:
+    def _phase(self, plan: Plan, clock: Clock) -> Result:
         prepared = self._prepared_for(plan)
         files = embedded_inputs(plan)
         steering = Steering(plan, prepared, on_applied=self._mark, on_refused=self._refused)
@@ -776,7 +776,7 @@ class Session:
             self._tell(Happening.WARNED, Step.PHASE, late)
         return self._finish(plan, prepared, members, files, clock)
 
-    def _average_again(self, plan: Plan, runs: list[Retrieval], clock: Clock) -> Reconstruction:
+    def _average_again(self, plan: Plan, runs: list[Retrieval], clock: Clock) -> Result:
         prepared = self._prepared_for(plan)
         steering = Steering(plan, prepared)
         for change in plan.steering:
@@ -786,7 +786,7 @@ class Session:
 
     def _finish(
         self, plan: Plan, prepared: Prepared, members: Members, files: tuple[InputFile, ...], clock: Clock
-    ) -> Reconstruction:
+    ) -> Result:
         result = finish(plan, prepared, members, files, clock)
         seconds = Counter[str]()
         before = _before(Step.PHASE, plan)

@@ -25,6 +25,7 @@ from napari_subangstrom_cdi.core.image.geometry import ImageRegistration
 from napari_subangstrom_cdi.core.image.support import Support, SupportFinder, support_from_mask
 from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings, SupportSettings
 from napari_subangstrom_cdi.job.preparation.image import imaging_conditions
@@ -37,9 +38,6 @@ from napari_subangstrom_cdi.job.preparation.problem import (
     painted_support,
     unpack_on,
 )
-
-Bool = NDArray[np.bool_]
-Float = NDArray[np.float32]
 
 
 def friedel_check(plan: Plan, loaded: Loaded) -> FriedelCheck | None:
@@ -192,7 +190,7 @@ class TriedModel:
         Of the particle.
     """
 
-    power: Float
+    power: Float32
     r_pattern: float
     atoms: AtomicModel
 

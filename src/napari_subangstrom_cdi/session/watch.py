@@ -22,10 +22,9 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.constraints import LowBand
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, Retrieval, Snapshot, image_on
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
+from napari_subangstrom_cdi.core.types import Complex64, Float32
 from napari_subangstrom_cdi.job.pipeline import Silent, Stop
 
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
 Box = tuple[slice, slice]
 
 _AGREEMENT_EVERY_S = 0.4
@@ -97,7 +96,7 @@ class Frame:
     member: int
     iteration: int
     stage: str
-    estimate: Complex
+    estimate: Complex64
     box: Box
     grid: Grid
     agreement: float
@@ -107,8 +106,8 @@ class Frame:
 class Average:
     """Mean and standard deviation of the finished members on a box of the centred array."""
 
-    mean: Complex
-    deviation: Float
+    mean: Complex64
+    deviation: Float32
     box: Box
     members: int
 
@@ -123,14 +122,14 @@ class RunningAverage:
     def __init__(self, problem: Problem) -> None:
         self._free = problem.image is None
         self._pixel_angstrom = problem.grid.pixel_angstrom
-        self._first: Complex | None = None
+        self._first: Complex64 | None = None
         self._mean: NDArray[np.complex128] | None = None
         self._squares: NDArray[np.float64] | None = None
         self._box: Box = problem.box
         self._n = problem.grid.n
         self.count = 0
 
-    def add(self, estimate: Complex) -> Average:
+    def add(self, estimate: Complex64) -> Average:
         """Take in a member, centred, of any size that holds its support."""
         if self._first is None:
             self._first = estimate
@@ -294,7 +293,7 @@ class Live(Silent):
         self.average = self._running_average.add(result.estimate)
         self._on_member(member, result)
 
-    def _keep_frame(self, member: int, snapshot: Snapshot, estimate: Complex) -> None:
+    def _keep_frame(self, member: int, snapshot: Snapshot, estimate: Complex64) -> None:
         problem = self._problem()
         now = time.perf_counter()
         if now - self._agreement_at > _AGREEMENT_EVERY_S:

@@ -8,21 +8,19 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 import scipy.ndimage as ndi
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.truth import TruthScore
+from napari_subangstrom_cdi.core.types import Complex64
 from napari_subangstrom_cdi.io import check_writable
 from napari_subangstrom_cdi.io.atomic import atomic_path
-
-Complex = NDArray[np.complex64]
 
 _MARGIN_ANGSTROM = 4.0
 _EDGE = 0.05  # of the envelope
 _BRIGHTEST = 99.8  # percentile
 
 
-def draw_comparison(path: Path, title: str, truth: Complex, found: Complex, grid: Grid, score: TruthScore) -> None:
+def draw_comparison(path: Path, title: str, truth: Complex64, found: Complex64, grid: Grid, score: TruthScore) -> None:
     """Draw the moduli of truth, result and difference in one grey scale.
 
     Parameters
@@ -68,7 +66,7 @@ def draw_comparison(path: Path, title: str, truth: Complex, found: Complex, grid
         figure.savefig(temporary, dpi=120, format=path.suffix.lstrip(".") or "png")
 
 
-def _particle(truth: Complex, grid: Grid) -> tuple[slice, slice]:
+def _particle(truth: Complex64, grid: Grid) -> tuple[slice, slice]:
     """Rows and columns around the particle."""
     envelope = ndi.gaussian_filter(np.abs(truth), 4)
     ((rows, columns),) = ndi.find_objects((envelope > _EDGE * envelope.max()).astype(np.int8))

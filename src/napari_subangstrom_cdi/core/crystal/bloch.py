@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.electron import interaction_constant, wavelength_angstrom
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .blas import one_blas_thread
 from .scattering import POTENTIAL_PER_FACTOR, structure_factors
 from .unit_cell import Crystal, Orientation, Zone
-
-Float = NDArray[np.float64]
 
 _MOST_BEAMS = 900
 
@@ -72,7 +71,7 @@ class ZoneBeams:
         self._coupling = interaction_constant(energy_ev) * np.array(coupling)
         self._wavelength = wavelength_angstrom(energy_ev)
 
-    def amplitudes(self, lean: Float, thicknesses_angstrom: Float) -> NDArray[np.complex128]:
+    def amplitudes(self, lean: Float64, thicknesses_angstrom: Float64) -> NDArray[np.complex128]:
         """ψ_g behind a plate, shape (beams, thicknesses).
 
         Parameters

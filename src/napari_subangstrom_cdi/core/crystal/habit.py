@@ -14,14 +14,13 @@ import scipy.spatial
 import spglib
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .multislice import AtomicModel
 from .nanocrystal import Boundary, grown
 from .unit_cell import Crystal, Orientation
 
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 Index = NDArray[np.intp]
 Miller = tuple[int, int, int]
 
@@ -46,7 +45,7 @@ class Surface:
         On which facet each vertex lies; -1 where the body is round.
     """
 
-    vertices_angstrom: Float
+    vertices_angstrom: Float64
     triangles: Index
     facets: Index
 
@@ -74,8 +73,8 @@ class Solid:
         If the body is not closed, a distance is not positive, or the rounding leaves no facet.
     """
 
-    normals: Float
-    distances_angstrom: Float
+    normals: Float64
+    distances_angstrom: Float64
     radius_angstrom: float = math.inf
     rounding_angstrom: float = 0.0
     forms: tuple[str, ...] = ()
@@ -98,12 +97,12 @@ class Solid:
     # what it is made of
 
     @cached_property
-    def _sharp(self) -> Float:
+    def _sharp(self) -> Float64:
         """Corners of the facets without any rounding; infinite if they do not close."""
         return _corners(self.normals, self.distances_angstrom)
 
     @cached_property
-    def _core(self) -> tuple[Float, Any]:
+    def _core(self) -> tuple[Float64, Any]:
         """The body that the rolling ball's middle stays in: distances, and its hull."""
         distances = self.distances_angstrom - self.rounding_angstrom
         return distances, scipy.spatial.ConvexHull(_corners(self.normals, distances))
@@ -123,7 +122,7 @@ class Solid:
 
     # what is inside
 
-    def contains(self, points: Float) -> Bool:
+    def contains(self, points: Float64) -> Bool:
         """Whether each point (k, 3), Å, lies inside."""
         inside = np.einsum("ij,ij->i", points, points) <= self.radius_angstrom**2 + _ON_A_PLANE
         for normal, distance in zip(self.normals, self.distances_angstrom, strict=True):
@@ -133,7 +132,7 @@ class Solid:
             inside[shell] = self._distance_to_core(points[shell]) <= self.rounding_angstrom + _ON_A_PLANE
         return np.asarray(inside, np.bool_)
 
-    def _distance_to_core(self, points: Float) -> Float:
+    def _distance_to_core(self, points: Float64) -> Float64:
         """Distance of each point from the core, 0 inside: to a facet that it stands above, else to an edge."""
         distances, hull = self._core
         heights = points @ self.normals.T - distances
@@ -148,7 +147,7 @@ class Solid:
             nearest[out] = np.minimum(nearest[out], _distance_to_line(points[out], start, end))
         return nearest
 
-    def _reach_along(self, directions: Float) -> Float:
+    def _reach_along(self, directions: Float64) -> Float64:
         """How far the body reaches in unit directions (k, 3), Å."""
         cosines = directions @ self.normals.T
         with np.errstate(divide="ignore"):
@@ -168,11 +167,11 @@ class Solid:
 
     # its measures
 
-    def vertices(self) -> Float:
+    def vertices(self) -> Float64:
         """Corners where facets meet, shape (k, 3), Å, before anything is rounded."""
         return np.array(self._sharp) if len(self.normals) else np.zeros((0, 3))
 
-    def faces(self) -> list[Float]:
+    def faces(self) -> list[Float64]:
         """Polygon of each facet, shape (k, 3), counterclockwise seen from outside, before anything is rounded.
 
         A facet that the others leave nothing of has no corners.
@@ -303,7 +302,7 @@ def truncated(
 
 def _planes(
     crystal: Crystal, distances_angstrom: Mapping[Miller, float], symmetric: bool
-) -> tuple[Float, Float, tuple[str, ...]]:
+) -> tuple[Float64, Float64, tuple[str, ...]]:
     normals, distances, forms = [], [], []
     for index, distance in distances_angstrom.items():
         if not any(index):
@@ -381,7 +380,7 @@ def cut_solid(
 # geometry
 
 
-def _corners(normals: Float, distances: Float) -> Float:
+def _corners(normals: Float64, distances: Float64) -> Float64:
     """Corners of a body of half-spaces about the origin; one infinite one if it is open."""
     open_ = np.full((1, 3), np.inf)
     try:
@@ -396,7 +395,7 @@ def _corners(normals: Float, distances: Float) -> Float:
     return np.asarray(found[sorted(first)], np.float64)
 
 
-def _polygon(corners: Float, normal: Float, distance: float) -> Float:
+def _polygon(corners: Float64, normal: Float64, distance: float) -> Float64:
     on = corners[np.abs(corners @ normal - distance) < 1e-5 * max(distance, 1.0)]
     if len(on) < 3:
         return np.zeros((0, 3))
@@ -406,13 +405,13 @@ def _polygon(corners: Float, normal: Float, distance: float) -> Float:
     return np.asarray(on[np.argsort(angles)], np.float64)
 
 
-def _polygon_area(face: Float) -> float:
+def _polygon_area(face: Float64) -> float:
     if len(face) < 3:
         return 0.0
     return float(np.linalg.norm(np.cross(face[1:-1] - face[0], face[2:] - face[0]).sum(axis=0))) / 2
 
 
-def _flat_surface(faces: list[Float]) -> Surface:
+def _flat_surface(faces: list[Float64]) -> Surface:
     """Each facet as a fan."""
     triangles, start = [], 0
     for face in faces:
@@ -422,7 +421,7 @@ def _flat_surface(faces: list[Float]) -> Surface:
     return Surface(np.concatenate(faces), np.array(triangles, np.intp), facets.astype(np.intp))
 
 
-def _outward(points: Float, triangles: Index) -> Index:
+def _outward(points: Float64, triangles: Index) -> Index:
     """Triangles of a star-shaped surface, turned so that they are counterclockwise from outside."""
     a, b, c = (points[triangles[:, k]] for k in range(3))
     inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), a) < 0
@@ -430,7 +429,7 @@ def _outward(points: Float, triangles: Index) -> Index:
     return triangles
 
 
-def _directions(count: int) -> Float:
+def _directions(count: int) -> Float64:
     """Unit vectors spread evenly, on Fibonacci's spiral."""
     k = np.arange(count) + 0.5
     z = 1 - 2 * k / count
@@ -452,7 +451,7 @@ def _neighbours(hull: Any) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def _edges(hull: Any) -> list[tuple[Float, Float]]:
+def _edges(hull: Any) -> list[tuple[Float64, Float64]]:
     return [(hull.points[start], hull.points[end]) for _, _, start, end in _neighbours(hull)]
 
 
@@ -465,7 +464,7 @@ def _edge_bend(hull: Any) -> float:
     return total
 
 
-def _distance_to_line(points: Float, start: Float, end: Float) -> Float:
+def _distance_to_line(points: Float64, start: Float64, end: Float64) -> Float64:
     along = end - start
     share = np.clip((points - start) @ along / float(along @ along), 0, 1)
     return np.asarray(np.linalg.norm(points - start - share[:, None] * along, axis=1), np.float64)

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.electron import interaction_constant, wavelength_angstrom
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing._kernel import default_workers
+from napari_subangstrom_cdi.core.types import Complex64, Float32, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .scattering import POTENTIAL_PER_FACTOR, electron_scattering_factor
 
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
-Complex = NDArray[np.complex64]
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
@@ -113,7 +111,7 @@ class Multislice:
             )
         return Grid(n, n * pixel)
 
-    def wave(self, model: AtomicModel, *, workers: int | None = None) -> tuple[Complex, Grid]:
+    def wave(self, model: AtomicModel, *, workers: int | None = None) -> tuple[Complex64, Grid]:
         """Exit wave ψ of a plane wave, by the multislice method of Cowley and Moodie.
 
         doi:10.1107/S0365110X57002194
@@ -137,7 +135,7 @@ class Multislice:
             wave = _propagated(wave, onward if k < len(slices) - 1 else out, workers - others)
         return wave, grid
 
-    def kinematic_wave(self, model: AtomicModel, *, workers: int | None = None) -> tuple[Complex, Grid]:
+    def kinematic_wave(self, model: AtomicModel, *, workers: int | None = None) -> tuple[Complex64, Grid]:
         """Exit wave of single scattering (first Born approximation), each slice's propagated to the exit surface.
 
         Returns
@@ -175,7 +173,9 @@ class Multislice:
         return np.split(order, np.searchsorted(index[order], np.arange(1, count))), thickness / count
 
 
-def spectrum_of(wave: Complex, field: Grid, q_rows_per_angstrom: Double, q_columns_per_angstrom: Double) -> Complex:
+def spectrum_of(
+    wave: Complex64, field: Grid, q_rows_per_angstrom: Float64, q_columns_per_angstrom: Float64
+) -> Complex64:
     """∫ O(r) exp(−2πi q·r) d²r of the object O = −i(ψ − 1) of a wave, Å², shape (rows, columns), exactly at each q.
 
     Parameters
@@ -208,11 +208,11 @@ def _made_ahead(make: Callable[[_Item], _Made], items: Sequence[_Item], threads:
             yield waiting.popleft().result()
 
 
-def _propagation_phase(radius2: Float, energy_ev: float) -> Float:
+def _propagation_phase(radius2: Float32, energy_ev: float) -> Float32:
     return np.float32(-math.pi * wavelength_angstrom(energy_ev)) * radius2
 
 
-def _propagator(grid: Grid, energy_ev: float, distance_angstrom: float) -> Complex:
+def _propagator(grid: Grid, energy_ev: float, distance_angstrom: float) -> Complex64:
     """Of free space, FFT order, shape (n, n); 0 beyond Nyquist."""
     q = scipy.fft.fftfreq(grid.n, grid.pixel_angstrom).astype(np.float32)
     radius2 = np.square(q)[:, None] + np.square(q)[None]
@@ -220,7 +220,7 @@ def _propagator(grid: Grid, energy_ev: float, distance_angstrom: float) -> Compl
     return np.where(radius2 <= grid.q_max_per_angstrom**2, factor, 0).astype(np.complex64)
 
 
-def _propagated(wave: Complex, propagator: Complex, workers: int) -> Complex:
+def _propagated(wave: Complex64, propagator: Complex64, workers: int) -> Complex64:
     spectrum = scipy.fft.fft2(wave, workers=workers, overwrite_x=True)
     spectrum *= propagator
     return scipy.fft.ifft2(spectrum, workers=workers, overwrite_x=True)
@@ -248,7 +248,7 @@ class _Plane:
             for number in np.unique(model.numbers)
         }
 
-    def transmission(self, atoms: NDArray[np.intp]) -> Complex:
+    def transmission(self, atoms: NDArray[np.intp]) -> Complex64:
         """exp(iσV) of some atoms, shape (n, n)."""
         phase = self.field(self.spectrum(atoms))
         made = np.empty(phase.shape, np.complex64)
@@ -257,7 +257,7 @@ class _Plane:
         np.sin(phase, out=made.imag)
         return made
 
-    def spectrum(self, atoms: NDArray[np.intp]) -> Complex:
+    def spectrum(self, atoms: NDArray[np.intp]) -> Complex64:
         """Of σV of some atoms, shape (n, columns)."""
         total = np.zeros((self._n, self._columns), np.complex64)
         for number, factor in self._factors.items():
@@ -271,12 +271,12 @@ class _Plane:
                 total += lines
         return total
 
-    def field(self, spectrum: Complex) -> Float:
+    def field(self, spectrum: Complex64) -> Float32:
         """The real field whose transform it is, shape (n, n)."""
         lines = scipy.fft.ifft(spectrum, axis=0)
         return scipy.fft.irfft(lines, self._n, axis=1, overwrite_x=True)
 
-    def _spread(self, place: NDArray[np.float64]) -> tuple[slice, Float]:
+    def _spread(self, place: NDArray[np.float64]) -> tuple[slice, Float32]:
         """Weights of atoms on the pixels around them, and the rows that these are in."""
         first = np.floor(place).astype(np.intp)
         weights = _cubic((place - first).astype(np.float32))  # (atoms, axis, 4)

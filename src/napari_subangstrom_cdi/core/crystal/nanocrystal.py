@@ -12,13 +12,11 @@ import scipy.spatial
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .multislice import AtomicModel
 from .unit_cell import Crystal, Orientation, rotation_matrix
-
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 
 _MARGIN_ANGSTROM = 8.0
 _MOST_ATOMS = 5_000_000
@@ -63,13 +61,13 @@ class Shape:
         if not 0 <= self.roundness <= 2:
             raise InputError(f"a roundness of {self.roundness:g}", mend="give 0 (prism) to 0.5 (ellipsoid)")
 
-    def thickness(self) -> Float:
+    def thickness(self) -> Float64:
         """Thickness at each element, Å, 0 outside; shape (n, n)."""
         profile = edge_profile(self.outline, self.grid, self.inset_angstrom)
         return np.where(profile > 0, self.thickness_angstrom * profile**self.roundness, 0.0)
 
 
-def edge_profile(outline: Bool, grid: Grid, inset_angstrom: float) -> Float:
+def edge_profile(outline: Bool, grid: Grid, inset_angstrom: float) -> Float64:
     """1 − (1 − d/d_max)² inside an outline, d the distance from its edge less the inset; 0 outside.
 
     Raises
@@ -141,15 +139,15 @@ class Boundary:
         return cls((math.cos(angle), math.sin(angle), 0.0), position_angstrom, shift)
 
     @property
-    def unit_normal(self) -> Float:
+    def unit_normal(self) -> Float64:
         """x, y, z of length 1."""
         return np.asarray(self.normal, np.float64) / float(np.linalg.norm(self.normal))
 
-    def beyond(self, points: Float) -> Bool:
+    def beyond(self, points: Float64) -> Bool:
         """Whether each point (k, 3), Å from the middle, lies in the moved crystal."""
         return np.asarray(points @ self.unit_normal > self.position_angstrom + _ON_THE_PLANE, np.bool_)
 
-    def motion(self) -> tuple[Float, Float]:
+    def motion(self) -> tuple[Float64, Float64]:
         """Rotation R (3, 3) and translation t of r → R r + t."""
         turn = rotation_matrix(self.rotation_deg)
         pivot = self.position_angstrom * self.unit_normal
@@ -203,10 +201,10 @@ def cut(
 
 def grown(
     crystal: Crystal,
-    matrix: Float,
-    origin: Float,
-    box: tuple[Float, Float],
-    inside: Callable[[Float], Bool],
+    matrix: Float64,
+    origin: Float64,
+    box: tuple[Float64, Float64],
+    inside: Callable[[Float64], Bool],
     *,
     b_factor: float = 0.0,
     boundary: Boundary | None = None,
@@ -262,8 +260,8 @@ def shortest_bond_angstrom(crystal: Crystal) -> float:
 
 
 def _atoms_in(
-    crystal: Crystal, cell: Float, origin: Float, box: tuple[Float, Float], inside: Callable[[Float], Bool]
-) -> tuple[NDArray[np.integer], Float]:
+    crystal: Crystal, cell: Float64, origin: Float64, box: tuple[Float64, Float64], inside: Callable[[Float64], Bool]
+) -> tuple[NDArray[np.integer], Float64]:
     low, high = box
     corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
     corners = (corners - origin) @ np.linalg.inv(cell)
@@ -283,7 +281,7 @@ def _atoms_in(
     return np.concatenate(numbers), np.concatenate(positions)
 
 
-def _is_apart(first: Float, second: Float, closest: float) -> Bool:
+def _is_apart(first: Float64, second: Float64, closest: float) -> Bool:
     """Whether each point of the second is no closer than that to all of the first."""
     if not len(first) or not len(second):
         return np.ones(len(second), np.bool_)
@@ -291,7 +289,7 @@ def _is_apart(first: Float, second: Float, closest: float) -> Bool:
     return np.asarray(nearest >= closest, np.bool_)
 
 
-def _bounds(half: Float, grid: Grid) -> tuple[Float, Float]:
+def _bounds(half: Float64, grid: Grid) -> tuple[Float64, Float64]:
     rows, columns = np.nonzero(half)
     middle, pixel = grid.n // 2, grid.pixel_angstrom
     low = np.array([(columns.min() - middle) * pixel, (rows.min() - middle) * pixel, -half.max()])
@@ -299,7 +297,7 @@ def _bounds(half: Float, grid: Grid) -> tuple[Float, Float]:
     return low - _MARGIN_ANGSTROM, high + _MARGIN_ANGSTROM
 
 
-def _is_inside(atoms: Float, half: Float, grid: Grid) -> Bool:
+def _is_inside(atoms: Float64, half: Float64, grid: Grid) -> Bool:
     index = np.rint(atoms[:, 1::-1] / grid.pixel_angstrom).astype(int) + grid.n // 2
     on = np.all((index >= 0) & (index < grid.n), axis=1)
     y, x = np.where(on[:, np.newaxis], index, 0).T

@@ -17,9 +17,9 @@ import ase.spacegroup
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 
-Float = NDArray[np.float64]
 Zone = tuple[int, int, int]
 
 _LARGEST_CELL = 2000
@@ -42,12 +42,12 @@ class Crystal:
     """
 
     name: str
-    cell_angstrom: Float
+    cell_angstrom: Float64
     numbers: NDArray[np.integer]
-    fractional: Float
+    fractional: Float64
 
     @cached_property
-    def reciprocal_per_angstrom(self) -> Float:
+    def reciprocal_per_angstrom(self) -> Float64:
         """Rows a*, b*, c*, Å⁻¹, without 2π."""
         return np.asarray(np.linalg.inv(self.cell_angstrom), np.float64).T
 
@@ -60,7 +60,7 @@ class Crystal:
         """The same with all lengths multiplied."""
         return Crystal(self.name, self.cell_angstrom * factor, self.numbers, self.fractional)
 
-    def strained(self, strain: Float) -> Crystal:
+    def strained(self, strain: Float64) -> Crystal:
         """The same with r → (1 + ε) r, ε of shape (3, 3) in the crystal's Cartesian axes.
 
         Raises
@@ -76,16 +76,16 @@ class Crystal:
         deformed = self.cell_angstrom @ (np.eye(3) + tensor)
         return Crystal(self.name, deformed, self.numbers, self.fractional)
 
-    def zone_direction(self, zone: Zone) -> Float:
+    def zone_direction(self, zone: Zone) -> Float64:
         """Unit vector along [uvw], Cartesian."""
-        direction: Float = np.asarray(zone, float) @ self.cell_angstrom
+        direction: Float64 = np.asarray(zone, float) @ self.cell_angstrom
         return direction / np.linalg.norm(direction)
 
     def zone_period_angstrom(self, zone: Zone) -> float:
         """Length of the shortest vector of the cell's lattice along [uvw], Å."""
         return float(np.linalg.norm(np.asarray(zone, float) @ self.cell_angstrom)) / math.gcd(*zone)
 
-    def reflections(self, zone: Zone, q_max_per_angstrom: float) -> tuple[NDArray[np.intp], Float]:
+    def reflections(self, zone: Zone, q_max_per_angstrom: float) -> tuple[NDArray[np.intp], Float64]:
         """Reflections of the zero-order Laue zone up to a |q|: indices (k, 3) and vectors g (k, 3), Cartesian, Å⁻¹."""
         reach = np.ceil(q_max_per_angstrom * np.linalg.norm(self.cell_angstrom, axis=1)).astype(int)
         axes = [np.arange(-m, m + 1) for m in reach]
@@ -246,7 +246,7 @@ class Orientation:
     azimuth_deg: float = 0.0
     tilt_deg: tuple[float, float] = (0.0, 0.0)
 
-    def matrix(self, crystal: Crystal) -> Float:
+    def matrix(self, crystal: Crystal) -> Float64:
         """Rotation, shape (3, 3): from the crystal's Cartesian axes to x, y, z, for column vectors."""
         up = crystal.zone_direction(self.zone)
         reference = first_reflection(crystal, self.zone)
@@ -258,7 +258,7 @@ class Orientation:
         return rotation_matrix((*self.tilt_deg, 0.0)) @ turn @ rows
 
 
-def first_reflection(crystal: Crystal, zone: Zone) -> Float:
+def first_reflection(crystal: Crystal, zone: Zone) -> Float64:
     """The shortest g of the zone, Cartesian, Å⁻¹; of several the one whose indices come last in order."""
     q = 2.0 / float(np.linalg.norm(crystal.cell_angstrom, axis=1).min())
     hkl, g = crystal.reflections(zone, q)
@@ -270,7 +270,7 @@ def first_reflection(crystal: Crystal, zone: Zone) -> Float:
     return g[max(shortest, key=lambda k: tuple(hkl[k]))]
 
 
-def rotation_matrix(vector_deg: tuple[float, float, float]) -> Float:
+def rotation_matrix(vector_deg: tuple[float, float, float]) -> Float64:
     """Rodrigues' rotation by a vector (about x, y and z), degrees, shape (3, 3), for column vectors."""
     vector = np.radians(np.asarray(vector_deg, np.float64))
     angle = float(np.linalg.norm(vector))

@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.fourier import fit_to_size, shift
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
-from napari_subangstrom_cdi.core.phasing.retrieval import Problem, Retrieval, Snapshot, Steered, iterate, support_box
+from napari_subangstrom_cdi.core.phasing.retrieval import InForce, Problem, Retrieval, Snapshot, iterate, support_box
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule, vary
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
 
 from .superposition import Alignment, align, object_origin
-
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,9 @@ class Ensemble:
         How far the reference was moved to put its origin at element n // 2; see :func:`.superposition.object_origin`.
     """
 
-    mean: Complex
-    deviation: Float
-    members: Complex
+    mean: Complex64
+    deviation: Float32
+    members: Complex64
     box: tuple[slice, slice]
     kept: tuple[bool, ...]
     alignments: tuple[Alignment, ...]
@@ -126,7 +123,7 @@ def hold_out(regions: NDArray[np.uint8], fraction: float, rng: np.random.Generat
     return ndi.binary_dilation(seeds, np.ones((3, 3))) & good
 
 
-def start_estimate(problem: Problem, noise: float, rng: np.random.Generator) -> Complex:
+def start_estimate(problem: Problem, noise: float, rng: np.random.Generator) -> Complex64:
     """First estimate of a member: the model or the image's potential with N, or random without either.
 
     Without an image the start is a random field inside the support that has the pattern's total
@@ -153,7 +150,7 @@ def iterate_ensemble(
     wants_estimate: Callable[[int, int], bool] | None = None,
     workers: int | None = None,
     on_member: Callable[[int, Retrieval], None] | None = None,
-    steer: Callable[[int, int], Steered | None] | None = None,
+    steer: Callable[[int, int], InForce | None] | None = None,
 ) -> Generator[tuple[int, Snapshot], None, list[Retrieval]]:
     """Run the members one after another; yield ``(member, snapshot)`` every iteration.
 
@@ -217,9 +214,9 @@ def _compact(result: Retrieval, support: Bool) -> Retrieval:
 class _InForce:
     """The problem and β that hold: those of the last answer, through all members."""
 
-    def __init__(self, problem: Problem, steer: Callable[[int, int], Steered | None] | None) -> None:
+    def __init__(self, problem: Problem, steer: Callable[[int, int], InForce | None] | None) -> None:
         self._steer = steer
-        self._take(Steered(problem))
+        self._take(InForce(problem))
 
     def begin(self, member: int) -> None:
         """Ask before the member's start is made."""
@@ -228,20 +225,20 @@ class _InForce:
             steered.check_follows(self.problem)
             self._take(steered)
 
-    def later(self, member: int, done: int) -> Steered | None:
+    def later(self, member: int, done: int) -> InForce | None:
         """Ask between its iterations; before the first it has been asked."""
         steered = self._steer(member, done) if self._steer is not None and done else None
         if steered is not None:
             self._take(steered)
         return steered
 
-    def _take(self, steered: Steered) -> None:
+    def _take(self, steered: InForce) -> None:
         self.problem, self.beta = steered.problem, steered.beta
 
 
 def _member_inputs(
     problem: Problem, schedule: Schedule, settings: EnsembleSettings, member: int
-) -> tuple[Complex, Bool, Schedule]:
+) -> tuple[Complex64, Bool, Schedule]:
     """Start, held-out pixels and schedule of one member, drawn in this order."""
     rng = member_generator(settings.seed, member)
     start = start_estimate(problem, settings.noise, rng)
@@ -336,13 +333,13 @@ def _fitness(run: Retrieval) -> float:
 
 
 def _align_all(
-    fields: list[Complex], reference: Complex, frame: Grid, twin: bool
-) -> tuple[list[Complex], list[Alignment]]:
+    fields: list[Complex64], reference: Complex64, frame: Grid, twin: bool
+) -> tuple[list[Complex64], list[Alignment]]:
     pairs = [align(field, reference, frame.pixel_angstrom, allow_twin=twin) for field in fields]
     return [field for field, _ in pairs], [how for _, how in pairs]
 
 
-def _correlations(fields: list[Complex], support: Bool) -> NDArray[np.float64]:
+def _correlations(fields: list[Complex64], support: Bool) -> NDArray[np.float64]:
     """Modulus of the complex correlation of every pair, inside the support."""
     rows = np.stack([field[support] for field in fields]).astype(np.complex128)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.fourier import transform
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
-
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Curve = NDArray[np.float64]
+from napari_subangstrom_cdi.core.types import Complex64, Float32, Float64
 
 _NEIGHBOURHOOD, _REFLECTION_SHARE, _ABOVE_ITS_RING = 0.25, 0.02, 3.0
 
 
-def r_factor(spectrum: Complex, measured: Float, chosen: NDArray[np.bool_]) -> float:
+def r_factor(spectrum: Complex64, measured: Float32, chosen: NDArray[np.bool_]) -> float:
     """Σ||F| − √I| / Σ√I over the chosen pixels (Methods); NaN if their amplitudes sum to zero."""
     total = float(measured[chosen].sum(dtype=np.float64))
     misfit = float(np.abs(np.abs(spectrum[chosen]) - measured[chosen]).sum(dtype=np.float64))
@@ -38,11 +35,11 @@ class RadialCurve:
         Its value; NaN for an empty ring.
     """
 
-    q_per_angstrom: Curve
-    value: Curve
+    q_per_angstrom: Float64
+    value: Float64
 
 
-def _rings(grid: Grid, width_per_angstrom: float) -> tuple[NDArray[np.intp], Curve]:
+def _rings(grid: Grid, width_per_angstrom: float) -> tuple[NDArray[np.intp], Float64]:
     width = min(width_per_angstrom, _wide(grid))  # a coarse pattern has rings too
     index = (grid.q_per_angstrom() / np.float32(width)).astype(np.intp)
     count = int(grid.q_max_per_angstrom / width + 1e-6)
@@ -55,12 +52,12 @@ def _wide(grid: Grid) -> float:
     return grid.q_max_per_angstrom / 13
 
 
-def _ring_sums(values: NDArray[np.float64], index: NDArray[np.intp], count: int) -> Curve:
-    sums: Curve = np.bincount(index.ravel(), values.ravel(), minlength=count + 1)[:count].astype(np.float64)
+def _ring_sums(values: NDArray[np.float64], index: NDArray[np.intp], count: int) -> Float64:
+    sums: Float64 = np.bincount(index.ravel(), values.ravel(), minlength=count + 1)[:count].astype(np.float64)
     return sums
 
 
-def radial_power(spectrum: Complex, grid: Grid, *, width_per_angstrom: float = 0.02) -> RadialCurve:
+def radial_power(spectrum: Complex64, grid: Grid, *, width_per_angstrom: float = 0.02) -> RadialCurve:
     """Mean of |F|² in rings."""
     index, q = _rings(grid, width_per_angstrom)
     total = _ring_sums(np.abs(spectrum).astype(np.float64) ** 2, index, q.size)
@@ -69,7 +66,7 @@ def radial_power(spectrum: Complex, grid: Grid, *, width_per_angstrom: float = 0
 
 
 def transfer_function(
-    members: Complex, measured: Float, regions: NDArray[np.uint8], grid: Grid, box: tuple[slice, slice]
+    members: Complex64, measured: Float32, regions: NDArray[np.uint8], grid: Grid, box: tuple[slice, slice]
 ) -> RadialCurve:
     """Phase-retrieval transfer function |⟨F⟩| / √I over G, intensity-weighted in rings.
 
@@ -100,7 +97,7 @@ def transfer_function(
 
 
 def ring_correlation(
-    first: Complex, second: Complex, grid: Grid, *, chosen: NDArray[np.bool_] | None = None
+    first: Complex64, second: Complex64, grid: Grid, *, chosen: NDArray[np.bool_] | None = None
 ) -> RadialCurve:
     """Fourier ring correlation of two centred objects; the real part of the complex correlation.
 
@@ -126,7 +123,7 @@ def ring_correlation(
     return RadialCurve(q, np.where(norm > 0, cross / np.sqrt(np.where(norm > 0, norm, 1)), np.nan))
 
 
-def reflections(measured: Float, regions: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
+def reflections(measured: Float32, regions: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
     """Pixels of G above a fiftieth of the strongest within 0.25 Å⁻¹ of |q|, and above three times their ring's mean.
 
     Parameters
@@ -150,7 +147,7 @@ def reflections(measured: Float, regions: NDArray[np.uint8], grid: Grid) -> NDAr
     return found
 
 
-def split_half_correlation(members: Complex, grid: Grid, box: tuple[slice, slice]) -> RadialCurve | None:
+def split_half_correlation(members: Complex64, grid: Grid, box: tuple[slice, slice]) -> RadialCurve | None:
     """FRC between the averages of the even and the odd members; None with fewer than two.
 
     The halves share the data, so this measures the reproducibility of the phases, not the
@@ -183,7 +180,7 @@ def resolution_angstrom(curve: RadialCurve, threshold: float) -> float | None:
     return float(1 / q[reached[-1]])
 
 
-def imaginary_over_real(field: Complex, support: NDArray[np.bool_]) -> float:
+def imaginary_over_real(field: Complex64, support: NDArray[np.bool_]) -> float:
     """‖imag‖ / ‖real‖ in the support, after the global phase that makes the object most real.
 
     A diffraction pattern does not know the global phase of the object, so it is taken out.

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.fourier import fit_to_size, inverse, shift, transform
 from napari_subangstrom_cdi.core.grid import Grid
-
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
+from napari_subangstrom_cdi.core.types import Complex64, Float32
 
 _OUTLINE_SIGMA_ANGSTROM = 3.0
 _OUTLINE_TOLERANCE_ANGSTROM = 2.5
@@ -43,8 +41,8 @@ class Alignment:
 
 
 def align(
-    moving: Complex, reference: Complex, pixel_angstrom: float, *, allow_twin: bool = False
-) -> tuple[Complex, Alignment]:
+    moving: Complex64, reference: Complex64, pixel_angstrom: float, *, allow_twin: bool = False
+) -> tuple[Complex64, Alignment]:
     """Shift and rotate the phase of ``moving`` so that it lies on ``reference``.
 
     Parameters
@@ -71,7 +69,7 @@ def align(
     return best
 
 
-def inversion_centre(field: Complex, grid: Grid, *, within_angstrom: float = 3.0) -> tuple[float, float]:
+def inversion_centre(field: Complex64, grid: Grid, *, within_angstrom: float = 3.0) -> tuple[float, float]:
     """The point about which an object is most nearly centrosymmetric, (y, x) pixels from element n // 2.
 
     A pattern leaves the translation free, and an image fixes it only to the precision with which its
@@ -106,7 +104,7 @@ def inversion_centre(field: Complex, grid: Grid, *, within_angstrom: float = 3.0
     return row / 4, column / 4
 
 
-def centrosymmetry(field: Complex, grid: Grid, centre_px: tuple[float, float]) -> float:
+def centrosymmetry(field: Complex64, grid: Grid, centre_px: tuple[float, float]) -> float:
     """How much of an object's structure is its own inverse about a point (y, x) from element n // 2: 1 is all."""
     q = grid.q_per_angstrom()
     fine = (q > _STRUCTURE_FROM_PER_ANGSTROM) & (q < grid.q_max_per_angstrom)
@@ -117,7 +115,7 @@ def centrosymmetry(field: Complex, grid: Grid, centre_px: tuple[float, float]) -
     return float(abs(np.sum(spectrum**2 * column * row))) / power if power > 0 else 0.0
 
 
-def object_origin(field: Complex, grid: Grid) -> tuple[float, float]:
+def object_origin(field: Complex64, grid: Grid) -> tuple[float, float]:
     """Where an object's origin is, (y, x) pixels from element n // 2: its centre of inversion if it has one.
 
     Of an object that has none, such as a polar crystal or one with a boundary, the nearest whole pixel to what comes
@@ -136,7 +134,7 @@ def object_origin(field: Complex, grid: Grid) -> tuple[float, float]:
     return float(round(centre[0])), float(round(centre[1]))
 
 
-def _align_one(moving: Complex, reference: Complex, pixel_angstrom: float) -> tuple[Complex, Alignment]:
+def _align_one(moving: Complex64, reference: Complex64, pixel_angstrom: float) -> tuple[Complex64, Alignment]:
     rough = _outline_shift(moving, reference, pixel_angstrom)
     cross = scipy.fft.fft2(reference) * np.conj(scipy.fft.fft2(moving))
     near = _sub_pixel_peak(np.abs(scipy.fft.ifft2(cross)), rough, _OUTLINE_TOLERANCE_ANGSTROM / pixel_angstrom)
@@ -149,18 +147,18 @@ def _align_one(moving: Complex, reference: Complex, pixel_angstrom: float) -> tu
     return aligned, Alignment(offset, phase, False, float(abs(overlap)) / norm if norm else 0.0)
 
 
-def _power(field: Complex) -> float:
+def _power(field: Complex64) -> float:
     return float(np.sum(field.real**2 + field.imag**2, dtype=np.float64))
 
 
-def _outline(field: Complex, pixel_angstrom: float) -> Float:
+def _outline(field: Complex64, pixel_angstrom: float) -> Float32:
     """Smooth envelope, saturated so that the outline counts and not what is in it; 0 to 1."""
     envelope = ndi.gaussian_filter(np.abs(field), _OUTLINE_SIGMA_ANGSTROM / pixel_angstrom, mode="wrap")
     usual = float(np.median(envelope[envelope >= 0.1 * envelope.max()]))  # one bright part must not set the scale
     return np.minimum(envelope / max(_OUTLINE_LEVEL * usual, 1e-30), 1.0).astype(np.float32)
 
 
-def _outline_shift(moving: Complex, reference: Complex, pixel_angstrom: float) -> tuple[float, float]:
+def _outline_shift(moving: Complex64, reference: Complex64, pixel_angstrom: float) -> tuple[float, float]:
     """Translation between the two outlines."""
     first, second = (scipy.fft.rfft2(_outline(field, pixel_angstrom)) for field in (moving, reference))
     cross = scipy.fft.irfft2(second * np.conj(first), s=moving.shape)
@@ -179,7 +177,7 @@ def _sub_pixel_peak(
     return _parabolic(modulus, np.unravel_index(int(np.where(peaks, weighed, 0).argmax()), modulus.shape))
 
 
-def _climb(cross: Complex, near: tuple[float, float]) -> tuple[float, float]:
+def _climb(cross: Complex64, near: tuple[float, float]) -> tuple[float, float]:
     """Top of the correlation's squared modulus, by Newton's method from within a pixel of it.
 
     A parabola through three pixels misses it by up to a tenth of a pixel, which at the finest reflections is a phase.

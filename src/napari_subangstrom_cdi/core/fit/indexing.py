@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 
-Float = NDArray[np.float64]
 Regions = NDArray[np.uint8]
 
 _LOWEST_Q, _HIGHEST_Q = 0.1, 1.28
@@ -48,7 +48,7 @@ class Match:
     explained: float
 
 
-def turned(g_per_angstrom: Float, azimuth_deg: float, scale: float = 1.0) -> Float:
+def turned(g_per_angstrom: Float64, azimuth_deg: float, scale: float = 1.0) -> Float64:
     """Vectors (k, 2) of x and y, turned from +x towards +y and scaled."""
     cosine, sine = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
     return scale * g_per_angstrom @ np.array([[cosine, sine], [-sine, cosine]])
@@ -109,14 +109,14 @@ def match_zone(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, be
 
 
 class _Search:
-    def __init__(self, blurred: NDArray[np.float32], grid: Grid, g: Float, weight: Float) -> None:
+    def __init__(self, blurred: NDArray[np.float32], grid: Grid, g: Float64, weight: Float64) -> None:
         self._blurred, self._grid, self._g, self._weight = blurred, grid, g, weight
 
-    def scores(self, azimuth_deg: float, scales: Float) -> Float:
+    def scores(self, azimuth_deg: float, scales: Float64) -> Float64:
         """Amplitude at the places of the reflections, weighted, for every scale; shape (scales,)."""
         place = turned(self._g, azimuth_deg) / self._grid.q_pixel_per_angstrom
         rows, columns = (scales[:, None] * place[:, axis] + self._grid.n // 2 for axis in (1, 0))
-        found: Float = ndi.map_coordinates(self._blurred, np.stack([rows, columns]), order=1) @ self._weight
+        found: Float64 = ndi.map_coordinates(self._blurred, np.stack([rows, columns]), order=1) @ self._weight
         return found
 
     def starts(self) -> list[tuple[float, float]]:
@@ -147,7 +147,7 @@ def _apart(first_deg: float, second_deg: float) -> float:
     return abs((first_deg - second_deg + 180) % 360 - 180)
 
 
-def _explained(good: NDArray[np.float32], grid: Grid, g: Float, radius: float) -> float:
+def _explained(good: NDArray[np.float32], grid: Grid, g: Float64, radius: float) -> float:
     intensity = np.square(good, dtype=np.float64)
     q = grid.index() * grid.q_pixel_per_angstrom
     intensity[np.hypot(q[:, None], q[None]) < _LOWEST_Q] = 0
@@ -157,7 +157,7 @@ def _explained(good: NDArray[np.float32], grid: Grid, g: Float, radius: float) -
 
 def spot_radii(
     amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams, match: Match
-) -> tuple[Float, Float]:
+) -> tuple[Float64, Float64]:
     """|q| of the strongest spots as they lie in the pattern, and the crystal's own |g|, Å⁻¹, each of shape (pairs,).
 
     A spot counts with its opposite, by half the distance between their centres of mass: where the beam lies does not
@@ -197,7 +197,7 @@ def spot_radii(
     return np.linalg.norm(there - opposite, axis=1) / 2, own[order]
 
 
-def _centres(intensity: Float, grid: Grid, g_per_angstrom: Float, radius: float) -> Float:
+def _centres(intensity: Float64, grid: Grid, g_per_angstrom: Float64, radius: float) -> Float64:
     """Centres of mass (x, y), Å⁻¹, of what lies within ``radius`` of each g, and once more about the centre found."""
     step, n = grid.q_pixel_per_angstrom, grid.n
     reach = math.ceil(radius / step)
@@ -215,7 +215,7 @@ def _centres(intensity: Float, grid: Grid, g_per_angstrom: Float, radius: float)
     return places
 
 
-def disc_sums(array: NDArray[np.floating], grid: Grid, g_per_angstrom: Float, radius: float) -> Float:
+def disc_sums(array: NDArray[np.floating], grid: Grid, g_per_angstrom: Float64, radius: float) -> Float64:
     """Sum of a centred array over a disc of ``radius`` Å⁻¹ about each g (x, y); NaN where one leaves the array."""
     step, n = grid.q_pixel_per_angstrom, grid.n
     reach = math.ceil(radius / step)

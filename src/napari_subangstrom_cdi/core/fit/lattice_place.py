@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.nanocrystal import edge_profile
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.potential import aberration_phase, coherence_envelope
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .reflection_fit import USUAL_INSET_ANGSTROM, Evidence, Fit, Reflections
-
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 
 _LOWEST_Q = 0.05
 _STEP, _RANGE = 0.1, 14.0
@@ -47,7 +45,7 @@ class LatticeImage:
     def __init__(self, evidence: Evidence, reflections: Reflections) -> None:
         assert evidence.contrast is not None and evidence.conditions is not None
         self._reflections = reflections
-        self._kept: tuple[Fit, NDArray[np.complex128], Float] | None = None
+        self._kept: tuple[Fit, NDArray[np.complex128], Float64] | None = None
         self._g, self._conditions = reflections.g_per_angstrom, evidence.conditions
         self._q = np.linalg.norm(self._g, axis=1)
         passed = coherence_envelope(self._q, self._conditions)
@@ -80,7 +78,7 @@ class LatticeImage:
         partners = waves[where[self._pairs[:, passed]]]  # (reflections, beams, thicknesses)
         return -np.einsum("kbt,bt,t->k", partners, waves[:-1].conj(), shares, optimize=True)
 
-    def _columns(self, fit: Fit) -> tuple[NDArray[np.complex128], Float]:
+    def _columns(self, fit: Fit) -> tuple[NDArray[np.complex128], Float64]:
         """Beams in the particle's middle plane, where the lattice's place is told, and shares of the thicknesses."""
         if self._kept is None or self._kept[0] != fit:
             waves, thicknesses, shares = self._reflections.columns(fit)
@@ -106,7 +104,7 @@ class LatticeImage:
 
 
 def nearest_place(
-    seen: NDArray[np.floating], expected: NDArray[np.floating], grid: Grid, support: Bool, g_per_angstrom: Float
+    seen: NDArray[np.floating], expected: NDArray[np.floating], grid: Grid, support: Bool, g_per_angstrom: Float64
 ) -> tuple[tuple[float, float], float]:
     """Shift (x, y) in Å that lays a model's image over the one that is seen, and the correlation there.
 
@@ -130,7 +128,7 @@ def nearest_place(
     row, column = np.unravel_index(nearest.argmax(), nearest.shape)
     overlaps = image * model.conj() / max(float(np.linalg.norm(image) * np.linalg.norm(model)), 1e-30)
 
-    def correlation(place: Float) -> float:
+    def correlation(place: Float64) -> float:
         return float((overlaps @ np.exp(2j * np.pi * g_per_angstrom @ place)).real)
 
     start = np.array([steps[column], steps[row]])
@@ -139,7 +137,7 @@ def nearest_place(
 
 
 def _best_offset(
-    seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float
+    seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float64
 ) -> tuple[tuple[float, float], float]:
     """Shift (x, y) in Å of the model that lays it over what is seen, and the correlation."""
     steps, correlation = _correlations(seen, model, g)
@@ -147,7 +145,7 @@ def _best_offset(
     return (float(steps[column]), float(steps[row])), float(correlation[row, column])
 
 
-def _correlations(seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float) -> tuple[Float, Float]:
+def _correlations(seen: NDArray[np.complex128], model: NDArray[np.complex128], g: Float64) -> tuple[Float64, Float64]:
     """Shifts in Å along either axis, and the correlation at each (y, x)."""
     steps = np.arange(-_RANGE / 2, _RANGE / 2, _STEP)
     phase_x, phase_y = (np.exp(2j * np.pi * g[:, axis, None] * steps) for axis in (0, 1))
@@ -156,7 +154,7 @@ def _correlations(seen: NDArray[np.complex128], model: NDArray[np.complex128], g
     return steps, overlap / max(norm, 1e-30)
 
 
-def _fourier_at(image: NDArray[np.floating], support: Bool, grid: Grid, g: Float) -> NDArray[np.complex128]:
+def _fourier_at(image: NDArray[np.floating], support: Bool, grid: Grid, g: Float64) -> NDArray[np.complex128]:
     """Transform of the image inside the support, less its mean there, at each g (x, y)."""
     rows, columns = np.nonzero(support)
     values = image[support] - image[support].mean(dtype=np.float64)

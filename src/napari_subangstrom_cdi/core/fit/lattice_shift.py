@@ -18,11 +18,8 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.fourier import fit_to_size, inverse, transform
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.retrieval import support_box
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float64
 from napari_subangstrom_cdi.errors import InputError
-
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
-Complex = NDArray[np.complex64]
 
 _WINDOW = 0.035  # Å⁻¹, standard deviation about a reflection: 4.5 Å in the object
 _MOST_REFLECTIONS = 40
@@ -94,7 +91,7 @@ class LatticeShift:
 
 
 def lattice_shift(
-    object_field: Complex, reference: Complex, grid: Grid, support: Bool, g_per_angstrom: Float
+    object_field: Complex64, reference: Complex64, grid: Grid, support: Bool, g_per_angstrom: Float64
 ) -> LatticeShift:
     """Compare two objects of one lattice.
 
@@ -130,13 +127,13 @@ class _State:
     """Displacement u = offset + rotation and strain times r, and the shift beyond a boundary."""
 
     value: float
-    offset: Float
-    gradient: Float  # ω, ε_xx, ε_yy, ε_xy
-    shift: Float
+    offset: Float64
+    gradient: Float64  # ω, ε_xx, ε_yy, ε_xy
+    shift: Float64
     split: tuple[float, float] | None  # the normal's direction, degrees, and the position
 
     @property
-    def vector(self) -> Float:
+    def vector(self) -> Float64:
         """All that is free."""
         return np.concatenate([self.offset, self.gradient, self.shift] if self.split else [self.offset, self.gradient])
 
@@ -144,7 +141,7 @@ class _State:
 class _Fringes:
     """What each reflection's fringes say at each place: P_g = a_g b_g*, whose phase is −2π g·u."""
 
-    def __init__(self, object_field: Complex, reference: Complex, grid: Grid, support: Bool, g: Float) -> None:
+    def __init__(self, object_field: Complex64, reference: Complex64, grid: Grid, support: Bool, g: Float64) -> None:
         middle = grid.n // 2
         reach = max(max(middle - part.start, part.stop - middle) for part in support_box(support))
         size = min(grid.n, scipy.fft.next_fast_len(2 * (reach + round(12 / grid.pixel_angstrom)), real=True))
@@ -161,21 +158,21 @@ class _Fringes:
         self._weight = np.ones(len(self._places))
         self._trials = _square(0.6 / float(np.linalg.norm(self._g, axis=1).min()))
 
-    def _strongest(self, spectrum: Complex, g: Float) -> Float:
+    def _strongest(self, spectrum: Complex64, g: Float64) -> Float64:
         q = np.linalg.norm(g, axis=1)
         inside = g[(q < self._grid.q_max_per_angstrom - 3 * _WINDOW) & (q > 3 * _WINDOW)]
         index = np.rint(inside / self._grid.q_pixel_per_angstrom).astype(int) + self._grid.n // 2
         order = np.argsort(-np.abs(spectrum[index[:, 1], index[:, 0]]))
         return np.asarray(inside[order[:_MOST_REFLECTIONS]], np.float64)
 
-    def _raster(self, support: Bool) -> Float:
+    def _raster(self, support: Bool) -> Float64:
         step = max(1, round(_SPACING_ANGSTROM / self._grid.pixel_angstrom))
         rows, columns = np.nonzero(support[::step, ::step])
         index = np.stack([columns, rows], -1) * step - self._grid.n // 2
-        places: Float = index.astype(np.float64) * self._grid.pixel_angstrom
+        places: Float64 = index.astype(np.float64) * self._grid.pixel_angstrom
         return places
 
-    def _overlaps(self, spectra: list[Complex]) -> NDArray[np.complex128]:
+    def _overlaps(self, spectra: list[Complex64]) -> NDArray[np.complex128]:
         q = self._grid.index() * self._grid.q_pixel_per_angstrom
         columns, rows = (np.rint(self._places / self._grid.pixel_angstrom).astype(int) + self._grid.n // 2).T
         found = np.empty((len(self._places), len(self._g)), np.complex128)
@@ -228,12 +225,12 @@ class _Fringes:
         assert whole is not None
         return whole, split
 
-    def _displaced(self, gradient: Float) -> Float:
+    def _displaced(self, gradient: Float64) -> Float64:
         """Displacement of every place by rotation and strain."""
         omega, xx, yy, xy = gradient
         return self._places @ np.array([[xx, xy + omega], [xy - omega, yy]])
 
-    def _value(self, vector: Float, beyond: Bool | None, share: Float | float = 1.0) -> float:
+    def _value(self, vector: Float64, beyond: Bool | None, share: Float64 | float = 1.0) -> float:
         displacement = vector[:2] + self._displaced(vector[2:6])
         if beyond is not None:
             displacement = displacement + beyond[:, None] * vector[6:]
@@ -278,21 +275,21 @@ class _Fringes:
     def _beyond(self, state: _State) -> Bool | None:
         return None if state.split is None else np.asarray(self._across(state.split) > 0, np.bool_)
 
-    def _across(self, split: tuple[float, float]) -> Float:
+    def _across(self, split: tuple[float, float]) -> Float64:
         normal = math.radians(split[0])
         return self._places @ (math.cos(normal), math.sin(normal)) - split[1]
 
-    def _clear(self, split: tuple[float, float]) -> Float:
+    def _clear(self, split: tuple[float, float]) -> Float64:
         """1 where only one grain is seen."""
         return (np.abs(self._across(split)) > _BLURRED_ANGSTROM).astype(float)
 
-    def _equivalents(self, shift: Float) -> list[Float]:
+    def _equivalents(self, shift: Float64) -> list[Float64]:
         """Shifts that differ from this one by a lattice vector, the shortest first."""
         strength = np.abs(self._overlap).sum(axis=0)
         strength /= strength.sum()
         trials = _square(_LONGEST)
         same = (strength @ np.exp(2j * np.pi * self._g @ (trials - shift).T)).real
-        found: list[Float] = []
+        found: list[Float64] = []
         for start in trials[same > _NEARLY_THE_SAME]:
             end = scipy.optimize.minimize(
                 lambda p: -float((strength @ np.exp(2j * np.pi * self._g @ (p - shift))).real), start, method="BFGS"
@@ -321,12 +318,12 @@ class _Fringes:
         return LatticeShift(math.degrees(omega), (xx, yy, xy), strain_error, (ox, oy), fault, state.value)
 
 
-def _square(half_angstrom: float) -> Float:
+def _square(half_angstrom: float) -> Float64:
     """Shifts (x, y) on a raster, shape (k, 2)."""
     steps = np.arange(-half_angstrom, half_angstrom + _SHIFT_STEP / 2, _SHIFT_STEP)
     return np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
 
 
-def _drawn(rng: np.random.Generator, count: int) -> Float:
+def _drawn(rng: np.random.Generator, count: int) -> Float64:
     """How often each of them comes when as many are drawn with replacement."""
     return np.bincount(rng.integers(0, count, count), minlength=count).astype(float)

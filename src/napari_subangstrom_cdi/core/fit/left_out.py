@@ -17,9 +17,7 @@ from napari_subangstrom_cdi.core.fourier import inverse, transform
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, retrieve
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
-
-Complex = NDArray[np.complex64]
-Bool = NDArray[np.bool_]
+from napari_subangstrom_cdi.core.types import Bool, Complex64
 
 SECTORS = 6
 _STRUCTURE_FROM = 0.1  # Å⁻¹: below, the outline alone correlates
@@ -41,7 +39,7 @@ class OmitTest:
         Fourier ring correlation of omit map and reconstruction, over the reflections.
     """
 
-    omit_map: Complex
+    omit_map: Complex64
     sectors: NDArray[np.int8]
     correlations: tuple[float, ...]
     curve: RadialCurve
@@ -61,7 +59,7 @@ def sectors_of(support: Bool, grid: Grid) -> NDArray[np.int8]:
 def omit_test(
     problem: Problem,
     schedule: Schedule,
-    reconstruction: Complex,
+    reconstruction: Complex64,
     *,
     workers: int | None = None,
     told: Callable[[int], None] = lambda sector: None,
@@ -98,12 +96,12 @@ def omit_test(
     return OmitTest(omit_map, sectors, tuple(correlations), curve)
 
 
-def structure_correlation(first: Complex, second: Complex, where: Bool, grid: Grid) -> float:
+def structure_correlation(first: Complex64, second: Complex64, where: Bool, grid: Grid) -> float:
     """Real part of the complex correlation of two objects at some places, without what varies slowly."""
     fine = [_structure(field, grid)[where].astype(np.complex128) for field in (first, second)]
     norm = float(np.linalg.norm(fine[0]) * np.linalg.norm(fine[1]))
     return float(np.vdot(fine[0], fine[1]).real) / norm if norm > 0 else float("nan")
 
 
-def _structure(field: Complex, grid: Grid) -> Complex:
+def _structure(field: Complex64, grid: Grid) -> Complex64:
     return inverse((transform(field) * (grid.q_per_angstrom() > _STRUCTURE_FROM)).astype(np.complex64))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
@@ -17,15 +16,13 @@ from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Zone
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.microscope import image_intensity
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.types import Complex64, Float64
 
 from .indexing import match_zone
 from .lattice_place import LatticeImage
 from .left_out import structure_correlation
 from .particle import Particle
 from .reflection_fit import Columns, Evidence, Fit, Held, Reflections
-
-Float = NDArray[np.float64]
-Complex = NDArray[np.complex64]
 
 __all__ = [
     "Evidence",
@@ -91,11 +88,11 @@ class FittedModel:
     thickness_error_angstrom: float
     image_correlation: float
     atoms: AtomicModel
-    object_field: Complex
+    object_field: Complex64
     scale: float
     r_pattern: float
-    landscape: Float
-    tilts_deg: Float
+    landscape: Float64
+    tilts_deg: Float64
 
 
 def fit_model(
@@ -300,14 +297,14 @@ def r_before_phasing(particle: Particle, evidence: Evidence, energy_ev: float, f
 
 def scaled_object(
     atoms: AtomicModel, evidence: Evidence, energy_ev: float, falloff_angstrom2: float
-) -> tuple[Complex, float, float]:
+) -> tuple[Complex64, float, float]:
     """−i(ψ − 1) of a particle, fall-off included, scaled to the pattern; its R before any phasing, and the scale."""
     spectrum = fallen_off(object_spectrum(atoms, evidence.grid, energy_ev), evidence.grid, falloff_angstrom2)
     r_factor, scale = pattern_r_factor(spectrum, evidence)
     return fourier.inverse((spectrum * scale).astype(np.complex64)), r_factor, scale
 
 
-def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Float:
+def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Float64:
     """1 − I of a particle's image as the evidence's lens would make it, shape (n, n).
 
     The defocus is that which suits best within 6 nm of what is told.
@@ -324,7 +321,7 @@ def seen_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Fl
     return max(images_by_lens(atoms, evidence, energy_ev), key=lambda contrast: alike_in_fringes(contrast, evidence))
 
 
-def image_likeness(field: Complex, evidence: Evidence) -> float:
+def image_likeness(field: Complex64, evidence: Evidence) -> float:
     """Correlation of the image that a wave makes with the one that was taken, inside the support; −1 to 1.
 
     Of a thick particle the image is not in proportion to the object: it is calculated, at the defocus that suits
@@ -342,13 +339,13 @@ def image_likeness(field: Complex, evidence: Evidence) -> float:
     return max(float(np.corrcoef(contrast[evidence.support], seen)[0, 1]) for contrast in _images_of(field, evidence))
 
 
-def images_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Iterator[Float]:
+def images_by_lens(atoms: AtomicModel, evidence: Evidence, energy_ev: float) -> Iterator[Float64]:
     """1 − I of a particle's image at some defoci about what is told, each of shape (n, n)."""
     spectrum = object_spectrum(atoms, evidence.grid, energy_ev, wave_to_per_angstrom=_SEARCH_WAVE_TO)
     return _images_of(fourier.inverse(spectrum), evidence)
 
 
-def _images_of(field: Complex, evidence: Evidence) -> Iterator[Float]:
+def _images_of(field: Complex64, evidence: Evidence) -> Iterator[Float64]:
     """1 − I of the image at some defoci about what is told."""
     assert evidence.conditions is not None
     for change in _DEFOCUS_CHANGES_NM:
@@ -356,7 +353,7 @@ def _images_of(field: Complex, evidence: Evidence) -> Iterator[Float]:
         yield 1 - image_intensity(field, evidence.grid, lens)
 
 
-def alike_in_fringes(contrast: Float, evidence: Evidence) -> float:
+def alike_in_fringes(contrast: Float64, evidence: Evidence) -> float:
     """Correlation of the fringes of an image with those that were seen."""
     assert evidence.contrast is not None
     calculated, seen = contrast.astype(np.complex64), evidence.contrast.astype(np.complex64)
@@ -365,7 +362,7 @@ def alike_in_fringes(contrast: Float, evidence: Evidence) -> float:
 
 def object_spectrum(
     atoms: AtomicModel, grid: Grid, energy_ev: float, *, wave_to_per_angstrom: float = _WAVE_TO
-) -> Complex:
+) -> Complex64:
     """Transform of −i(ψ − 1) of a particle on a grid, shape (n, n), centred, as :func:`.fourier.transform` gives it.
 
     The wave is calculated on its own finer field; the grid's frequencies are taken from there exactly.
@@ -390,14 +387,14 @@ def object_spectrum(
     return spectrum
 
 
-def fallen_off(spectrum: Complex, grid: Grid, falloff_angstrom2: float) -> Complex:
+def fallen_off(spectrum: Complex64, grid: Grid, falloff_angstrom2: float) -> Complex64:
     """A centred spectrum times exp(−b q²/4), shape (n, n)."""
     q2 = np.square(grid.index() * grid.q_pixel_per_angstrom)
     line = np.exp(-falloff_angstrom2 * q2 / 4).astype(np.float32)
     return spectrum * line[:, None] * line[None]
 
 
-def pattern_r_factor(spectrum: Complex, evidence: Evidence) -> tuple[float, float]:
+def pattern_r_factor(spectrum: Complex64, evidence: Evidence) -> tuple[float, float]:
     """Σ_G | k|F| − √I | / Σ_G √I of a model, and the k of least squares."""
     good = evidence.regions == Region.G
     measured = np.sqrt(np.maximum(evidence.intensity[good], 0)).astype(np.float64)

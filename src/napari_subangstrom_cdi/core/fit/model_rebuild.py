@@ -7,18 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_subangstrom_cdi.core import fourier
+from napari_subangstrom_cdi.core.types import Float64
 
 from .lattice_place import nearest_place
 from .lattice_shift import Fault, LatticeShift
 from .model_fit import FittedModel, alike_in_fringes, images_by_lens, r_before_phasing, scaled_object
 from .particle import Particle
 from .reflection_fit import Evidence, Held
-
-Float = NDArray[np.float64]
 
 _WORTH_ANOTHER = 0.99
 _THICKNESS_STEP, _ROUNDNESS_STEP, _INSET_STEP, _BOUNDARY_STEP, _NORMAL_STEP_DEG = 2.0, 0.125, 1.0, 1.0, 1.0
@@ -149,7 +145,9 @@ def _boundary_turned(way: int, particle: Particle) -> Particle | None:
     return replace(particle, fault=replace(fault, normal_deg=fault.normal_deg + way * _NORMAL_STEP_DEG))
 
 
-def placed_by_image(model: FittedModel, g_per_angstrom: Float, evidence: Evidence, *, energy_ev: float) -> FittedModel:
+def placed_by_image(
+    model: FittedModel, g_per_angstrom: Float64, evidence: Evidence, *, energy_ev: float
+) -> FittedModel:
     """The model moved so that its image lies over the one that was taken.
 
     A reconstruction's lattice says how a model is to be turned and strained; where it lies in the outline is known by

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
 from napari_subangstrom_cdi.core.crystal.nanocrystal import Boundary, Shape, cut
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Orientation
 
 from .lattice_shift import Fault
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from napari_subangstrom_cdi.core.crystal.unit_cell import Orientation, Zone
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.potential import ImagingConditions
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .indexing import Match, disc_sums, spot_radius, turned
-
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 
 USUAL_INSET_ANGSTROM = 3.0
 ROUNDNESS = (0.0, 0.25, 0.5)
@@ -123,7 +121,7 @@ class Held:
     roundness: float | None = None
 
     @property
-    def lean(self) -> Float | None:
+    def lean(self) -> Float64 | None:
         """d(x, y)/dz of the columns."""
         if self.tilt_deg is None:
             return None
@@ -194,7 +192,7 @@ class Reflections:
         zone: Zone,
         match: Match,
         columns: Columns,
-        lean: Float | None = None,
+        lean: Float64 | None = None,
     ) -> None:
         self._beams, self._zone, self._match, self._columns, self._lean = beams, zone, match, columns, lean
         self._g = turned(beams.g_per_angstrom, match.azimuth_deg, match.scale)
@@ -230,7 +228,7 @@ class Reflections:
         return self._zone
 
     @property
-    def g_per_angstrom(self) -> Float:
+    def g_per_angstrom(self) -> Float64:
         """All beams, x and y in the pattern's frame."""
         return self._g
 
@@ -248,20 +246,20 @@ class Reflections:
             return False
         return bool(np.abs(mine - theirs[nearest]).sum() < _ALIKE * mine.sum())
 
-    def _test(self) -> Float:
-        amplitude: Float = np.abs(self._amplitudes(np.array(_TEST_LEAN), np.array([_TEST_THICKNESS])))[1:, 0]
+    def _test(self) -> Float64:
+        amplitude: Float64 = np.abs(self._amplitudes(np.array(_TEST_LEAN), np.array([_TEST_THICKNESS])))[1:, 0]
         return np.concatenate([[0.0], amplitude])
 
-    def _amplitudes(self, lean: Float, thicknesses: Float) -> NDArray[np.complex128]:
+    def _amplitudes(self, lean: Float64, thicknesses: Float64) -> NDArray[np.complex128]:
         """ψ_g for a lean in the pattern's frame."""
         return self._beams.amplitudes(turned(lean[None], -self._match.azimuth_deg)[0], thicknesses)
 
-    def _calculated(self, lean: Float) -> Float:
+    def _calculated(self, lean: Float64) -> Float64:
         """Amplitudes of the reflections used, shape (reflections, shapes)."""
         waves = self._amplitudes(lean, self._columns.thicknesses_angstrom)[self._used]
         return np.sqrt(np.square(np.abs(waves)) @ self._columns.shares)
 
-    def _r_factors(self, calculated: Float, falloff: float) -> Float:
+    def _r_factors(self, calculated: Float64, falloff: float) -> Float64:
         """R of every shape."""
         # the fall-off goes into the weights, so that the large array is read only
         damping = np.exp(-falloff * self._quarter_q2)
@@ -269,10 +267,10 @@ class Reflections:
         below = (weight * damping) @ np.square(calculated)
         scale = (weight * self._measured) @ calculated / np.maximum(below, 1e-30)
         misfit = np.abs(damping[:, None] * calculated * scale - self._measured[:, None])
-        result: Float = self._weight @ misfit / (self._weight @ self._measured)
+        result: Float64 = self._weight @ misfit / (self._weight @ self._measured)
         return result
 
-    def search(self, told: Callable[[], None] = lambda: None) -> Float:
+    def search(self, told: Callable[[], None] = lambda: None) -> Float64:
         """Fill the landscape; the lean of its lowest place.
 
         Parameters
@@ -291,7 +289,7 @@ class Reflections:
         row, column = map(int, np.unravel_index(np.nanargmin(self.landscape), self.landscape.shape))
         return np.tan(np.radians([self.tilts_deg[column], self.tilts_deg[row]]))
 
-    def refine(self, lean: Float) -> Fit:
+    def refine(self, lean: Float64) -> Fit:
         """The best tilt, fall-off, thickness and roundness near a lean."""
         step = math.radians(_REFINE_STEP_DEG)
         calculated = self._calculated(lean)
@@ -311,7 +309,7 @@ class Reflections:
         )
         return self._fit(end.x[:2], _within(end.x[2] / step))
 
-    def _fit(self, lean: Float, falloff: float) -> Fit:
+    def _fit(self, lean: Float64, falloff: float) -> Fit:
         """The best thickness and roundness at a lean."""
         r_factors = self._r_factors(self._calculated(lean), falloff)
         k = int(r_factors.argmin())
@@ -378,7 +376,7 @@ class Reflections:
         x, y = (math.degrees(math.atan(lean)) for lean in best.lean)
         return float(np.sqrt(np.mean((self.tilts_deg[columns] - x) ** 2 + (self.tilts_deg[rows] - y) ** 2)))
 
-    def columns(self, fit: Fit) -> tuple[NDArray[np.complex128], Float, Float]:
+    def columns(self, fit: Fit) -> tuple[NDArray[np.complex128], Float64, Float64]:
         """ψ_g of all beams behind each thickness, shape (beams, k), those thicknesses, and their shares of the area."""
         shape = self._columns.shapes.index((fit.thickness_angstrom, fit.roundness))
         shares = self._columns.shares[:, shape]

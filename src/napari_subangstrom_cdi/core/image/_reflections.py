@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage as ndi
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from ._spectra import ObservedPattern, Spectrum
 from ._transfer import Transfer
 from .geometry import Geometry
-
-Double = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # Relative misfit of a reflection's shape that is expected without any noise.
 _MODEL_ERROR = 0.02
@@ -28,11 +25,11 @@ _MODEL_ERROR = 0.02
 class Patches:
     """Discs about the reflections that both spectra have, shape (reflections, pixels)."""
 
-    qx: Double
-    qy: Double
-    intensity: Double
+    qx: Float64
+    qy: Float64
+    intensity: Float64
 
-    def subset(self, keep: Mask) -> Patches:
+    def subset(self, keep: Bool) -> Patches:
         return Patches(self.qx[keep], self.qy[keep], self.intensity[keep])
 
 
@@ -41,7 +38,7 @@ def _reflection_radius_px(observed: ObservedPattern, diameter: float) -> float:
     return 1.6 / diameter / observed.grid.q_pixel_per_angstrom
 
 
-def reflection_tops(observed: ObservedPattern, diameter: float) -> tuple[Double, Mask]:
+def reflection_tops(observed: ObservedPattern, diameter: float) -> tuple[Float64, Bool]:
     """The pattern, lightly smoothed, and its local maxima in the common band that stand out from the noise."""
     radius = _reflection_radius_px(observed, diameter)
     smooth = ndi.gaussian_filter(observed.intensity, radius / 6)
@@ -82,14 +79,14 @@ def common_reflections(spectrum: Spectrum, observed: ObservedPattern, geometry: 
 
 def refine(
     spectrum: Spectrum, patches: Patches, transfer: Transfer, start: Geometry, *, free_slope: bool
-) -> tuple[Geometry, Double, tuple[float, float]]:
+) -> tuple[Geometry, Float64, tuple[float, float]]:
     """Maximise the mean shape correlation of the reflections over rotation and pixel."""
     basis = _shape_basis(patches, transfer, free_slope=free_slope)
 
-    def at(step: Double) -> Geometry:
+    def at(step: Float64) -> Geometry:
         return Geometry(start.rotation_deg + step[0], start.pixel_angstrom * (1 + step[1] / 100), start.mirrored)
 
-    def correlations(step: Double) -> Double:
+    def correlations(step: Float64) -> Float64:
         return _correlations(spectrum, patches, basis, at(step))
 
     weight = _reflection_weights(spectrum, patches, start)
@@ -105,19 +102,19 @@ def refine(
 
 def shape_correlations(
     spectrum: Spectrum, patches: Patches, transfer: Transfer, geometry: Geometry, *, free_slope: bool
-) -> Double:
+) -> Float64:
     """Correlation of each reflection's shape in the image with its shape in the pattern, the geometry as given."""
     return _correlations(spectrum, patches, _shape_basis(patches, transfer, free_slope=free_slope), geometry)
 
 
-def _correlations(spectrum: Spectrum, patches: Patches, basis: Double, geometry: Geometry) -> Double:
+def _correlations(spectrum: Spectrum, patches: Patches, basis: Float64, geometry: Geometry) -> Float64:
     power = spectrum.above_noise(*geometry.to_image(patches.qx, patches.qy))
     amplitude = np.sqrt(np.clip(power, 0, None))
     projection = np.einsum("kpb,kp->kb", basis, amplitude)
     return np.asarray(np.linalg.norm(projection, axis=1) / (np.linalg.norm(amplitude, axis=1) + 1e-30))
 
 
-def _shape_basis(patches: Patches, transfer: Transfer, *, free_slope: bool) -> Double:
+def _shape_basis(patches: Patches, transfer: Transfer, *, free_slope: bool) -> Float64:
     """Orthonormal basis of each reflection's expected amplitude, shape (reflections, pixels, functions).
 
     The transfer's slope across a reflection is never known well. With several reflections it is left free:
@@ -133,7 +130,7 @@ def _shape_basis(patches: Patches, transfer: Transfer, *, free_slope: bool) -> D
     return np.asarray(np.linalg.qr(np.stack(functions, axis=-1))[0])
 
 
-def _reflection_weights(spectrum: Spectrum, patches: Patches, geometry: Geometry) -> Double:
+def _reflection_weights(spectrum: Spectrum, patches: Patches, geometry: Geometry) -> Float64:
     """Signal over noise of each reflection in the image, levelling off where the model's own faults rule."""
     fx, fy = geometry.to_image(patches.qx, patches.qy)
     signal = spectrum.above_noise(fx, fy, order=1).sum(axis=1)
@@ -142,7 +139,7 @@ def _reflection_weights(spectrum: Spectrum, patches: Patches, geometry: Geometry
     return np.asarray(weight / weight.sum())
 
 
-def _step_errors(correlations: Callable[[Double], Double], weight: Double, best: Double) -> tuple[float, float]:
+def _step_errors(correlations: Callable[[Float64], Float64], weight: Float64, best: Float64) -> tuple[float, float]:
     """Standard errors by the jackknife's linear form: each reflection's own pull on the optimum."""
     h = 0.05
     errors = []

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 import scipy.ndimage as ndi
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .potential import ImagingConditions, NormalisedImage, particle_window, vacuum_power
-
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 PADDED = 2048
 ANGLE_STEP_DEG = 0.25  # of the polar mesh
@@ -27,15 +23,15 @@ ANGLE_STEP_DEG = 0.25  # of the polar mesh
 class Spectrum:
     """Power spectrum of the windowed particle, oversampled, origin at the centre, and of the vacuum."""
 
-    power: Float
-    spline: Float
-    noise_curve: Double
+    power: Float32
+    spline: Float32
+    noise_curve: Float64
 
-    def noise(self, frequency: Double) -> Double:
+    def noise(self, frequency: Float64) -> Float64:
         """Vacuum power at a frequency in cycles per image pixel."""
         return np.interp(frequency * 200 - 0.5, np.arange(self.noise_curve.size), self.noise_curve)
 
-    def above_noise(self, fx: Double, fy: Double, *, order: int = 3) -> Double:
+    def above_noise(self, fx: Float64, fy: Float64, *, order: int = 3) -> Float64:
         """Power less the vacuum's at frequencies in cycles per image pixel, by a spline of order 3 or below 2."""
         centre = PADDED // 2
         source = self.power if order < 2 else self.spline
@@ -48,9 +44,9 @@ class Spectrum:
 class ObservedPattern:
     """The pattern's intensity, its standard deviation and where it can be trusted."""
 
-    intensity: Double
-    noise_std: Double
-    valid: Mask
+    intensity: Float64
+    noise_std: Float64
+    valid: Bool
     grid: Grid
     q_min: float
     q_max: float
@@ -91,10 +87,10 @@ def checked_diameter(image: NormalisedImage, pixel_angstrom: float, grid: Grid) 
 
 
 def checked_pattern(
-    pattern: Float,
+    pattern: Float32,
     grid: Grid,
-    valid: Mask | None,
-    noise_std: Float | None,
+    valid: Bool | None,
+    noise_std: Float32 | None,
     diameter: float,
     pixel_angstrom: float,
     conditions: ImagingConditions | None,
@@ -119,7 +115,7 @@ def checked_pattern(
     return ObservedPattern(intensity, noise_std.astype(np.float64), good, grid, q_min, q_max)
 
 
-def polar_mesh(observed: ObservedPattern) -> tuple[Double, Double, Double, Double]:
+def polar_mesh(observed: ObservedPattern) -> tuple[Float64, Float64, Float64, Float64]:
     """Polar mesh of the common band: qx, qy, q of shape (angles, radii) and area weights."""
     step = observed.grid.q_pixel_per_angstrom
     q = np.arange(observed.q_min, observed.q_max, step)
@@ -127,6 +123,6 @@ def polar_mesh(observed: ObservedPattern) -> tuple[Double, Double, Double, Doubl
     return np.cos(angle) * q, np.sin(angle) * q, np.broadcast_to(q, (angle.size, q.size)), np.sqrt(q)
 
 
-def standardised(values: Double) -> Double:
+def standardised(values: Float64) -> Float64:
     centred = values - values.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-30))

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import doubt
 
 from ._spectra import ObservedPattern, Spectrum
 from .geometry import Geometry
 from .potential import ImagingConditions, coherence_envelope, ctf
-
-Double = NDArray[np.float64]
 
 # Zeros of the transfer are never complete: a thick crystal's reflections differ in phase.
 _TRANSFER_COHERENCE = 0.93
@@ -30,7 +29,7 @@ class Transfer:
     conditions: ImagingConditions | None
     object_phase_deg: float = 0.0
 
-    def power(self, q: Double) -> Double:
+    def power(self, q: Float64) -> Float64:
         """Mean |H(q)|², never quite zero."""
         if self.conditions is None:
             return np.ones_like(q)
@@ -59,7 +58,7 @@ def fit_transfer(
 
 
 def _best_transfer(
-    rings: tuple[Double, Double, Double, NDArray[np.int64]], nominal: ImagingConditions, changes_nm: Double
+    rings: tuple[Float64, Float64, Float64, NDArray[np.int64]], nominal: ImagingConditions, changes_nm: Float64
 ) -> tuple[Transfer, float]:
     best, best_cost, residual = Transfer(nominal), math.inf, math.nan
     for defocus in nominal.defocus_nm + changes_nm:
@@ -90,7 +89,9 @@ def check_defocus_sign(
         )
 
 
-def _ring_deviation(transfer: Transfer, q: Double, intensity: Double, ratio: Double, ring: NDArray[np.int64]) -> float:
+def _ring_deviation(
+    transfer: Transfer, q: Float64, intensity: Float64, ratio: Float64, ring: NDArray[np.int64]
+) -> float:
     """Mean absolute deviation of the logarithm of the observed over the expected ratio of powers."""
     expected = np.bincount(ring, weights=intensity * transfer.power(q)) / np.bincount(ring, weights=intensity)
     deviation = np.log(ratio / expected)
@@ -99,7 +100,7 @@ def _ring_deviation(transfer: Transfer, q: Double, intensity: Double, ratio: Dou
 
 def _ring_ratio(
     spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry
-) -> tuple[Double, Double, Double, NDArray[np.int64]]:
+) -> tuple[Float64, Float64, Float64, NDArray[np.int64]]:
     """Fine rings' q and pattern power, and for wide rings the ratio of powers where both stand out."""
     q = observed.grid.q_per_angstrom().astype(np.float64)
     use = observed.valid & (q > 0.5 * observed.q_min) & (q < observed.q_max)

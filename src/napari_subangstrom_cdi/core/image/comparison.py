@@ -10,16 +10,13 @@ import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 
 from ._reflections import reflection_tops
 from ._spectra import PADDED, Spectrum, checked_diameter, checked_pattern, particle_spectrum, polar_mesh, standardised
 from ._transfer import Transfer
 from .geometry import Geometry, pattern_from_image_frequency
 from .potential import ImagingConditions, NormalisedImage
-
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 _MOST_SPOTS = 60
 _ABOVE_VACUUM = 10.0
@@ -41,10 +38,10 @@ class PowerDisplay(NamedTuple):
         Its pixel, cycles per pixel of the image.
     """
 
-    power: Float
+    power: Float32
     step_cycles_per_px: float
 
-    def affine(self, rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> Double:
+    def affine(self, rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> Float64:
         """Matrix, shape (3, 3), from array index (row, column, 1) to (qy, qx, 1) in Å⁻¹ of the pattern."""
         matrix = np.eye(3)
         matrix[:2, :2] = self.step_cycles_per_px * pattern_from_image_frequency(
@@ -95,15 +92,15 @@ class LiveComparison:
     def __init__(
         self,
         image: NormalisedImage,
-        pattern: Float,
+        pattern: Float32,
         grid: Grid,
         /,
         *,
         image_pixel_angstrom: float,
         conditions: ImagingConditions | None = None,
         object_phase_deg: float = 0.0,
-        valid: Mask | None = None,
-        noise_std: Float | None = None,
+        valid: Bool | None = None,
+        noise_std: Float32 | None = None,
     ) -> None:
         diameter = checked_diameter(image, image_pixel_angstrom, grid)
         observed = checked_pattern(pattern, grid, valid, noise_std, diameter, image_pixel_angstrom, conditions)
@@ -128,14 +125,14 @@ class LiveComparison:
         power = self._spectrum.above_noise(fx, fy, order=1)
         return float(self._reference @ standardised(np.sqrt(np.clip(power, 0, None)) * self._weight))
 
-    def spots_on_pattern(self, rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> Double:
+    def spots_on_pattern(self, rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> Float64:
         """``spots_image`` in the pattern's frame: (qy, qx) in Å⁻¹, shape (m, 2)."""
         return self.spots_image @ pattern_from_image_frequency(rotation_deg, image_pixel_angstrom, mirrored).T
 
 
 def _image_spots(
     spectrum: Spectrum, image: NormalisedImage, q_min: float, q_max: float, pixel_angstrom: float
-) -> Double:
+) -> Float64:
     """Local maxima of the image's power in the band that stand out from the vacuum's, cycles per pixel."""
     half = min(math.ceil(q_max * pixel_angstrom * PADDED) + 4, PADDED // 2 - 1)
     index = np.arange(-half, half + 1)
@@ -153,7 +150,7 @@ def _image_spots(
     return _strongest(smooth, top) / PADDED
 
 
-def _strongest(smooth: NDArray[np.floating], top: Mask) -> Double:
+def _strongest(smooth: NDArray[np.floating], top: Bool) -> Float64:
     """Positions (y, x) of the strongest maxima from element n // 2, to a fraction of a pixel by parabolas."""
     y, x = np.nonzero(top)
     order = np.argsort(smooth[y, x], kind="stable")[::-1][:_MOST_SPOTS]

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage as ndi
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Float32, Float64
 from napari_subangstrom_cdi.errors import InputError
-
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Geometry:
     pixel_angstrom: float
     mirrored: bool
 
-    def to_image(self, qx: Double, qy: Double) -> tuple[Double, Double]:
+    def to_image(self, qx: Float64, qy: Float64) -> tuple[Float64, Float64]:
         """Frequencies in the image, cycles per pixel, of frequencies in the pattern, Å⁻¹."""
         angle = math.radians(self.rotation_deg)
         fx = (math.cos(angle) * qx + math.sin(angle) * qy) * self.pixel_angstrom
@@ -36,7 +33,7 @@ class Geometry:
         return (-fx if self.mirrored else fx), fy
 
 
-def pattern_from_image_frequency(rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> Double:
+def pattern_from_image_frequency(rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> Float64:
     """Matrix that takes a frequency of the image to the pattern.
 
     Parameters
@@ -130,14 +127,14 @@ class ImageRegistration:
 
 
 def resample_to_pattern(
-    estimate: Float,
+    estimate: Float32,
     registration: ImageRegistration,
     grid: Grid,
     /,
     *,
     centre_px: tuple[float, float],
     order: int = 5,
-) -> Float:
+) -> Float32:
     """Lay an estimate made from the image onto the pattern's real-space grid, particle at the centre.
 
     Rotation, pixel size, mirror and centring are one spline interpolation; outside the image is 0.

@@ -17,11 +17,8 @@ import scipy.ndimage as ndi
 from numpy.typing import ArrayLike, NDArray
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
+from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
-
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # A particle is where the image's local activity exceeds the vacuum's by this many robust deviations.
 _ACTIVITY_DEVIATIONS = 10.0
@@ -46,8 +43,8 @@ class NormalisedImage:
         Highest minus lowest fitted vacuum level, relative to their mean.
     """
 
-    intensity: Float
-    particle: Mask
+    intensity: Float32
+    particle: Bool
     centre_px: tuple[float, float]
     vacuum_noise_std: float
     vacuum_tilt: float
@@ -99,7 +96,7 @@ class ImagingConditions:
             )
 
 
-def checked_image(image: ArrayLike) -> Float:
+def checked_image(image: ArrayLike) -> Float32:
     """Return the image as float32 (y, x), or raise what a user can mend.
 
     Raises
@@ -186,14 +183,14 @@ def normalise_to_vacuum(
     )
 
 
-def _check_border(particle: Mask, margin: int) -> None:
+def _check_border(particle: Bool, margin: int) -> None:
     if np.count_nonzero(particle[margin:-margin, margin:-margin]) < np.count_nonzero(particle):
         doubt(
             "the particle reaches the border of the image; what lies outside is missing",
         )
 
 
-def _check_offset(counts: Float) -> None:
+def _check_offset(counts: Float32) -> None:
     lowest = float(counts.min())
     if lowest < 0:
         doubt(
@@ -202,13 +199,13 @@ def _check_offset(counts: Float) -> None:
         )
 
 
-def _robust_level(values: Float) -> tuple[float, float]:
+def _robust_level(values: Float32) -> tuple[float, float]:
     """Median and the standard deviation that the median absolute deviation stands for."""
     median = float(np.median(values))
     return median, 1.4826 * float(np.median(np.abs(values - median)))
 
 
-def _polynomial_surface(counts: Float, where: Mask, order: int) -> Float:
+def _polynomial_surface(counts: Float32, where: Bool, order: int) -> Float32:
     """Least-squares polynomial of the given degree through the pixels ``where``, clipped at 4 σ."""
     bin_px = max(1, min(counts.shape) // 128)
     rows, columns = (size // bin_px * bin_px for size in counts.shape)
@@ -238,16 +235,16 @@ def _powers(order: int) -> list[tuple[int, int]]:
     return [(i, total - i) for total in range(order + 1) for i in range(total + 1)]
 
 
-def _unit(index: Double, size: int) -> Double:
+def _unit(index: Float64, size: int) -> Float64:
     return 2 * index / max(size - 1, 1) - 1
 
 
-def _polynomial_terms(x: Double, y: Double, shape: tuple[int, ...], order: int) -> Double:
+def _polynomial_terms(x: Float64, y: Float64, shape: tuple[int, ...], order: int) -> Float64:
     u, v = _unit(x, shape[1]), _unit(y, shape[0])
     return np.stack([v**i * u**j for i, j in _powers(order)], axis=-1)
 
 
-def _find_particle(intensity: Float, smooth_px: float) -> Mask:
+def _find_particle(intensity: Float32, smooth_px: float) -> Bool:
     """Outline of the largest region whose activity stands out from the vacuum."""
     # Light smoothing first: lattice fringes survive it, most of the counting noise does not.
     deviation = ndi.gaussian_filter(intensity, 1.2) - 1
@@ -273,7 +270,7 @@ def _find_particle(intensity: Float, smooth_px: float) -> Mask:
     return np.asarray(ndi.binary_fill_holes(largest), dtype=bool)
 
 
-def weak_phase_potential(intensity: ArrayLike, /) -> Float:
+def weak_phase_potential(intensity: ArrayLike, /) -> Float32:
     """Weak-phase estimate of O = σ_e V at Scherzer underfocus: ``O = (1 - I)/2``.
 
     Parameters
@@ -288,7 +285,7 @@ def weak_phase_potential(intensity: ArrayLike, /) -> Float:
     return 0.5 * (1 - np.asarray(intensity, dtype=np.float32))
 
 
-def aberration_phase(q: ArrayLike, conditions: ImagingConditions, /) -> Double:
+def aberration_phase(q: ArrayLike, conditions: ImagingConditions, /) -> Float64:
     """χ(q) = πλΔf q² + (π/2) C_s λ³ q⁴, radians; underfocus negative.
 
     Parameters
@@ -302,7 +299,7 @@ def aberration_phase(q: ArrayLike, conditions: ImagingConditions, /) -> Double:
     return np.asarray(math.pi * wavelength * defocus * q2 + 0.5 * math.pi * cs * wavelength**3 * q2**2)
 
 
-def coherence_envelope(q: ArrayLike, conditions: ImagingConditions, /) -> Double:
+def coherence_envelope(q: ArrayLike, conditions: ImagingConditions, /) -> Float64:
     """Envelope of the linear image: defocus spread, and a smooth fall to 1/e at the information limit.
 
     The defocus spread Δ gives ``exp(-(πλΔ)² q⁴ / 2)``. What else limits the image (detector, vibration,
@@ -321,7 +318,7 @@ def coherence_envelope(q: ArrayLike, conditions: ImagingConditions, /) -> Double
     return np.asarray(temporal * np.exp(-((q / limit) ** 6)))
 
 
-def ctf(q: ArrayLike, conditions: ImagingConditions, /, *, object_phase_deg: float = 0.0) -> Double:
+def ctf(q: ArrayLike, conditions: ImagingConditions, /, *, object_phase_deg: float = 0.0) -> Float64:
     """Transfer H(q) of the object to the contrast: ``1 - I = F⁻¹[H F[o]]``, positive for dark atoms.
 
     ``H = -2 sin(χ - θ) E`` for an object ``O = o exp(iθ)`` with real o. A weak phase object has θ = 0;
@@ -340,7 +337,7 @@ def ctf(q: ArrayLike, conditions: ImagingConditions, /, *, object_phase_deg: flo
     return np.asarray(-2 * np.sin(chi - math.radians(object_phase_deg)) * coherence_envelope(q, conditions))
 
 
-def particle_window(image: NormalisedImage, /, *, margin_px: float | None = None) -> Float:
+def particle_window(image: NormalisedImage, /, *, margin_px: float | None = None) -> Float32:
     """Soft window, 1 on the particle and its surroundings up to ``margin_px``, 0 far away.
 
     The margin, by default 12 % of the particle's diameter, holds the fringes that defocus spreads outwards.
@@ -351,7 +348,7 @@ def particle_window(image: NormalisedImage, /, *, margin_px: float | None = None
     return np.asarray(0.5 * (1 + np.cos(np.pi * ramp)), dtype=np.float32)
 
 
-def vacuum_power(image: NormalisedImage, /, *, bins: int = 100) -> Double:
+def vacuum_power(image: NormalisedImage, /, *, bins: int = 100) -> Float64:
     """Power of the vacuum's contrast per pixel, in ``bins`` rings up to 0.5 cycles per pixel."""
     far = ndi.distance_transform_edt(~image.particle) > 0.24 * image.diameter_px
     window = np.asarray(ndi.gaussian_filter(far.astype(np.float32), 5))
@@ -371,7 +368,7 @@ def wiener_potential(
     conditions: ImagingConditions,
     object_phase_deg: float = 0.0,
     floor: float = 0.05,
-) -> Float:
+) -> Float32:
     """Estimate of O by a Wiener filter on the contrast transfer, up to the information limit.
 
     ``F[O] = H P / ((H² + floor) (P + N)) F[1 - I]`` with N the vacuum's power (counting noise and
@@ -408,12 +405,12 @@ def wiener_potential(
     transfer = ctf(q, conditions, object_phase_deg=object_phase_deg)
     gain = transfer * signal / ((transfer**2 + floor) * (signal + noise))
     gain *= q <= conditions.information_limit_per_angstrom
-    estimate: Float = scipy.fft.irfft2(spectrum * gain.astype(np.float32), s=(rows, columns)).astype(np.float32)
+    estimate: Float32 = scipy.fft.irfft2(spectrum * gain.astype(np.float32), s=(rows, columns)).astype(np.float32)
     _check_sign(estimate, image.particle)
     return estimate
 
 
-def _smoothed_power(half: NDArray[np.complex64], width: Double, columns: int) -> Double:
+def _smoothed_power(half: NDArray[np.complex64], width: Float64, columns: int) -> Float64:
     """Power of a half spectrum, averaged over neighbours, across its Hermitian edge too."""
     correlation = scipy.fft.irfft2(np.abs(half) ** 2, s=(half.shape[0], columns))
     y = np.fft.fftfreq(half.shape[0])[:, None] * width[0]
@@ -421,7 +418,7 @@ def _smoothed_power(half: NDArray[np.complex64], width: Double, columns: int) ->
     return np.asarray(scipy.fft.rfft2(correlation * np.exp(-2 * math.pi**2 * (y**2 + x**2))).real)
 
 
-def _check_sign(estimate: Float, particle: Mask) -> None:
+def _check_sign(estimate: Float32, particle: Bool) -> None:
     """Warn when the particle's peaks point clearly down: atoms are peaks of the potential.
 
     A mild negative skewness is no fault: a honeycomb seen at low resolution has deep holes.

@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 import scipy.ndimage as ndi
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 
 from ._reflections import common_reflections, refine, shape_correlations
@@ -35,9 +35,6 @@ from .potential import ImagingConditions, NormalisedImage
 
 __all__ = ["Candidate", "ImageRegistration", "register_image", "registration_at", "resample_to_pattern"]
 
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 _SCALE_STEP = 0.0025
 _ROUNDS = 3
@@ -47,7 +44,7 @@ _AGREEING = 0.9
 
 def register_image(
     image: NormalisedImage,
-    pattern: Float,
+    pattern: Float32,
     grid: Grid,
     /,
     *,
@@ -57,8 +54,8 @@ def register_image(
     rotation_tolerance_deg: float = 6.0,
     pixel_tolerance: float = 0.05,
     mirrored: bool | None = False,
-    valid: Mask | None = None,
-    noise_std: Float | None = None,
+    valid: Bool | None = None,
+    noise_std: Float32 | None = None,
 ) -> ImageRegistration:
     """Find rotation, pixel size and mirror that bring the image onto the pattern.
 
@@ -131,7 +128,7 @@ def register_image(
 
 def registration_at(
     image: NormalisedImage,
-    pattern: Float,
+    pattern: Float32,
     grid: Grid,
     /,
     *,
@@ -139,8 +136,8 @@ def registration_at(
     image_pixel_angstrom: float,
     mirrored: bool = False,
     conditions: ImagingConditions | None = None,
-    valid: Mask | None = None,
-    noise_std: Float | None = None,
+    valid: Bool | None = None,
+    noise_std: Float32 | None = None,
 ) -> ImageRegistration:
     """Describe a geometry set by hand as :func:`register_image` describes the one it finds; nothing is refined.
 
@@ -196,7 +193,7 @@ def registration_at(
 
 def _result(
     geometry: Geometry,
-    agreement: Double,
+    agreement: Float64,
     transfer: Transfer,
     residual: float,
     *,
@@ -248,7 +245,7 @@ def _rank(
     return tuple(sorted(found, key=lambda candidate: -candidate.correlation)[:12])
 
 
-def _peaks(scores: Double, pixels: Double, mirrored: bool) -> list[Candidate]:
+def _peaks(scores: Float64, pixels: Float64, mirrored: bool) -> list[Candidate]:
     best = scores.max(axis=0)
     window = round(4 / ANGLE_STEP_DEG) | 1
     tops = np.nonzero(best == ndi.maximum_filter1d(best, window, mode="wrap"))[0]

@@ -9,17 +9,15 @@ from typing import Literal
 
 import numpy as np
 import scipy.ndimage as ndi
-from numpy.typing import NDArray
 from skimage import filters
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-Float = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 ThresholdRule = Literal["otsu", "li", "triangle"]
 
-_RULES: dict[str, Callable[[Float], float]] = {
+_RULES: dict[str, Callable[[Float32], float]] = {
     "otsu": filters.threshold_otsu,
     "li": filters.threshold_li,
     "triangle": filters.threshold_triangle,
@@ -44,7 +42,7 @@ class Support:
         Separate parts found, before the largest was kept.
     """
 
-    mask: Mask
+    mask: Bool
     threshold: float
     oversampling_ratio: float
     area_angstrom2: float
@@ -52,7 +50,7 @@ class Support:
 
 
 def object_support(
-    estimate: Float,
+    estimate: Float32,
     grid: Grid,
     /,
     *,
@@ -119,7 +117,7 @@ class SupportFinder:
         If the shape is not the grid's or the estimate not finite.
     """
 
-    def __init__(self, estimate: Float, grid: Grid, /) -> None:
+    def __init__(self, estimate: Float32, grid: Grid, /) -> None:
         if estimate.shape != grid.shape:
             raise InputError(f"the estimate has shape {estimate.shape}, the grid {grid.shape}")
         if not np.isfinite(estimate).all():
@@ -127,7 +125,7 @@ class SupportFinder:
         self._estimate, self._grid = estimate, grid
         self._kept: tuple[float, _Envelope] | None = None
 
-    def envelope(self, smooth_angstrom: float = 2.0) -> Float:
+    def envelope(self, smooth_angstrom: float = 2.0) -> Float32:
         """What is thresholded: root of the smoothed square of the estimate, shape (n, n); do not write to it."""
         return self._envelope(smooth_angstrom).values
 
@@ -161,7 +159,7 @@ class SupportFinder:
         return self._kept[1]
 
 
-def apply_edits(mask: Mask, added: Mask | None, removed: Mask | None, /) -> Mask:
+def apply_edits(mask: Bool, added: Bool | None, removed: Bool | None, /) -> Bool:
     """Support with what was painted: ``added`` joined, then ``removed`` taken away.
 
     Parameters
@@ -187,7 +185,7 @@ def apply_edits(mask: Mask, added: Mask | None, removed: Mask | None, /) -> Mask
     return edited
 
 
-def edits(automatic: Mask, edited: Mask, /) -> tuple[Mask, Mask]:
+def edits(automatic: Bool, edited: Bool, /) -> tuple[Bool, Bool]:
     """What painting has added to an automatic support and what it has removed, each shape (n, n).
 
     Raises
@@ -200,7 +198,7 @@ def edits(automatic: Mask, edited: Mask, /) -> tuple[Mask, Mask]:
     return edited & ~automatic, automatic & ~edited
 
 
-def support_from_mask(mask: Mask, grid: Grid, threshold: float = math.nan, n_parts: int = 1, /) -> Support:
+def support_from_mask(mask: Bool, grid: Grid, threshold: float = math.nan, n_parts: int = 1, /) -> Support:
     """Measure a given support and check that it can do its work.
 
     Raises
@@ -219,7 +217,7 @@ def support_from_mask(mask: Mask, grid: Grid, threshold: float = math.nan, n_par
     return Support(np.asarray(mask, dtype=bool), threshold, ratio, pixels * grid.pixel_angstrom**2, n_parts)
 
 
-def local_envelope(estimate: Float, smooth_px: float, /) -> Float:
+def local_envelope(estimate: Float32, smooth_px: float, /) -> Float32:
     """Root of the locally averaged square of a real or complex estimate, Gaussian of width ``smooth_px``."""
     square = np.abs(estimate).astype(np.float32) ** 2
     mean = ndi.gaussian_filter(square, smooth_px, mode="constant", truncate=4.0)
@@ -229,7 +227,7 @@ def local_envelope(estimate: Float, smooth_px: float, /) -> Float:
 class _Envelope:
     """An envelope and the levels that bound the particle in it, each worked out once."""
 
-    def __init__(self, values: Float) -> None:
+    def __init__(self, values: Float32) -> None:
         self.values = values
         self.top = float(values.max())
         base = float(np.median(values))
@@ -258,7 +256,7 @@ class _Envelope:
         return level, level / self.top
 
 
-def _part_above(above: Mask, *, keep_largest: bool) -> tuple[Mask, tuple[slice, slice], int]:
+def _part_above(above: Bool, *, keep_largest: bool) -> tuple[Bool, tuple[slice, slice], int]:
     """The largest connected part or all of them, on the box that holds it, and how many there are."""
     outer = _box(above)
     labels, count = ndi.label(above[outer])
@@ -270,7 +268,7 @@ def _part_above(above: Mask, *, keep_largest: bool) -> tuple[Mask, tuple[slice, 
     return labels[inner] == largest, (where[0], where[1]), count
 
 
-def _box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+def _box(mask: Bool, margin: int = 0) -> tuple[slice, slice]:
     """Smallest box that holds the mask, with a margin as far as the array goes; all of it if the mask is empty."""
     slices = []
     for axis, size in enumerate(mask.shape):
@@ -281,7 +279,7 @@ def _box(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
     return slices[0], slices[1]
 
 
-def _grown(mask: Mask, radius_px: float) -> Mask:
+def _grown(mask: Bool, radius_px: float) -> Bool:
     """Dilate (or, negative, erode) by a disc."""
     if radius_px == 0:
         return mask

@@ -21,16 +21,15 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
+
 from ._crew import Crew, default_workers
 from ._plane import BLOCK_ELEMENTS, Block, Maps, Plane, Workspace
 from .regions import AmplitudeBand
 
 __all__ = ["FourierKernel", "default_workers"]
 
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-Estimate = TypeVar("Estimate", bound=Complex | Float)
+Estimate = TypeVar("Estimate", bound=Complex64 | Float32)
 
 
 class FourierKernel:
@@ -61,10 +60,10 @@ class FourierKernel:
     def __init__(
         self,
         band: AmplitudeBand,
-        measured: Float,
+        measured: Float32,
         regions: NDArray[np.uint8],
         held_out: Bool,
-        q_per_angstrom: Float,
+        q_per_angstrom: Float32,
         *,
         workers: int,
     ) -> None:
@@ -112,11 +111,11 @@ class FourierKernel:
         r_factor, free_r = plane.r_factors(self._crew.run(column_block, len(plane.blocks)))
         return self._rows_back(rows, np.empty_like(estimate)), r_factor, free_r
 
-    def zero_spectrum(self) -> list[Complex]:
+    def zero_spectrum(self) -> list[Complex64]:
         """Spectrum of an empty array, in blocks: where :meth:`feed_back` begins."""
         return [np.zeros(block.q.shape, np.complex64) for block in self._whole.blocks]
 
-    def feed_back(self, spectrum: list[Complex], change: Complex, keep: float, gain: float) -> Complex:
+    def feed_back(self, spectrum: list[Complex64], change: Complex64, keep: float, gain: float) -> Complex64:
         """Project an array that reaches beyond the box, and mix it with its projection.
 
         Only its spectrum is kept. Outside the box a rule with feedback mixes two arrays whose
@@ -153,7 +152,7 @@ class FourierKernel:
         self._crew.run(column_block, len(self._whole.blocks))
         return self._rows_back(rows, np.empty_like(change))
 
-    def r_factors(self, estimate: Complex | Float) -> tuple[float, float]:
+    def r_factors(self, estimate: Complex64 | Float32) -> tuple[float, float]:
         """R-factor and free R of a box, without projecting it."""
         plane = self._plane(estimate)
         rows = self._transform_rows(estimate)
@@ -172,10 +171,10 @@ class FourierKernel:
     def _half(self) -> Plane:
         return Plane.half(self._maps)
 
-    def _plane(self, estimate: Complex | Float) -> Plane:
+    def _plane(self, estimate: Complex64 | Float32) -> Plane:
         return self._half if _is_real(estimate) else self._whole
 
-    def _transform_rows(self, estimate: Complex | Float) -> Complex:
+    def _transform_rows(self, estimate: Complex64 | Float32) -> Complex64:
         """First pass, with the plane's scale."""
         height, width = estimate.shape
         if len(self._rows) < height:
@@ -195,7 +194,7 @@ class FourierKernel:
         self._in_row_blocks(real if _is_real(estimate) else whole, height)
         return rows
 
-    def _rows_back(self, rows: Complex, out: Estimate) -> Estimate:
+    def _rows_back(self, rows: Complex64, out: Estimate) -> Estimate:
         """Last pass, cropped to ``out``; ``rows`` are spent."""
 
         def real(part: slice) -> None:
@@ -214,11 +213,11 @@ class FourierKernel:
         self._crew.run(lambda k, _: task(slice(edges[k], edges[k + 1])), count)
 
 
-def _is_real(estimate: Complex | Float) -> bool:
+def _is_real(estimate: Complex64 | Float32) -> bool:
     return estimate.dtype == np.float32
 
 
-def _column_spectrum(rows: Complex, block: Block, work: Workspace) -> Complex:
+def _column_spectrum(rows: Complex64, block: Block, work: Workspace) -> Complex64:
     """Second pass of a block of columns, in the thread's buffer."""
     work.lay_out(block.q.shape)
     work.spectrum[: len(rows)] = rows[:, block.columns]
@@ -227,13 +226,13 @@ def _column_spectrum(rows: Complex, block: Block, work: Workspace) -> Complex:
     return work.spectrum
 
 
-def _columns_back(rows: Complex, block: Block, work: Workspace) -> None:
+def _columns_back(rows: Complex64, block: Block, work: Workspace) -> None:
     """Third pass, from the thread's buffer to the rows."""
     field = scipy.fft.ifft(work.spectrum, axis=0, norm="forward", overwrite_x=True)
     rows[:, block.columns] = field[: len(rows)]
 
 
-def _mix(x: Complex, projected: Complex, keep: float, gain: float, work: Workspace) -> None:
+def _mix(x: Complex64, projected: Complex64, keep: float, gain: float, work: Workspace) -> None:
     """Replace ``x`` by ``keep x + gain projected``, by real numbers: complex ones take twice as long."""
     kept = x.view(np.float32)
     added = np.multiply(projected.view(np.float32), np.float32(gain), out=work.pair)

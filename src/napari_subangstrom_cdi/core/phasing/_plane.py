@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.fourier import to_fft_order
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 
 from .regions import AmplitudeBand, Region
 
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-Known = tuple[NDArray[np.intp], Float]
+Known = tuple[NDArray[np.intp], Float32]
 """Flat indices in a block and the measured amplitudes there."""
 
 BLOCK_ELEMENTS = 1 << 16
@@ -27,16 +25,16 @@ _TINY = np.float32(1e-18)
 class Maps:
     """What is known of each pixel, in FFT order, shape (n, n)."""
 
-    lower: Float
-    upper: Float
-    measured: Float
+    lower: Float32
+    upper: Float32
+    measured: Float32
     good: Bool
     free: Bool
-    q: Float
+    q: Float32
 
     @classmethod
     def from_centred(
-        cls, band: AmplitudeBand, measured: Float, regions: NDArray[np.uint8], held_out: Bool, q_per_angstrom: Float
+        cls, band: AmplitudeBand, measured: Float32, regions: NDArray[np.uint8], held_out: Bool, q_per_angstrom: Float32
     ) -> Maps:
         """Take what a retrieval is given, with the held-out pixels free."""
         lower = np.where(held_out, np.float32(0), band.lower)
@@ -68,11 +66,11 @@ class Workspace:
 class _Limits:
     """The band in a block; ``lower`` is ``demanded`` up to the q limit and zero beyond."""
 
-    demanded: Float
-    upper: Float
-    lower: Float
+    demanded: Float32
+    upper: Float32
+    lower: Float32
 
-    def clip(self, amplitude: Float, out: Float) -> Float:
+    def clip(self, amplitude: Float32, out: Float32) -> Float32:
         np.minimum(amplitude, self.upper, out=out)
         return np.maximum(out, self.lower, out=out)
 
@@ -82,7 +80,7 @@ class Block:
     """Columns that are transformed together, and what is known of them."""
 
     columns: slice
-    q: Float
+    q: Float32
     limits: list[_Limits]
     good: Known
     free: Known
@@ -95,11 +93,11 @@ class Block:
             for limits in self.limits:
                 limits.lower = np.where(self.q <= q_limit, limits.demanded, np.float32(0))
 
-    def misfit(self, amplitude: Float) -> tuple[float, float]:
+    def misfit(self, amplitude: Float32) -> tuple[float, float]:
         """Σ||F| − √I| over G and over the held-out pixels."""
         return _misfit(amplitude, self.good), _misfit(amplitude, self.free)
 
-    def clip(self, spectrum: Complex, amplitude: Float, work: Workspace) -> None:
+    def clip(self, spectrum: Complex64, amplitude: Float32, work: Workspace) -> None:
         """Bring the spectrum into the band, in place; with two bands, to the sum of both results."""
         if amplitude.min() < _TINY:
             vanishing = amplitude < _TINY
@@ -111,7 +109,7 @@ class Block:
         spectrum *= wanted
 
 
-def _misfit(amplitude: Float, known: Known) -> float:
+def _misfit(amplitude: Float32, known: Known) -> float:
     index, measured = known
     if not index.size:
         return 0.0

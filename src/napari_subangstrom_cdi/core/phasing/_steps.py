@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+
+from napari_subangstrom_cdi.core.types import Complex64, Float32
 
 from ._kernel import FourierKernel
 from .constraints import Constraint
 from .schedule import Stage
 from .updates import UPDATE_RULES, mixture_outside, no_projection
 
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Steps = Iterator[tuple[Complex, float, float]]
+Steps = Iterator[tuple[Complex64, float, float]]
 
 
-def steps_of(stage: Stage) -> Callable[[Stage, Complex, Constraint, FourierKernel], Steps]:
+def steps_of(stage: Stage) -> Callable[[Stage, Complex64, Constraint, FourierKernel], Steps]:
     """The fastest way to iterate a stage; all yield support-constrained estimates and their R-factors."""
     if stage.update == "er":
         return _on_box
@@ -27,15 +26,15 @@ def steps_of(stage: Stage) -> Callable[[Stage, Complex, Constraint, FourierKerne
     return _with_feedback
 
 
-def _on_box(stage: Stage, estimate: Complex, constrain: Constraint, kernel: FourierKernel) -> Steps:
+def _on_box(stage: Stage, estimate: Complex64, constrain: Constraint, kernel: FourierKernel) -> Steps:
     """Error reduction leaves nothing outside the support. A real object needs half a transform."""
     while True:
         projected, r_factor, free_r = kernel.project(_real_if(stage, estimate))
-        estimate = constrain(cast(Complex, projected))  # float32 if real: the image filter then has half to do
+        estimate = constrain(cast(Complex64, projected))  # float32 if real: the image filter then has half to do
         yield estimate, r_factor, free_r
 
 
-def _with_feedback(stage: Stage, estimate: Complex, constrain: Constraint, kernel: FourierKernel) -> Steps:
+def _with_feedback(stage: Stage, estimate: Complex64, constrain: Constraint, kernel: FourierKernel) -> Steps:
     """Outside the box the constraints give zero, and a rule is a mixture of x and P_M x."""
     rule = UPDATE_RULES[stage.update]
     keep, gain = mixture_outside(rule, stage.beta)
@@ -49,18 +48,18 @@ def _with_feedback(stage: Stage, estimate: Complex, constrain: Constraint, kerne
         yield estimate, *kernel.r_factors(_real_if(stage, estimate))
 
 
-def _on_array(stage: Stage, estimate: Complex, constrain: Constraint, kernel: FourierKernel) -> Steps:
+def _on_array(stage: Stage, estimate: Complex64, constrain: Constraint, kernel: FourierKernel) -> Steps:
     """The rules as they are written, on the whole array: the reference, for those that project twice."""
     box = slice(estimate.shape[0]), slice(estimate.shape[1])
     x = np.zeros((kernel.n, kernel.n), np.complex64)
     x[box] = estimate
 
-    def constrain_array(field_: Complex) -> Complex:
+    def constrain_array(field_: Complex64) -> Complex64:
         constrained = np.zeros_like(field_)
         constrained[box] = constrain(field_[box])
         return constrained
 
-    def fourier(field_: Complex) -> Complex:
+    def fourier(field_: Complex64) -> Complex64:
         return kernel.project(field_)[0]
 
     while True:
@@ -70,7 +69,7 @@ def _on_array(stage: Stage, estimate: Complex, constrain: Constraint, kernel: Fo
         yield estimate, *kernel.r_factors(_real_if(stage, estimate))
 
 
-def _real_if(stage: Stage, estimate: Complex) -> Complex | Float:
+def _real_if(stage: Stage, estimate: Complex64) -> Complex64 | Float32:
     """The real part if that is all that the stage's constraints look at and leave."""
     if {"real", "non-negative"}.isdisjoint(stage.constraints) or estimate.imag.any():
         return estimate

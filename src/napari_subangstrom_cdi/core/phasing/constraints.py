@@ -10,16 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
 
 from .schedule import Stage
 
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-Constraint = Callable[[Complex], Complex]
+Constraint = Callable[[Complex64], Complex64]
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,20 @@ class LowBand:
         the filter does not wrap around it.
     """
 
-    target: Float
-    transfer: Float
+    target: Float32
+    transfer: Float32
 
-    def smooth(self, estimate: Float | Complex) -> Float | Complex:
+    def smooth(self, estimate: Float32 | Complex64) -> Float32 | Complex64:
         """``estimate ⊗ h₂`` on the box."""
         height, width = estimate.shape
         m = self.transfer.shape[0]
         if np.iscomplexobj(estimate):
             return (self.smooth(estimate.real) + 1j * self.smooth(estimate.imag)).astype(np.complex64)
         spectrum = scipy.fft.rfft2(estimate.astype(np.float32), s=(m, m)) * self.transfer
-        smoothed: Float = scipy.fft.irfft2(spectrum, s=(m, m))[:height, :width]
+        smoothed: Float32 = scipy.fft.irfft2(spectrum, s=(m, m))[:height, :width]
         return smoothed
 
-    def agreement(self, estimate: Complex, support: Bool) -> float:
+    def agreement(self, estimate: Complex64, support: Bool) -> float:
         """Correlation of the estimate with the image in the band, inside the support.
 
         The global phase is not observable and turns freely once the object is complex, so the estimate
@@ -61,7 +58,9 @@ class LowBand:
         return float(np.dot(a, b)) / norm if norm > 0 else float("nan")
 
 
-def low_band(estimate: Float, support: Bool, band_transfer: Callable[[Float], Float], pixel_angstrom: float) -> LowBand:
+def low_band(
+    estimate: Float32, support: Bool, band_transfer: Callable[[Float32], Float32], pixel_angstrom: float
+) -> LowBand:
     """Build the image constraint for a box.
 
     Parameters
@@ -85,17 +84,17 @@ def low_band(estimate: Float, support: Bool, band_transfer: Callable[[Float], Fl
     return LowBand(np.asarray(constraint.smooth(inside), np.float32), transfer)
 
 
-def real(estimate: Complex) -> Complex:
+def real(estimate: Complex64) -> Complex64:
     """Drop the imaginary part: a weak phase object."""
     return estimate.real.astype(np.complex64)
 
 
-def non_negative(estimate: Complex) -> Complex:
+def non_negative(estimate: Complex64) -> Complex64:
     """Real part clipped at zero: a projected potential has one sign. Not linear."""
     return np.maximum(estimate.real, 0).astype(np.complex64)
 
 
-def low_density(estimate: Complex, support: Bool, threshold: float) -> Complex:
+def low_density(estimate: Complex64, support: Bool, threshold: float) -> Complex64:
     """Low-density elimination: what lies below ``threshold`` standard deviations is no atom.
 
     The standard deviation is that of the real part inside the support; the real part decides and
@@ -106,7 +105,7 @@ def low_density(estimate: Complex, support: Bool, threshold: float) -> Complex:
     return np.where(estimate.real >= limit, estimate, 0)
 
 
-def flip(estimate: Complex, support: Bool, threshold: float) -> Complex:
+def flip(estimate: Complex64, support: Bool, threshold: float) -> Complex64:
     """Charge flipping: change the sign of what lies below ``threshold`` standard deviations.
 
     Source: Oszlányi & Sütő, Acta Cryst. A60, 134 (2004), doi:10.1107/S0108767303027569.
@@ -144,7 +143,7 @@ def compose(stage: Stage, support: Bool, image: LowBand | None) -> Constraint:
         elif name == "support":
             steps.append(lambda x: np.where(support, x, 0))
 
-    def constrain(estimate: Complex) -> Complex:
+    def constrain(estimate: Complex64) -> Complex64:
         for step in steps:
             estimate = step(estimate)
         return estimate
@@ -153,7 +152,7 @@ def compose(stage: Stage, support: Bool, image: LowBand | None) -> Constraint:
 
 
 def _pull_to_image(image: LowBand, weight: float) -> Constraint:
-    def pull(estimate: Complex) -> Complex:
+    def pull(estimate: Complex64) -> Complex64:
         return (estimate + np.float32(weight) * (image.target - image.smooth(estimate))).astype(np.complex64)
 
     return pull

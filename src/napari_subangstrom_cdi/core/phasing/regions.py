@@ -12,10 +12,8 @@ import numpy as np
 import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
-
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 
 class Region(IntEnum):
@@ -36,8 +34,8 @@ class AmplitudeBand:
     G has ``lower == upper``; M has 0 and infinity; B lies between, by either reading of the paper.
     """
 
-    lower: Float
-    upper: Float
+    lower: Float32
+    upper: Float32
 
     def __post_init__(self) -> None:
         if self.lower.shape != self.upper.shape:
@@ -60,8 +58,8 @@ class AmplitudeBand:
 
 
 def find_regions(
-    intensity: Float,
-    noise_std: Float,
+    intensity: Float32,
+    noise_std: Float32,
     valid: Bool,
     *,
     noise_multiple: float = 3.0,
@@ -144,7 +142,7 @@ def with_friedel_mates(mask: Bool, /) -> Bool:
     return np.asarray(mask | turned, dtype=bool)
 
 
-def noise_level(intensity: Float, variance: Float, valid: Bool, *, block_px: int = 32) -> Float:
+def noise_level(intensity: Float32, variance: Float32, valid: Bool, *, block_px: int = 32) -> Float32:
     """Standard deviation of the background intensity, from the data where they tell it.
 
     The expected variance (counting and dark noise) is scaled block-wise to the scatter actually
@@ -182,8 +180,8 @@ def noise_level(intensity: Float, variance: Float, valid: Bool, *, block_px: int
 
 
 def amplitude_band(
-    intensity: Float,
-    noise_std: Float,
+    intensity: Float32,
+    noise_std: Float32,
     regions: NDArray[np.uint8],
     *,
     alpha: float = 0.3,

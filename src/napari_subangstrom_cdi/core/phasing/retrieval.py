@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
 
 from ._kernel import FourierKernel, default_workers
@@ -18,9 +19,6 @@ from .constraints import LowBand, compose, low_band
 from .regions import AmplitudeBand, Region
 from .schedule import Schedule, Stage
 
-Complex = NDArray[np.complex64]
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 Box = tuple[slice, slice]
 
 
@@ -55,13 +53,13 @@ class Problem:
     """
 
     grid: Grid
-    measured: Float
+    measured: Float32
     band: AmplitudeBand
     regions: NDArray[np.uint8]
     support: Bool
-    image: Float | None = None
-    image_transfer: Callable[[Float], Float] | None = None
-    model: Complex | None = None
+    image: Float32 | None = None
+    image_transfer: Callable[[Float32], Float32] | None = None
+    model: Complex64 | None = None
 
     def __post_init__(self) -> None:
         arrays: dict[str, NDArray[Any] | None] = {
@@ -99,7 +97,7 @@ def support_box(support: Bool) -> Box:
 
 
 @dataclass(frozen=True)
-class Steered:
+class InForce:
     """What a run is steered to: it holds for the next iteration and all later ones.
 
     Parameters
@@ -159,7 +157,7 @@ class Snapshot:
     r_factor: float
     free_r: float
     box: Box
-    estimate: Complex | None = None
+    estimate: Complex64 | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class Retrieval:
         Correlation with the image in its band; NaN without an image.
     """
 
-    estimate: Complex
+    estimate: Complex64
     r_factor: float
     free_r: float
     r_history: tuple[float, ...]
@@ -193,12 +191,12 @@ class Retrieval:
 def iterate(
     problem: Problem,
     schedule: Schedule,
-    start: Complex,
+    start: Complex64,
     *,
     held_out: Bool | None = None,
     wants_estimate: Callable[[int], bool] | None = None,
     workers: int | None = None,
-    steer: Callable[[int], Steered | None] | None = None,
+    steer: Callable[[int], InForce | None] | None = None,
     beta: float | None = None,
 ) -> Generator[Snapshot, None, Retrieval]:
     """Run a schedule; yield a :class:`Snapshot` each iteration and return a :class:`Retrieval`.
@@ -263,7 +261,7 @@ def _never(iteration: int) -> bool:
     return False
 
 
-def _straight_on(done: int) -> Steered | None:
+def _straight_on(done: int) -> InForce | None:
     return None
 
 
@@ -271,7 +269,7 @@ class _Course:
     """What is in force while a run goes on, and how far it has come."""
 
     def __init__(
-        self, problem: Problem, start: Complex, held_out: Bool | None, beta: float | None, workers: int
+        self, problem: Problem, start: Complex64, held_out: Bool | None, beta: float | None, workers: int
     ) -> None:
         self._held_out = np.zeros(problem.grid.shape, np.bool_) if held_out is None else held_out
         self._workers = workers
@@ -279,7 +277,7 @@ class _Course:
         self.kernel = self._new_kernel(problem)
         self._take(problem, beta, start)
 
-    def steer(self, steered: Steered) -> None:
+    def steer(self, steered: InForce) -> None:
         """Go on from the estimate with another problem and β."""
         steered.check_follows(self.problem)
         old, new = self.problem, steered.problem
@@ -302,7 +300,7 @@ class _Course:
         constrain = compose(stage, self.problem.support[self.box], self.image)
         return steps_of(stage)(stage, self.estimate, constrain, self.kernel)
 
-    def whole_estimate(self) -> Complex:
+    def whole_estimate(self) -> Complex64:
         """The estimate in an array of the grid's shape."""
         full = np.zeros(self.problem.grid.shape, np.complex64)
         full[self.box] = self.estimate
@@ -314,7 +312,7 @@ class _Course:
             return float("nan")
         return self.image.agreement(self.estimate, self.problem.support[self.box])
 
-    def _take(self, problem: Problem, beta: float | None, field_: Complex) -> None:
+    def _take(self, problem: Problem, beta: float | None, field_: Complex64) -> None:
         self.problem, self.beta, self.box = problem, beta, problem.box
         self.image = image_on(problem, self.box)
         self.estimate = np.where(problem.support, field_, 0)[self.box].astype(np.complex64)
@@ -333,12 +331,12 @@ class _Course:
 def _run(
     problem: Problem,
     schedule: Schedule,
-    start: Complex,
+    start: Complex64,
     held_out: Bool | None,
     beta: float | None,
     workers: int,
     wants_estimate: Callable[[int], bool],
-    steer: Callable[[int], Steered | None],
+    steer: Callable[[int], InForce | None],
 ) -> Generator[Snapshot, None, Retrieval]:
     course = _Course(problem, start, held_out, beta, workers)
     try:
@@ -351,7 +349,7 @@ def _stages(
     course: _Course,
     schedule: Schedule,
     wants_estimate: Callable[[int], bool],
-    steer: Callable[[int], Steered | None],
+    steer: Callable[[int], InForce | None],
 ) -> Generator[Snapshot, None, Retrieval]:
     ends: list[tuple[str, int]] = []
     constrained_r = float("nan")
@@ -384,7 +382,7 @@ def _one_stage(
     course: _Course,
     stage: Stage,
     wants_estimate: Callable[[int], bool],
-    steer: Callable[[int], Steered | None],
+    steer: Callable[[int], InForce | None],
 ) -> Generator[Snapshot, None, None]:
     """Iterate one stage from a support-constrained estimate on the box to another."""
     steps: Steps | None = None
@@ -409,7 +407,7 @@ def _one_stage(
 def retrieve(
     problem: Problem,
     schedule: Schedule,
-    start: Complex,
+    start: Complex64,
     *,
     held_out: Bool | None = None,
     workers: int | None = None,

@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Complex = NDArray[np.complex64]
-Projection = Callable[[Complex], Complex]
-Update = Callable[[Complex, Complex, Projection, Projection, float], Complex]
+from napari_subangstrom_cdi.core.types import Complex64
+
+Projection = Callable[[Complex64], Complex64]
+Update = Callable[[Complex64, Complex64, Projection, Projection, float], Complex64]
 
 
-def error_reduction(x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float) -> Complex:
+def error_reduction(
+    x: Complex64, projected: Complex64, constrain: Projection, fourier: Projection, beta: float
+) -> Complex64:
     """P_S P_M x. Source: Fienup, Appl. Opt. 21, 2758 (1982), doi:10.1364/AO.21.002758."""
     return constrain(projected)
 
 
 def hybrid_input_output(
-    x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float
-) -> Complex:
+    x: Complex64, projected: Complex64, constrain: Projection, fourier: Projection, beta: float
+) -> Complex64:
     """P_S((1+β)P_M x − x) + x − βP_M x: P_M x where P_S holds, x − βP_M x elsewhere (Fienup 1982).
 
     Exactly Fienup's rule for linear P_S; Bauschke, Combettes & Luke, J. Opt. Soc. Am. A 19, 1334
@@ -34,8 +36,8 @@ def hybrid_input_output(
 
 
 def relaxed_averaged_alternating_reflections(
-    x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float
-) -> Complex:
+    x: Complex64, projected: Complex64, constrain: Projection, fourier: Projection, beta: float
+) -> Complex64:
     """½β(R_S R_M + 1)x + (1−β)P_M x, with R = 2P − 1.
 
     Source: Luke, Inverse Problems 21, 37 (2005), doi:10.1088/0266-5611/21/1/004.
@@ -45,7 +47,9 @@ def relaxed_averaged_alternating_reflections(
     return b * (constrain(reflected) - projected + x) + (1 - b) * projected
 
 
-def difference_map(x: Complex, projected: Complex, constrain: Projection, fourier: Projection, beta: float) -> Complex:
+def difference_map(
+    x: Complex64, projected: Complex64, constrain: Projection, fourier: Projection, beta: float
+) -> Complex64:
     """X + β(P_S f_M − P_M f_S), f_M = (1+1/β)P_M x − x/β, f_S = (1−1/β)P_S x + x/β.
 
     Source: Elser, J. Opt. Soc. Am. A 20, 40 (2003), doi:10.1364/JOSAA.20.000040.
@@ -71,6 +75,6 @@ def mixture_outside(rule: Update, beta: float) -> tuple[float, float]:
     return float(keep[0, 0].real), float(gain[0, 0].real)
 
 
-def no_projection(estimate: Complex) -> Complex:
+def no_projection(estimate: Complex64) -> Complex64:
     """Stands for P_M in a rule that has no second use of it."""
     raise NotImplementedError("this rule projects twice")

@@ -17,10 +17,11 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
 from .centring import find_beam_centre, find_spots, rough_beam_centre, spot_contrast
-from .detector import Bool, Float, Record, block_all, block_sum, fill_invalid, grow
+from .detector import Record, block_all, block_sum, fill_invalid, grow
 
 Float64 = NDArray[np.float64]
 
@@ -238,7 +239,7 @@ def _beam_centre(particle: Record) -> tuple[float, float]:
         return rough_beam_centre(particle)
 
 
-def _warp(image: Float, centre: tuple[float, float], pose: _Pose, *, order: int, fill: str = "nearest") -> Float:
+def _warp(image: Float32, centre: tuple[float, float], pose: _Pose, *, order: int, fill: str = "nearest") -> Float32:
     warped = ndimage.affine_transform(image, pose.matrix(), pose.offset(centre), order=order, mode=fill)
     return np.asarray(warped, dtype=np.float32)
 
@@ -251,7 +252,7 @@ def _moved(record: Record, centre: tuple[float, float], pose: _Pose) -> Record:
     return Record(_warp(filled, centre, pose, order=3), variance, valid)
 
 
-def _film_spots(contrast: Float, background: Record, beam: tuple[float, float]) -> tuple[Bool, float]:
+def _film_spots(contrast: Float32, background: Record, beam: tuple[float, float]) -> tuple[Bool, float]:
     """Pixels about the spots of the film (none if there are too few), and the highest contrast of these."""
     spots, heights = find_spots(contrast, background, np.asarray(beam))
     mask = np.zeros(background.shape, dtype=np.bool_)
@@ -262,7 +263,7 @@ def _film_spots(contrast: Float, background: Record, beam: tuple[float, float]) 
 
 
 def _correlations(
-    contrast_p: Float, contrast_b: Float, valid: Bool, centre: tuple[float, float], pose: _Pose
+    contrast_p: Float32, contrast_b: Float32, valid: Bool, centre: tuple[float, float], pose: _Pose
 ) -> tuple[float, float]:
     """Correlation where the background record has features, without and with alignment."""
     aligned = _warp(contrast_b, centre, pose, order=1)
@@ -276,7 +277,7 @@ def _correlations(
     return before, after
 
 
-def _correlation(a: Float, b: Float) -> float:
+def _correlation(a: Float32, b: Float32) -> float:
     if a.size == 0:
         return 0.0
     a, b = a - a.mean(), b - b.mean()
@@ -285,8 +286,8 @@ def _correlation(a: Float, b: Float) -> float:
 
 
 def _coarse_pose(
-    contrast_p: Float,
-    contrast_b: Float,
+    contrast_p: Float32,
+    contrast_b: Float32,
     centre: tuple[float, float],
     halo: _Pose,
     max_shift_px: float,
@@ -305,7 +306,11 @@ def _coarse_pose(
 
 
 def _angle_by_correlation(
-    contrast_p: Float, contrast_b: Float, centre_p: tuple[float, float], centre_b: tuple[float, float], limit_deg: float
+    contrast_p: Float32,
+    contrast_b: Float32,
+    centre_p: tuple[float, float],
+    centre_b: tuple[float, float],
+    limit_deg: float,
 ) -> float:
     """Rotation (radians) that maximises the correlation of spots along the angle."""
     n_angles = 4096
@@ -324,7 +329,7 @@ def _vertex(values: Float64, peak: int) -> float:
     return 0.5 * (left - right) / curvature if curvature < 0 else 0.0
 
 
-def _polar(image: Float, centre: tuple[float, float], n_angles: int) -> Float:
+def _polar(image: Float32, centre: tuple[float, float], n_angles: int) -> Float32:
     angle = np.arange(n_angles) * (2 * np.pi / n_angles)
     radius = np.arange(_INNER_PX, 0.6 * min(image.shape), 2.0)
     y = centre[0] + radius[:, None] * np.sin(angle)
@@ -334,7 +339,9 @@ def _polar(image: Float, centre: tuple[float, float], n_angles: int) -> Float:
     return np.asarray(sampled * np.sqrt(radius / radius[-1])[:, None], dtype=np.float32)
 
 
-def _shift_by_correlation(contrast_p: Float, contrast_b: Float, limit_px: float) -> tuple[tuple[float, float], float]:
+def _shift_by_correlation(
+    contrast_p: Float32, contrast_b: Float32, limit_px: float
+) -> tuple[tuple[float, float], float]:
     """Step by which ``contrast_b`` must be read further to match, and the correlation there."""
     spectra = [scipy.fft.rfft2(image - image.mean()) for image in (contrast_p, contrast_b)]
     correlation = scipy.fft.irfft2(np.conj(spectra[0]) * spectra[1], s=contrast_p.shape)
@@ -391,7 +398,7 @@ def _refine_pose(
     return _Pose(*(float(v) for v in values)), (float(max(errors[0], errors[1])), float(errors[2]))
 
 
-def _smoothed(record: Record) -> tuple[Float, Float]:
+def _smoothed(record: Record) -> tuple[Float32, Float32]:
     filled = fill_invalid(record.electrons, record.valid)
     smooth = ndimage.gaussian_filter(filled, _SMOOTH_PX)
     noise = ndimage.gaussian_filter(record.variance, _SMOOTH_PX / math.sqrt(2)) / (4 * math.pi * _SMOOTH_PX**2)
@@ -399,7 +406,7 @@ def _smoothed(record: Record) -> tuple[Float, Float]:
 
 
 def _steep_pixels(
-    particle: Record, film: Bool, smooth_b: Float, noise_b: Float, centre: tuple[float, float], start: _Pose
+    particle: Record, film: Bool, smooth_b: Float32, noise_b: Float32, centre: tuple[float, float], start: _Pose
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pixels of the particle record that meet a significant gradient of the film's spots."""
     slope = np.hypot(ndimage.sobel(smooth_b, 0), ndimage.sobel(smooth_b, 1)) / 8
@@ -413,7 +420,9 @@ def _steep_pixels(
     return y, x
 
 
-def _model(coefficients: Float, position: Float64, centre: tuple[float, float], pose: _Pose) -> tuple[Float64, Float64]:
+def _model(
+    coefficients: Float32, position: Float64, centre: tuple[float, float], pose: _Pose
+) -> tuple[Float64, Float64]:
     """Background under the given pixels, and its derivative by (dy, dx, angle), shape (3, n)."""
     turned = pose.matrix() @ position
     place = turned + np.array([[centre[0] + pose.dy], [centre[1] + pose.dx]])
@@ -447,11 +456,11 @@ def _warn_at_bounds(pose: _Pose, max_shift_px: float, max_rotation_deg: float) -
 class _Blocks(NamedTuple):
     """Block means: particle, background, radial mean of the background; which count; radius."""
 
-    particle: Float
-    background: Float
-    model: Float
+    particle: Float32
+    background: Float32
+    model: Float32
     usable: Bool
-    radius: Float
+    radius: Float32
 
 
 def _scale_blocks(particle: Record, background: Record, centre: tuple[float, float]) -> _Blocks:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from .detector import Float, Record, fill_invalid, grow
+from .detector import Record, fill_invalid, grow
 
 Float64 = NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def _centroid(image: NDArray[np.float64], row: float, column: float, width: floa
     return row + 1.4 * step_y, column + 1.4 * step_x
 
 
-def spot_contrast(record: Record) -> Float:
+def spot_contrast(record: Record) -> Float32:
     """Difference of Gaussians over its noise: spots stand out, halo and rings do not; 0 where invalid."""
     filled = fill_invalid(record.electrons, record.valid)
     narrow = ndimage.gaussian_filter(filled, _SPOT_PX)
@@ -168,14 +169,14 @@ def find_beam_centre(
     )
 
 
-def flattened_spline(record: Record) -> Float:
+def flattened_spline(record: Record) -> Float32:
     """Cubic spline coefficients of the record with noise smoothed and halo taken away."""
     filled = fill_invalid(record.electrons, record.valid)
     flat = np.asarray(ndimage.gaussian_filter(filled, 1.0) - ndimage.gaussian_filter(filled, 4 * _SURROUND_PX))
     return np.asarray(ndimage.spline_filter(flat, order=3).astype(np.float32))
 
 
-def find_spots(contrast: Float, record: Record, beam_px: Float64) -> tuple[Float64, Float64]:
+def find_spots(contrast: Float32, record: Record, beam_px: Float64) -> tuple[Float64, Float64]:
     """Local maxima of :func:`spot_contrast`, away from beam, edge and invalid pixels.
 
     Returns
@@ -224,7 +225,7 @@ def patch_half_width(spots: Float64) -> int:
     return int(np.clip(np.percentile(separation.min(axis=1), 25) / 2, 6, 14))
 
 
-def correlate_pairs(coefficients: Float, first: Float64, centre: Float64, half: int) -> tuple[Float64, Float64]:
+def correlate_pairs(coefficients: Float32, first: Float64, centre: Float64, half: int) -> tuple[Float64, Float64]:
     """Midpoint of each pair, and its error, from patches at the spot and opposite it."""
     steps = np.arange(-half - 1, half + 2, dtype=np.float64)
     window = np.cos(np.pi * steps[1:-1] / (2 * half + 2)) ** 2

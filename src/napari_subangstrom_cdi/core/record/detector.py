@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
-
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 _BLOCK_PX = 16
 _HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
@@ -80,8 +78,8 @@ class Record:
         False where the pixel says nothing: saturated, hot, dead or masked by the user.
     """
 
-    electrons: Float
-    variance: Float
+    electrons: Float32
+    variance: Float32
     valid: Bool
 
     def __post_init__(self) -> None:
@@ -265,7 +263,7 @@ def bin_record(record: Record, factor: int) -> Record:
     )
 
 
-def block_sum(image: Float, factor: int) -> Float:
+def block_sum(image: Float32, factor: int) -> Float32:
     """Sum of each whole block of ``factor`` x ``factor`` pixels."""
     return np.asarray(_blocks(image, factor).sum(axis=(1, 3)), dtype=np.float32)
 
@@ -341,7 +339,7 @@ def _check_saturation(saturated: Bool, good: Bool, level: float) -> None:
         )
 
 
-def _check_offset(offset: float, values: Float, usable: Bool, *, subtracted: bool) -> None:
+def _check_offset(offset: float, values: Float32, usable: Bool, *, subtracted: bool) -> None:
     if subtracted or not usable.any():
         return
     high = float(np.percentile(values[usable], 95))
@@ -352,7 +350,7 @@ def _check_offset(offset: float, values: Float, usable: Bool, *, subtracted: boo
         )
 
 
-def _noise_by_block(values: Float, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _noise_by_block(values: Float32, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and noise variance of whole usable blocks; slopes cancel in the second differences."""
     roughness = np.zeros_like(values)
     along_x = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
@@ -370,7 +368,7 @@ def _frame(shape: tuple[int, ...]) -> Bool:
     return frame
 
 
-def _estimate_offset(values: Float, usable: Bool, detector: Detector) -> float:
+def _estimate_offset(values: Float32, usable: Bool, detector: Detector) -> float:
     mean, variance = _noise_by_block(values, usable)
     if mean.size < 16:
         return 0.0
@@ -396,7 +394,7 @@ def _trimmed_mean(sample: NDArray[np.float64]) -> float:
     return float(sample[(sample >= low) & (sample <= high)].mean())
 
 
-def _variance(electrons: Float, usable: Bool, dark_noise: float, *, subtracted: bool) -> Float:
+def _variance(electrons: Float32, usable: Bool, dark_noise: float, *, subtracted: bool) -> Float32:
     floor = dark_noise**2
     if subtracted:
         _, measured = _noise_by_block(electrons, usable)
@@ -405,14 +403,14 @@ def _variance(electrons: Float, usable: Bool, dark_noise: float, *, subtracted: 
     return np.maximum(electrons, 0) + np.float32(max(floor, 1e-6))
 
 
-def _neighbours(image: Float) -> list[Float]:
+def _neighbours(image: Float32) -> list[Float32]:
     padded = np.pad(image, 1, mode="reflect")
     ny, nx = image.shape
     steps = [(dy, dx) for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
     return [padded[dy : dy + ny, dx : dx + nx] for dy, dx in steps]
 
 
-def _isolated_peaks(electrons: Float, variance: Float) -> Bool:
+def _isolated_peaks(electrons: Float32, variance: Float32) -> Bool:
     """Pixels far above every neighbour; a spot as narrow as σ = 0.7 pixel reaches a ratio of 2.8."""
     highest = np.full_like(electrons, -np.inf)
     for neighbour in _neighbours(electrons):
@@ -421,7 +419,7 @@ def _isolated_peaks(electrons: Float, variance: Float) -> Bool:
     return np.asarray(electrons > _HOT_RATIO * np.maximum(highest, 0) + _HOT_SIGMAS * noise)
 
 
-def _isolated_dips(electrons: Float, variance: Float) -> Bool:
+def _isolated_dips(electrons: Float32, variance: Float32) -> Bool:
     """Pixels far below the third lowest of their neighbours.
 
     Two neighbours may be low too, so that a dead row or column is found; the dark fringe of a spot,
@@ -441,7 +439,7 @@ def _isolated_dips(electrons: Float, variance: Float) -> Bool:
     return dips
 
 
-def _holes(values: Float, electrons: Float, variance: Float) -> Bool:
+def _holes(values: Float32, electrons: Float32, variance: Float32) -> Bool:
     """Patches of exactly 0 counts with light along their rim: a beam stop or a dead region."""
     zero = values == 0
     labels, n_labels = ndimage.label(zero)
@@ -461,7 +459,7 @@ def _holes(values: Float, electrons: Float, variance: Float) -> Bool:
     return np.asarray(lit[labels] & large)
 
 
-def fill_invalid(image: Float, valid: Bool) -> Float:
+def fill_invalid(image: Float32, valid: Bool) -> Float32:
     """Replace invalid pixels by the nearest valid ones, so that filters and splines do not ring."""
     if valid.all() or not valid.any():
         return image

@@ -16,9 +16,10 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 
-from .detector import Bool, Float, Record, bin_record, fill_invalid, grow
+from .detector import Record, bin_record, fill_invalid, grow
 
 _SPLINE_ORDER = 3
 _SPLINE_REACH_PX = 1
@@ -39,8 +40,8 @@ class Pattern(NamedTuple):
         False where nothing was recorded; ``intensity`` is filled in smoothly there.
     """
 
-    intensity: Float
-    variance: Float
+    intensity: Float32
+    variance: Float32
     valid: Bool
 
 
@@ -154,7 +155,7 @@ def _check_embedding(record: Record, centre_px: tuple[float, float], binning: in
         )
 
 
-def _sample(image: Float, first: list[float], shape: tuple[int, int], *, order: int) -> Float:
+def _sample(image: Float32, first: list[float], shape: tuple[int, int], *, order: int) -> Float32:
     sampled = ndimage.affine_transform(
         image, np.ones(2), offset=first, output_shape=shape, order=order, mode="constant", cval=0.0
     )
@@ -173,7 +174,7 @@ def _noise_gain(fraction: float, binning: int) -> float:
     return float(totals.sum()) / binning
 
 
-def _windows(size: int, radius: float, binning: int) -> tuple[Float, Float]:
+def _windows(size: int, radius: float, binning: int) -> tuple[Float32, Float32]:
     """Window on the autocorrelation (radius in cycles a pixel), and what undoes the binning's blur."""
     fy, fx = scipy.fft.fftfreq(size), scipy.fft.rfftfreq(size)
     distance = np.hypot(fy[:, None], fx)
@@ -188,18 +189,18 @@ def _box_response(frequency: NDArray[np.float64], binning: int) -> NDArray[np.fl
     return np.asarray(np.cos(2 * np.pi * frequency[:, None] * steps / binning).mean(axis=1))
 
 
-def _apply(image: Float, window: Float) -> Float:
+def _apply(image: Float32, window: Float32) -> Float32:
     filtered = scipy.fft.irfft2(scipy.fft.rfft2(image) * window, s=image.shape)
     return np.asarray(filtered, dtype=np.float32)
 
 
-def _fill_band_limited(image: Float, hole: Bool, keep: Float, n_iterations: int) -> Float:
+def _fill_band_limited(image: Float32, hole: Bool, keep: Float32, n_iterations: int) -> Float32:
     """Choose the pixels of the hole so that least power lies outside the window."""
     if not hole.any():
         return image
     outside = 1 - keep**2
 
-    def power_gradient(field: Float) -> Float:
+    def power_gradient(field: Float32) -> Float32:
         return np.where(hole, _apply(field, outside), 0).astype(np.float32)
 
     filled = image.copy()

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_subangstrom_cdi.core.types import Float32, Float64
+
 from .centring import (
     FEWEST_PAIRS,
     correlate_pairs,
@@ -19,9 +21,7 @@ from .centring import (
     spot_contrast,
     vote_for_centre,
 )
-from .detector import Float, Record
-
-Double = NDArray[np.float64]
+from .detector import Record
 
 _MOST_PAIRS, _N_ROUNDS = 24, 2
 # Below it pairs have gathered by chance.
@@ -45,8 +45,8 @@ class FriedelResidual:
 
     correlation: float
     offset_px: tuple[float, float]
-    spots_px: Double
-    mates_px: Double
+    spots_px: Float64
+    mates_px: Float64
 
     @property
     def n_pairs(self) -> int:
@@ -92,7 +92,7 @@ class FriedelCheck:
             self._correlation(first, centre), self._offset(first, centre, better), first, 2 * centre - first
         )
 
-    def _offset(self, first: Double, centre: Double, better: Double) -> tuple[float, float]:
+    def _offset(self, first: Float64, centre: Float64, better: Float64) -> tuple[float, float]:
         """From the centre to where the pairs match best; NaN if they do not match there either."""
         for _ in range(_N_ROUNDS if len(first) else 0):
             midpoints, errors = correlate_pairs(self._spline, first, better, self._half)
@@ -101,7 +101,7 @@ class FriedelCheck:
             return math.nan, math.nan
         return float(better[0] - centre[0]), float(better[1] - centre[1])
 
-    def _correlation(self, first: Double, centre: Double) -> float:
+    def _correlation(self, first: Float64, centre: Float64) -> float:
         if len(first) == 0:
             return math.nan
         steps = np.arange(-self._half, self._half + 1, dtype=np.float64)
@@ -134,13 +134,13 @@ def friedel_residual(record: Record, centre_px: tuple[float, float], /) -> Fried
     return FriedelCheck(record, near_px=centre_px).at(centre_px)
 
 
-def _standardised(patches: Double) -> Double:
+def _standardised(patches: Float64) -> Float64:
     centred = patches - patches.mean(axis=(1, 2), keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True))
     return np.asarray(centred / np.maximum(norm, 1e-30))
 
 
-def friedel_mate(image: NDArray[np.generic], centre_px: tuple[float, float], /) -> Float:
+def friedel_mate(image: NDArray[np.generic], centre_px: tuple[float, float], /) -> Float32:
     """The image turned by 180° about a centre, to be laid over itself.
 
     Parameters
@@ -161,7 +161,7 @@ def friedel_mate(image: NDArray[np.generic], centre_px: tuple[float, float], /) 
     return turned
 
 
-def _shifted(image: Float, shift_px: float, axis: int) -> Float:
+def _shifted(image: Float32, shift_px: float, axis: int) -> Float32:
     """Image moved along an axis by linear interpolation; 0 where nothing comes from."""
     whole = math.floor(shift_px)
     part = np.float32(shift_px - whole)
@@ -171,7 +171,7 @@ def _shifted(image: Float, shift_px: float, axis: int) -> Float:
     return (1 - part) * moved + part * _rolled_in(image, whole + 1, axis)
 
 
-def _rolled_in(image: Float, shift: int, axis: int) -> Float:
+def _rolled_in(image: Float32, shift: int, axis: int) -> Float32:
     size = image.shape[axis]
     moved = np.zeros(image.shape, dtype=np.float32)
     if abs(shift) < size:

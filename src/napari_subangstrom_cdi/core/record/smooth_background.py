@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import interpolate
 
+from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
 
 from .background import one_sided_weight
 from .centring import spotless_blocks
-from .detector import Float, Record
+from .detector import Record
 
 Float64 = NDArray[np.float64]
 
@@ -40,8 +41,8 @@ class SmoothBackground:
         Mean elliptic radius of each annulus and the level there, electrons.
     """
 
-    electrons: Float
-    variance: Float
+    electrons: Float32
+    variance: Float32
     ellipticity: float
     axis_deg: float
     radius_px: Float64
@@ -91,7 +92,7 @@ def subtract_smooth_background(record: Record, background: SmoothBackground) -> 
     return Record(record.electrons - background.electrons, record.variance + background.variance, record.valid)
 
 
-def _elliptic_radius(shape: tuple[int, int], centre: tuple[float, float], form: tuple[float, float]) -> Float:
+def _elliptic_radius(shape: tuple[int, int], centre: tuple[float, float], form: tuple[float, float]) -> Float32:
     """Radius of the circle of equal area through each pixel of an ellipse, ``form`` = e (cos 2φ, sin 2φ)."""
     y = (np.arange(shape[0]) - centre[0]).astype(np.float32)[:, None]
     x = (np.arange(shape[1]) - centre[1]).astype(np.float32)
@@ -132,7 +133,7 @@ def _ring_quantiles(radius: Float64, values: Float64) -> tuple[Float64, Float64]
     return table[:, 0], table[:, 1]
 
 
-def _annulus_levels(record: Record, radius: Float) -> tuple[Float64, Float64, Float64]:
+def _annulus_levels(record: Record, radius: Float32) -> tuple[Float64, Float64, Float64]:
     """Mean radius, background level and its error in annuli that widen outwards."""
     edges = np.concatenate([np.arange(0, 64, 1), np.arange(64, 192, 2), np.arange(192, radius.max() + 8, 8)])
     ring = np.searchsorted(edges, radius[record.valid], side="right").astype(np.int16)
@@ -148,7 +149,7 @@ def _annulus_levels(record: Record, radius: Float) -> tuple[Float64, Float64, Fl
     return table[:, 0], table[:, 1], table[:, 2]
 
 
-def _floor_level(values: Float, noise_floor: float) -> tuple[float, float]:
+def _floor_level(values: Float32, noise_floor: float) -> tuple[float, float]:
     """Mean of the pixels that noise alone explains, and its error."""
     level = float(np.percentile(values, 30))
     kept = values

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
-from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
-from ._layers import LayerSet, Placement
+from napari_subangstrom_cdi.core.types import Bool
 
-Bool = NDArray[np.bool_]
+from ._layers import LayerSet, Placement
 
 
 class MaskLayer:

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.types import Bool, Float32
 
 from ._contrast import SteadyLimits
 from ._layers import LayerSet, Placement, reciprocal_space
 from ._mask_layer import MaskLayer
 
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 Pair = tuple[float, float]
 
 RECORD, MATE, PATTERN, REGIONS = "record", "Friedel mate", "pattern", "regions"
@@ -105,7 +104,7 @@ class ReciprocalLayers:
         self.centre_px: Pair = (0.0, 0.0)
         self.q_pixel_per_angstrom = 0.0
         self.raw: NDArray[Any] | None = None
-        self.pattern: tuple[Float, Grid] | None = None
+        self.pattern: tuple[Float32, Grid] | None = None
         self.regions: NDArray[np.uint8] | None = None
 
     # the raw record
@@ -172,7 +171,7 @@ class ReciprocalLayers:
 
     # the prepared pattern
 
-    def show_pattern(self, intensity: Float, grid: Grid) -> Image | None:
+    def show_pattern(self, intensity: Float32, grid: Grid) -> Image | None:
         new = PATTERN not in self.set
         self.pattern = (intensity, grid)
         layer = self.set.show_image(
@@ -204,7 +203,7 @@ class ReciprocalLayers:
 
     # what is laid over it
 
-    def show_model_pattern(self, power: Float, grid: Grid) -> Image | None:
+    def show_model_pattern(self, power: Float32, grid: Grid) -> Image | None:
         """On the right half only, in the contrast of the pattern, which is seen on the left."""
         half = np.log10(np.maximum(power[:, grid.n // 2 :], _FAINTEST, dtype=np.float32))
         place = reciprocal_space((grid.n // 2, 0), grid.q_pixel_per_angstrom)
@@ -246,7 +245,7 @@ class ReciprocalLayers:
         self.set.add(role, layer)
         return layer
 
-    def show_image_power(self, power: Float, matrix_yx: NDArray[np.float64], step: float) -> Image | None:
+    def show_image_power(self, power: Float32, matrix_yx: NDArray[np.float64], step: float) -> Image | None:
         place = power_placement(power.shape, matrix_yx, step)
         return self.set.show_image(
             IMAGE_POWER, _log_intensity(power), place, steady=self._steady[IMAGE_POWER], **_LOOKS[IMAGE_POWER]
@@ -336,11 +335,11 @@ def _on_grid(grid: Grid) -> Placement:
     return reciprocal_space((grid.n // 2, grid.n // 2), grid.q_pixel_per_angstrom)
 
 
-def _log_counts(raw: NDArray[Any]) -> Float:
+def _log_counts(raw: NDArray[Any]) -> Float32:
     return np.log10(np.maximum(raw, 1, dtype=np.float32))
 
 
-def _log_intensity(intensity: NDArray[np.floating]) -> Float:
+def _log_intensity(intensity: NDArray[np.floating]) -> Float32:
     """log10, with what is not above a faint floor at the floor."""
     sample = intensity[::3, ::3]
     positive = sample[sample > 0]

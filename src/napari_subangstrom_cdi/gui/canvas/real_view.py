@@ -14,6 +14,7 @@ from qtpy.QtCore import QTimer
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.retrieval import support_box
+from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
 
 from ._contrast import SteadyLimits
@@ -21,9 +22,6 @@ from ._layers import LayerSet, Placement, real_space
 from ._mask_layer import MaskLayer
 from .colours import hsv_composite
 
-Float = NDArray[np.float32]
-Complex = NDArray[np.complex64]
-Bool = NDArray[np.bool_]
 Box = tuple[slice, slice]
 
 IMAGE, POTENTIAL, SUPPORT = "TEM image", "potential from image", "support"
@@ -114,7 +112,7 @@ class RealView:
 
     # what was recorded
 
-    def show_image(self, data: Float, pixel_angstrom: float, *, layer: Image | None = None) -> Image | None:
+    def show_image(self, data: Float32, pixel_angstrom: float, *, layer: Image | None = None) -> Image | None:
         """Show the TEM image, centred; the user's own layer of it is taken as it is and put into Å."""
         middle = (data.shape[0] // 2, data.shape[1] // 2)
         place = image_placement(pixel_angstrom * np.eye(2), middle)
@@ -143,7 +141,7 @@ class RealView:
         if layer is not None:
             image_placement(matrix_yx, centre_px).apply(layer)
 
-    def show_potential(self, potential: Float, grid: Grid) -> Image | None:
+    def show_potential(self, potential: Float32, grid: Grid) -> Image | None:
         """Show the potential from the image, shape (n, n)."""
         new = POTENTIAL not in self._layers
         layer = self._layers.show_image(
@@ -169,7 +167,7 @@ class RealView:
             if role not in self._layers and role not in self._newest:
                 self._offer(role, blank)
 
-    def show_frame(self, estimate: Complex, box: Box, grid: Grid, *, live: bool = True) -> None:
+    def show_frame(self, estimate: Complex64, box: Box, grid: Grid, *, live: bool = True) -> None:
         """Show an estimate on a rectangle of the grid; hidden layers get it when they are made visible.
 
         A live one shares its layers' memory with the next.
@@ -189,14 +187,14 @@ class RealView:
         self.set_visible(POTENTIAL, False)
         self.set_visible(REAL, True)
 
-    def show_ensemble(self, mean: NDArray[Any], deviation: Float, box: Box, grid: Grid) -> None:
+    def show_ensemble(self, mean: NDArray[Any], deviation: Float32, box: Box, grid: Grid) -> None:
         """Show the mean of the members so far (its real part) and their standard deviation."""
         place = real_space(grid, box)
         self._offer(MEAN, _Frame(mean, place))
         self._offer(DEVIATION, _Frame(deviation, place))
 
     def show_model(
-        self, field: Complex, support: Bool, grid: Grid, shift_angstrom: tuple[float, float] = (0.0, 0.0)
+        self, field: Complex64, support: Bool, grid: Grid, shift_angstrom: tuple[float, float] = (0.0, 0.0)
     ) -> None:
         """Show the object of a model, shape (n, n), its real part; moved to where the result's origin is."""
         box = box_of(support)
@@ -207,7 +205,7 @@ class RealView:
             self._draw(MODEL)
 
     def show_result(
-        self, field: Complex, deviation: Float, support: Bool, grid: Grid, omit_map: Complex | None = None
+        self, field: Complex64, deviation: Float32, support: Bool, grid: Grid, omit_map: Complex64 | None = None
     ) -> None:
         """Show the averaged object, its deviation, its support, and its omit map, all of shape (n, n)."""
         box = box_of(support)

@@ -17,6 +17,7 @@ from qtpy.QtGui import QCloseEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool, Float32
 
 from ._canvas_bar import CanvasBar
 from ._drags import AlignDrag, CentreDrag
@@ -54,8 +55,6 @@ __all__ = [
     "ReciprocalView",
 ]
 
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 Pair = tuple[float, float]
 
 _AT_REST = "q, d and the value under the cursor"
@@ -201,7 +200,7 @@ class ReciprocalView(QWidget):
 
     # the prepared pattern and what is laid over it
 
-    def show_pattern(self, intensity: Float, grid: Grid) -> Image | None:
+    def show_pattern(self, intensity: Float32, grid: Grid) -> Image | None:
         """Show the prepared pattern, electrons, shape (n, n), on a logarithmic scale; the first time, alone."""
         return self._layers.show_pattern(intensity, grid)
 
@@ -219,11 +218,11 @@ class ReciprocalView(QWidget):
         """Mark reflections at (qy, qx) in Å⁻¹, shape (k, 2), by circles (pattern) or squares (image)."""
         return self._layers.show_spots(np.asarray(points_q, np.float64).reshape(-1, 2), which)
 
-    def show_model_pattern(self, power: Float, grid: Grid) -> Image | None:
+    def show_model_pattern(self, power: Float32, grid: Grid) -> Image | None:
         """Lay a model's pattern, electrons, shape (n, n), over the right half of the record's, in its contrast."""
         return self._layers.show_model_pattern(power, grid)
 
-    def show_image_power(self, power: Float, matrix_yx: NDArray[np.float64], step: float) -> Image | None:
+    def show_image_power(self, power: Float32, matrix_yx: NDArray[np.float64], step: float) -> Image | None:
         """Lay the image's power spectrum over the pattern, logarithmic, additive.
 
         Parameters

@@ -8,12 +8,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QWidget
 
+from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
 from napari_subangstrom_cdi.gui.plots.r_plot import RPlot
 from napari_subangstrom_cdi.gui.plots.run_numbers import RunNumbers
 from napari_subangstrom_cdi.gui.window.controller import Controller
-from napari_subangstrom_cdi.io.cxi import Reconstruction
 from napari_subangstrom_cdi.job.plan import plan_from_toml
 from napari_subangstrom_cdi.job.steering import described
 from napari_subangstrom_cdi.session.session import Event, Happening, Step
@@ -32,7 +32,7 @@ class RFactorDock(Docked):
         self.plot = RPlot(theme=self.controller.viewer.theme)
         self.numbers = RunNumbers()
         self._feed: LiveFeed | None = None
-        self._result: Reconstruction | None = None
+        self._result: Result | None = None
         self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
         self._layout.addWidget(self.plot, 1)
         self._layout.addWidget(self.numbers, 0, Qt.AlignmentFlag.AlignTop)
@@ -130,7 +130,7 @@ class LiveFeed:
         self._plot.flush()
 
 
-def show_result(plot: RPlot, result: Reconstruction, live: Live | None) -> None:
+def show_result(plot: RPlot, result: Result, live: Live | None) -> None:
     """Show a result's histories, with what was steered; of the run that made it also the image agreement."""
     plot.show_history(result.r_history, result.free_r_history, result.stage_ends, result.kept)
     if live is not None:
@@ -161,7 +161,7 @@ def show_progress(numbers: RunNumbers, progress: Progress, *, paused: bool = Fal
     )
 
 
-def show_result_numbers(numbers: RunNumbers, result: Reconstruction) -> None:
+def show_result_numbers(numbers: RunNumbers, result: Result) -> None:
     """Write the numbers of a finished run."""
     found = result.metrics
     members, iterations = result.r_history.shape

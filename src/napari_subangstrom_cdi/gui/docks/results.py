@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QButtonGroup, QComboBox, QGridLayout, QLabel, QPushButton
 
+from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas.real_view import (
     AMPLITUDE,
@@ -30,7 +31,6 @@ from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save, ask_which_to_open
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, section_title
 from napari_subangstrom_cdi.gui.window.closing import proposed_project
-from napari_subangstrom_cdi.io.cxi import Reconstruction
 from napari_subangstrom_cdi.io.export import export_image, export_table
 from napari_subangstrom_cdi.job.as_script import as_command, as_python, plan_that_repeats
 from napari_subangstrom_cdi.job.plan import Plan
@@ -49,7 +49,7 @@ _SHOWN = (
     (MODEL, "Model"),
     (OMIT, "Omit map"),
 )
-_EXPORTS: dict[str, Callable[[Reconstruction], NDArray[Any]]] = {
+_EXPORTS: dict[str, Callable[[Result], NDArray[Any]]] = {
     "real part": lambda result: result.object.real,
     "amplitude": lambda result: np.abs(result.object),
     "phase": lambda result: np.angle(result.object),
@@ -75,7 +75,7 @@ class ResultsDock(StepDock):
 
     def build(self) -> None:
         """Fill the body."""
-        self._result: Reconstruction | None = None
+        self._result: Result | None = None
         self._task = BackgroundTask(self)
         self._task.done.connect(self._written)
         self._task.failed.connect(self._not_written)
@@ -397,7 +397,7 @@ class _Numbers(QGridLayout):
             self._names[key], self.values[key] = name, value
         self.show_result(None)
 
-    def show_result(self, result: Reconstruction | None) -> None:
+    def show_result(self, result: Result | None) -> None:
         """Write the numbers; a row without one is hidden."""
         texts = {} if result is None else texts_of(result.metrics)
         for key, label in self.values.items():
@@ -427,5 +427,5 @@ def texts_of(numbers: Any) -> dict[str, str]:
     return texts
 
 
-def _calibrated(result: Reconstruction | None) -> bool:
+def _calibrated(result: Result | None) -> bool:
     return result is None or result.calibrated

@@ -14,12 +14,13 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, QPointF, Qt
 from qtpy.QtGui import QAction, QColor, QFontMetricsF, QImage, QPen
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.widgets.painting import write
 from napari_subangstrom_cdi.gui.widgets.style import COLOURS, RoomForText, StatusLine, ThemeType
 from napari_subangstrom_cdi.io.atomic import atomic_path
 
-from .r_record import Float, Mark, RRecord, history_record, joined, log10
+from .r_record import Mark, RRecord, history_record, joined, log10
 from .run_numbers import RunNumbers, percent
 
 __all__ = ["RPlot", "RunNumbers"]
@@ -547,7 +548,7 @@ def _curve(*, antialias: bool = False) -> pg.PlotCurveItem:
     return pg.PlotCurveItem(connect="finite", antialias=antialias)
 
 
-def _set_many(curve: pg.PlotCurveItem, rows: Float) -> None:
+def _set_many(curve: pg.PlotCurveItem, rows: Float64) -> None:
     """Draw rows that end with NaN as one curve."""
     if rows.size and np.isfinite(rows).any():
         curve.setData(np.tile(np.arange(1.0, rows.shape[1] + 1), rows.shape[0]), rows.ravel())

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.io.atomic import atomic_path
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def history_record(r_history: ArrayLike, free_r_history: ArrayLike, stages: Sequ
     return record
 
 
-def log10(values: ArrayLike) -> Float:
+def log10(values: ArrayLike) -> Float64:
     """Decadic logarithm, NaN for what has none."""
     values = np.asarray(values, float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -164,7 +163,7 @@ def _as_text(value: float) -> str:
     return f"{value:.6g}" if np.isfinite(value) else ""
 
 
-def joined(rows: Float) -> Float:
+def joined(rows: Float64) -> Float64:
     """Values of some iterations of each row, with those between them by straight lines: a curve without breaks."""
     filled = np.full_like(rows, np.nan)
     for values, line in zip(rows, filled, strict=True):

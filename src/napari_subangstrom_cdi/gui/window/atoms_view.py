@@ -22,11 +22,11 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxL
 from napari_subangstrom_cdi.core.crystal.habit import Solid
 from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Orientation
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.gui.canvas.gl_guard import RemovalGuard
 
 from .main_window import main_window_of
 
-Float = NDArray[np.float64]
 LayerData = tuple[Any, dict[str, Any], str]
 
 ALL_DRAWN, MOST_DRAWN = 10_000, 30_000
@@ -153,7 +153,7 @@ def show_layers(model: ViewerModel, layers: Sequence[LayerData]) -> None:
             layer.visible = False
 
 
-def _renew_points(layer: Points, data: Float, options: dict[str, Any]) -> None:
+def _renew_points(layer: Points, data: Float64, options: dict[str, Any]) -> None:
     layer.selected_data = set()
     layer.current_size, layer.current_face_color = options["size"], options["face_color"]  # of points that are new
     layer.data = data

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_subangstrom_cdi.core.image.support import edits
 from napari_subangstrom_cdi.core.phasing.regions import with_friedel_mates
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
@@ -33,8 +33,6 @@ from .activity import Activity
 from .input_layers import InputLayers
 from .preferences import Settings, kept_by_napari
 from .presenter import Presenter
-
-Bool = NDArray[np.bool_]
 
 _POLL_MS = 40
 _NUMBERS_EVERY_S = 0.25

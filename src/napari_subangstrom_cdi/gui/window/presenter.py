@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.comparison import LiveComparison
 from napari_subangstrom_cdi.core.image.geometry import ImageRegistration
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.gui.canvas._layers import TAG
 from napari_subangstrom_cdi.gui.canvas.real_view import SUPPORT, RealView, box_of
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
@@ -27,7 +28,6 @@ from napari_subangstrom_cdi.job.preparation.problem import unpack_on
 from napari_subangstrom_cdi.session.session import Session, State, Step
 from napari_subangstrom_cdi.session.watch import Frame
 
-Bool = NDArray[np.bool_]
 Pair = tuple[float, float]
 
 

@@ -8,13 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_subangstrom_cdi.errors import InputError
-
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 
 @dataclass

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.potential import (
@@ -26,14 +25,12 @@ from napari_subangstrom_cdi.core.image.registration import (
     resample_to_pattern,
 )
 from napari_subangstrom_cdi.core.record.embedding import Pattern
+from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_image, require
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming
-
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 _WIENER_FLOOR = 0.1
 _PIXEL_TOLERANCE = 0.05
@@ -49,9 +46,9 @@ class RegisteredImage:
     noise of (1 - I)/2 beyond the information limit hides where the particle ends.
     """
 
-    potential: Float
-    outline: Float
-    transfer: Callable[[Float], Float]
+    potential: Float32
+    outline: Float32
+    transfer: Callable[[Float32], Float32]
     band_limit_per_angstrom: float
     registration: ImageRegistration
     report: dict[str, Any]
@@ -159,11 +156,11 @@ def _refuse_misfit(plan: Plan, found: ImageRegistration, nominal_pixel: float) -
         )
 
 
-def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg: float) -> Callable[[Float], Float]:
+def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg: float) -> Callable[[Float32], Float32]:
     """h(|q|): what of the object the potential from the image holds, 0 to 1."""
     limit = conditions.information_limit_per_angstrom
 
-    def transfer(q: Float) -> Float:
+    def transfer(q: Float32) -> Float32:
         inside = (q <= limit) & (q >= _LOWEST_IMAGE_Q)
         if plan.image.potential == "weak-phase":
             return inside.astype(np.float32)

@@ -30,6 +30,7 @@ from napari_subangstrom_cdi.core.phasing.schedule import (
     support_only_schedule,
 )
 from napari_subangstrom_cdi.core.record.embedding import Pattern, embed, filter_autocorrelation
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_mask
 from napari_subangstrom_cdi.io.mask_text import unpack_mask
@@ -39,9 +40,6 @@ from .clock import Clock, naming
 from .image import RegisteredImage, image_diameter, read_normalised, register
 from .model import StartingModel, check_model, start_from_model
 from .record import Calibration, CentredRecord, Records, centre_record, load_records, reciprocal_pixel
-
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
 
 _OVERSAMPLING = 3.5
 _LARGEST_ARRAY = 1024
@@ -87,7 +85,7 @@ class Amplitudes:
     """
 
     pattern: Pattern
-    noise_std: Float
+    noise_std: Float32
     scale: float
     beam_radius_px: float
 
@@ -394,7 +392,7 @@ def extended_schedule(image: RegisteredImage, problem: Problem) -> Schedule:
     return extend_schedule(round(image.band_limit_per_angstrom, 4), round(q_last, 4))
 
 
-def amplitude_scale(pattern: Float, regions: NDArray[np.uint8], image: RegisteredImage, grid: Grid) -> float:
+def amplitude_scale(pattern: Float32, regions: NDArray[np.uint8], image: RegisteredImage, grid: Grid) -> float:
     """Factor from √electrons to the units of the potential's transform: least squares over the common band.
 
     Only pixels of G weigh in, so that the noise of the image between the spots does not.

@@ -20,9 +20,6 @@ from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming
 
-Float = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Records:

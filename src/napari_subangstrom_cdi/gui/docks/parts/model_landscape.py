@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QPointF, Qt, Signal
 from qtpy.QtGui import QColor, QFontMetricsF
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.gui.widgets.style import COLOURS, QuietLabel, ThemeType
 
-Float = NDArray[np.float64]
 Tilt = tuple[float, float]
 
 _HINT = "R of the reflections; a click sets the tilt"
@@ -57,8 +56,8 @@ class Landscape(QWidget):
             self._plot.addItem(item)
         self._readout = QuietLabel(_HINT)
         self._readout.setObjectName("model-landscape-readout")
-        self._tilts: Float | None = None
-        self._r: Float | None = None
+        self._tilts: Float64 | None = None
+        self._r: Float64 | None = None
         self._graphics.setMinimumHeight(round(_SIDE_IN_LINES * line))
         self._graphics.setMinimumWidth(round(_SIDE_IN_LINES * line))
         self._graphics.setMaximumSize(round(1.6 * _SIDE_IN_LINES * line), round(1.3 * _SIDE_IN_LINES * line))
@@ -72,7 +71,7 @@ class Landscape(QWidget):
         scene.sigMouseMoved.connect(self._on_moved)
         self.set_theme(theme)
 
-    def show_landscape(self, r_factors: Float, tilts_deg: Float) -> None:
+    def show_landscape(self, r_factors: Float64, tilts_deg: Float64) -> None:
         """Show R, shape (tilts, tilts), rows the lean along y and columns along x, as the fit leaves it."""
         # A column that leans along −y is tilted about +x, one that leans along +x about +y.
         r = r_factors[::-1].T

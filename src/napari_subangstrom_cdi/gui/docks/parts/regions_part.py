@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import PAINTED
 from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
@@ -23,8 +23,6 @@ from napari_subangstrom_cdi.job.preparation.problem import Amplitudes, unpack_on
 from napari_subangstrom_cdi.session.trials import TriedRegions, try_regions
 
 from .numbers import Numbers
-
-Bool = NDArray[np.bool_]
 
 _ALPHA = Field(
     "alpha",

@@ -6,13 +6,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.support import Support, SupportFinder
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.gui.canvas.real_view import SUPPORT
 from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
@@ -23,8 +22,6 @@ from napari_subangstrom_cdi.job.plan import SupportSettings
 from napari_subangstrom_cdi.session.trials import TriedSupport, measured_support, try_support
 
 from .numbers import Numbers
-
-Bool = NDArray[np.bool_]
 
 _LEAST_OVERSAMPLING = 2.0
 _BY_HAND = "by hand"
