@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
+
+from .types import Float32
 
 
 @dataclass(frozen=True)

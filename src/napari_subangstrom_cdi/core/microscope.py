@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel, Multislice, spectrum_of
 from napari_subangstrom_cdi.core.crystal.scattering import electron_scattering_factor
 from napari_subangstrom_cdi.core.image.potential import ImagingConditions, aberration_phase
-from napari_subangstrom_cdi.core.types import Complex64, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .electron import wavelength_angstrom
 from .fourier import fit_to_size, inverse, transform
 from .grid import Grid
+from .types import Complex64, Float64
 
 Wave = Literal["multislice", "phase-object", "kinematic"]
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.ensemble.metrics import RadialCurve
-from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.types import Complex64, Float32
+
+from .grid import Grid
+from .types import Complex64, Float32
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import scipy.ndimage as ndi
 import scipy.optimize
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.core.types import Complex64, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .fourier import inverse, transform
 from .grid import Grid
+from .types import Complex64, Float64
 
 BANDS_PER_ANGSTROM = ((0.12, 0.35), (0.35, 0.55), (0.55, 0.8), (0.8, 1.0), (1.0, 1.15), (1.15, 1.28))
 RECOVERED = 0.7

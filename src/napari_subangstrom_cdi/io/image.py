@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from . import edf, hdf5, mrc, npy, tiff
 from ._common import HEAD_BYTES, Array, Format, Stored, image_shape, library_errors, native, read_bytes, shape_text
+from .formats import edf, hdf5, mrc, npy, tiff
 
 FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
 """The formats that `read_image` knows, in the order in which they are tried."""

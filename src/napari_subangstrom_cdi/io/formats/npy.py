@@ -13,8 +13,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from napari_subangstrom_cdi.errors import InputError
-
-from ._common import Array, Format, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, shape_text
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 

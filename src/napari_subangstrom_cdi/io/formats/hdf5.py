@@ -12,8 +12,7 @@ import h5py
 import numpy as np
 
 from napari_subangstrom_cdi.errors import InputError
-
-from ._common import Array, Format, Stored, cut_short, nbytes, positive_or_none, shape_text
+from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, positive_or_none, shape_text
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)

@@ -11,8 +11,7 @@ import numpy as np
 from fabio.edfimage import EdfImage
 
 from napari_subangstrom_cdi.errors import InputError
-
-from ._common import Array, Format, Stored, collected_log, cut_short, nbytes
+from napari_subangstrom_cdi.io._common import Array, Format, Stored, collected_log, cut_short, nbytes
 
 
 def _matches(head: bytes) -> bool:

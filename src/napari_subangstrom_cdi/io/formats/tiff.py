@@ -12,8 +12,16 @@ import numpy as np
 import tifffile
 
 from napari_subangstrom_cdi.errors import InputError
-
-from ._common import Array, Format, Stored, collected_log, cut_short, nbytes, positive_or_none, shape_text
+from napari_subangstrom_cdi.io._common import (
+    Array,
+    Format,
+    Stored,
+    collected_log,
+    cut_short,
+    nbytes,
+    positive_or_none,
+    shape_text,
+)
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ANGSTROM = {"angstrom": 1.0, "a": 1.0, "å": 1.0, "\\u00c5": 1.0, "pm": 0.01, "nm": 10.0, "nanometer": 10.0}

@@ -13,8 +13,7 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from napari_subangstrom_cdi.errors import InputError
-
-from ._common import Format, Stored, cut_short, nbytes, positive_or_none
+from napari_subangstrom_cdi.io._common import Format, Stored, cut_short, nbytes, positive_or_none
 
 _MODES = "0, 1, 2, 6 or 12 (8- and 16-bit integers, 16- and 32-bit reals)"
 

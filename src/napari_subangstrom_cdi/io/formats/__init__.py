@@ -1,0 +1,1 @@
+"""Formats of images and patterns, one a file."""
