@@ -205,7 +205,7 @@ def test_members_start_from_the_fitted_model(modelled, run_from_model, tmp_path)
     modelled.set_plan(run_from_model.plan)
     assert modelled.state(Step.PHASE) is State.DONE
     fitted, result = modelled.model, modelled.result
-    assert result.metrics["model"]["atoms"] == fitted.report["atoms"]
+    assert result.metrics["model"]["atoms"] == fitted.readings["atoms"]
     assert result.omit_map.shape == result.object.shape
     # three iterations from the model are near it; from the image alone they would be near a real object
     start = fourier.shift(fitted.fitted.object_field, result.metrics["origin_shift_px"])
@@ -220,7 +220,7 @@ def test_members_start_from_the_fitted_model(modelled, run_from_model, tmp_path)
 
 
 def test_a_trial_at_the_fitted_values_is_the_fit_and_a_thick_one_is_not(modelled):
-    trial, report = modelled.model_trial, modelled.model.report
+    trial, report = modelled.model_trial, modelled.model.readings
     assert trial.at(*trial.values) is trial.fitted
     assert trial.fitted.r_pattern == pytest.approx(report["r_pattern"], rel=1e-6)
     tilt, thickness, roundness = trial.values

@@ -77,7 +77,7 @@ def test_the_step_says_what_it_found_and_parameters_are_checked(dock, controller
     run(dock, controller, qtbot)
     assert "Array 320² px" in dock.found.text()
     assert "times 1.2000" in dock.found.text()
-    assert controller.session.centred.record.report["background"]["scale"] == 1.2
+    assert controller.session.centred.record.readings["background"]["scale"] == 1.2
     controller.undo()
     assert controller.session.plan.pattern.background_scale != 1.2
     controller.change("inputs", background="fit")

@@ -341,7 +341,7 @@ def test_frames_of_a_stack_are_added_up_or_one_is_taken(dock, controller, viewer
     load(dock, controller, qtbot)
     assert controller.session.state(Step.DATA) is State.DONE
     records = controller.session.loaded.records
-    electrons = (particle - records.report["detector"]["offset_counts"]) / 0.8
+    electrons = (particle - records.readings["detector"]["offset_counts"]) / 0.8
     np.testing.assert_allclose(records.particle.electrons, electrons, rtol=1e-4, atol=1e-3)
     qtbot.waitUntil(lambda: stack in controller.reciprocal.model.layers)
     qtbot.waitUntil(lambda: units_of(viewer) == {"angstrom"})

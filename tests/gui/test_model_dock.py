@@ -214,7 +214,7 @@ def test_a_fit_is_shown_moved_by_hand_and_started_from(fitted, viewer, qtbot, pi
 
 
 def what_was_found_is_shown_with_its_errors(fitted):
-    report, landscape = fitted.session.model.report, fitted.landscape
+    report, landscape = fitted.session.model.readings, fitted.landscape
     found = fitted.session.model.fitted
     assert fitted.badge.state() == "done"
     texts = {name: label.text() for name, label in fitted.table.values.items()}
@@ -309,7 +309,7 @@ def its_atoms_are_saved(fitted, qtbot, tmp_path):
     QTimer.singleShot(50, enter)
     qtbot.mouseClick(fitted.save_atoms, LEFT)
     qtbot.waitUntil(lambda: "atoms saved to" in fitted.status.text())
-    assert len(read_atoms(tmp_path / "model.xyz").numbers) == fitted.session.model.report["atoms"]
+    assert len(read_atoms(tmp_path / "model.xyz").numbers) == fitted.session.model.readings["atoms"]
 
 
 def its_spacings_calibrate_the_pattern_and_undo_takes_them_back(fitted, qtbot):

@@ -44,16 +44,16 @@ class CrossChecks:
         As of :class:`.core.fit.left_out.OmitTest`.
     curves : dict of str to RadialCurve
         ``omit``: of omit map and result; ``unaided``: of the ensemble without a model and the result.
-    report : dict
+    readings : dict
         Numbers, ready for JSON.
     """
 
     omit_map: Complex64
     curves: dict[str, RadialCurve]
-    report: dict[str, Any]
+    readings: dict[str, Any]
 
 
-def guard(
+def cross_check(
     prepared: Prepared, problem: Problem, ensemble: Ensemble, seed: int, told: Callable[[str], None]
 ) -> CrossChecks:
     """Leave the model out in parts, and wholly, and compare.
@@ -77,16 +77,16 @@ def guard(
         problem, prepared.schedule, result, told=lambda sector: told(f"guard: without sector {sector + 1}")
     )
     curves = {"omit": omitted.curve}
-    report = _omit_report(omitted)
-    report["image_likeness"] = _likeness(result, prepared)
+    readings = _omit_readings(omitted)
+    readings["image_likeness"] = _likeness(result, prepared)
     if prepared.unaided is not None and problem.image is not None:
         runs = _unaided(replace(problem, model=None), prepared.unaided, seed, told)
         alone = combine(replace(problem, model=None), runs, EnsembleSettings(_UNAIDED_MEMBERS, seed))
-        report["without_model"], curves["unaided"] = _compared(problem, alone, ensemble)
+        readings["without_model"], curves["unaided"] = _compared(problem, alone, ensemble)
         where = alone.origin_shift_px
-        report["without_model"]["image_likeness"] = _likeness(shift(alone.mean, (-where[0], -where[1])), prepared)
-    _say_doubts(report)
-    return CrossChecks(shift(omitted.omit_map, origin), curves, report)
+        readings["without_model"]["image_likeness"] = _likeness(shift(alone.mean, (-where[0], -where[1])), prepared)
+    _say_doubts(readings)
+    return CrossChecks(shift(omitted.omit_map, origin), curves, readings)
 
 
 def _likeness(field: Complex64, prepared: Prepared) -> float:
@@ -97,7 +97,7 @@ def _likeness(field: Complex64, prepared: Prepared) -> float:
     return image_likeness(field / np.float32(prepared.model.scale), prepared.evidence)
 
 
-def _omit_report(omitted: OmitTest) -> dict[str, Any]:
+def _omit_readings(omitted: OmitTest) -> dict[str, Any]:
     return {
         "omit_correlations": list(omitted.correlations),
         "data_alone_angstrom": resolution_angstrom(omitted.curve, _AGREES),
@@ -122,28 +122,28 @@ def _compared(problem: Problem, alone: Ensemble, ensemble: Ensemble) -> tuple[di
     aligned, how = align(alone.mean, ensemble.mean, problem.grid.pixel_angstrom, allow_twin=False)
     spots = reflections(problem.measured, problem.regions, problem.grid)
     curve = ring_correlation(aligned, ensemble.mean, problem.grid, chosen=spots)
-    report = {
+    readings = {
         "members": len(alone.runs),
         "correlation": how.correlation,
         "agrees_to_angstrom": resolution_angstrom(curve, _AGREES),
         "free_r": _median(alone, "free_r"),
         "free_r_with_model": _median(ensemble, "free_r"),
     }
-    return report, curve
+    return readings, curve
 
 
 def _median(ensemble: Ensemble, name: str) -> float:
     return float(np.median([getattr(run, name) for run in ensemble.runs]))
 
 
-def _say_doubts(report: dict[str, Any]) -> None:
-    lowest = min(report["omit_correlations"])
+def _say_doubts(readings: dict[str, Any]) -> None:
+    lowest = min(readings["omit_correlations"])
     if not lowest > _LEAST_BROUGHT_BACK:
         doubt(
             f"a sixth of the model that was left out came back with a correlation of only {lowest:.2f}: what is seen "
             "there is the model's, not the data's"
         )
-    likeness, alone = report["image_likeness"], report.get("without_model")
+    likeness, alone = readings["image_likeness"], readings.get("without_model")
     if likeness < _LEAST_LIKENESS:
         doubt(
             f"the image that the result makes is like the one taken by only {likeness:.2f} (1 is full)"

@@ -24,7 +24,7 @@ from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
 from napari_subangstrom_cdi.io.cxi import extract_files
 from napari_subangstrom_cdi.io.project import read_recipe_and_inputs
 
-from .cross_checks import CrossChecks, guard
+from .cross_checks import CrossChecks, cross_check
 from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
 from .preparation import Clock, Prepared, calibrated_by_crystal, prepare
 from .steering import Steering
@@ -259,18 +259,20 @@ def finish(plan: Plan, prepared: Prepared, members: Members, inputs: tuple[Input
     """Average the members and judge the result."""
     with clock.step("average"):
         ensemble = combine(members.problem, members.runs, plan.ensemble, reach=members.reach)
-    guarded = _guarded(plan, prepared, members, ensemble, clock) if prepared.model is not None else None
+    checks = _cross_checked(plan, prepared, members, ensemble, clock) if prepared.model is not None else None
     with clock.step("metrics"):
-        result = _reconstruction(plan, prepared, members, ensemble, guarded, inputs)
+        result = _reconstruction(plan, prepared, members, ensemble, checks, inputs)
         _warn_of_doubt(result.metrics)
     return result
 
 
-def _guarded(plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, clock: Clock) -> CrossChecks | None:
+def _cross_checked(
+    plan: Plan, prepared: Prepared, members: Members, ensemble: Ensemble, clock: Clock
+) -> CrossChecks | None:
     """What the data say without the model; None if stopped, for the result is there already."""
     try:
         with clock.step("guard"):
-            return guard(prepared, members.problem, ensemble, plan.ensemble.seed, clock.on_step)
+            return cross_check(prepared, members.problem, ensemble, plan.ensemble.seed, clock.on_step)
     except (KeyboardInterrupt, Stop):
         doubt("stopped before the model was left out in turn: how much of the result is the model's is not known")
         return None
@@ -281,15 +283,15 @@ def _reconstruction(
     prepared: Prepared,
     members: Members,
     ensemble: Ensemble,
-    guarded: CrossChecks | None,
+    checks: CrossChecks | None,
     inputs: tuple[InputFile, ...],
 ) -> Result:
     problem = moved(members.problem, ensemble.origin_shift_px)
     curves = _curves(problem, ensemble)
-    numbers = {**_numbers(plan, problem, prepared.calibrated, ensemble, curves), **prepared.report}
-    if guarded is not None:
-        curves = {**curves, **guarded.curves}
-        numbers["guard"] = guarded.report
+    numbers = {**_numbers(plan, problem, prepared.calibrated, ensemble, curves), **prepared.readings}
+    if checks is not None:
+        curves = {**curves, **checks.curves}
+        numbers["guard"] = checks.readings
     schedule = replace(plan.retrieval, schedule=prepared.schedule)
     done = replace(plan.ensemble, members=len(members.runs))
     replay = replace(plan, retrieval=schedule, ensemble=done, steering=members.steering)
@@ -315,7 +317,7 @@ def _reconstruction(
         version=__version__,
         inputs=inputs,
         complete=len(members.runs) == plan.ensemble.members,
-        omit_map=guarded.omit_map if guarded is not None else None,
+        omit_map=checks.omit_map if checks is not None else None,
     )
 
 

@@ -105,8 +105,8 @@ class BackgroundDock(StepDock):
         centred = self.session.centred
         if centred is None:
             return ""
-        y, x = (_signed(value, 2) for value in centred.record.report["beam_centre_px"])
-        return f"beam at y {y}, x {x} px; {_background(centred.record.report['background'])[-1]}"
+        y, x = (_signed(value, 2) for value in centred.record.readings["beam_centre_px"])
+        return f"beam at y {y}, x {x} px; {_background(centred.record.readings['background'])[-1]}"
 
     def _refresh_found(self) -> None:
         centred = self.session.centred if self.session.state(Step.BACKGROUND) is State.DONE else None
@@ -122,7 +122,7 @@ class BackgroundDock(StepDock):
         used = {
             "binning": centred.binning,
             "array_size": centred.grid.n,
-            "background_scale": centred.record.report["background"].get("scale"),
+            "background_scale": centred.record.readings["background"].get("scale"),
         }
         for name, value in used.items():
             if getattr(pattern, name) is None:
@@ -131,7 +131,7 @@ class BackgroundDock(StepDock):
 
 def described(centred: Centred) -> str:
     """What was found, in a few lines."""
-    found, grid = centred.record.report["background"], centred.grid
+    found, grid = centred.record.readings["background"], centred.grid
     lines = [
         *_background(found),
         f"Array {grid.n}² px, binned {centred.binning} × {centred.binning}; Δq = {grid.q_pixel_per_angstrom:.6f} Å⁻¹, "

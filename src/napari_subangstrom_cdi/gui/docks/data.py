@@ -223,13 +223,13 @@ class DataDock(StepDock):
         elif self._described is not loaded:
             self._described = loaded
             self.found.show_message(described(loaded))
-            self.acquisition.show_found(loaded.records.report["detector"]["offset_counts"])
+            self.acquisition.show_found(loaded.records.readings["detector"]["offset_counts"])
 
 
 def described(loaded: Loaded) -> str:
     """What was loaded, in a few lines."""
     particle, background = loaded.records.particle, loaded.records.background
-    seen, calibration = loaded.records.report["detector"], loaded.calibration
+    seen, calibration = loaded.records.readings["detector"], loaded.calibration
     lines = [f"Pattern {_by(particle.shape)} px, {_electrons(particle.electrons)}"]
     if background is not None:
         lines.append(f"Background {_by(background.shape)} px, {_electrons(background.electrons)}")

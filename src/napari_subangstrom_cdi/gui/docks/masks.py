@@ -47,7 +47,7 @@ class MasksDock(StepDock):
         prepared = self.session.prepared
         if prepared is None:
             return ""
-        shares, support = prepared.report["regions"], prepared.support
+        shares, support = prepared.readings["regions"], prepared.support
         parts = ", ".join(f"{name} {100 * shares[name]:.1f} %" for name in ("G", "B", "M"))
         threshold = f", threshold {support.threshold:.3f}" if support.threshold == support.threshold else ""
         return (

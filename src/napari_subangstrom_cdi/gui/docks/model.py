@@ -123,7 +123,7 @@ class ModelDock(StepDock):
         self._trying = False
         self._shown: tuple[ModelTrial | None, Values | None] = (None, None)
         self._zone_error = ""
-        self._report: Mapping[str, Any] | None = None
+        self._readings: Mapping[str, Any] | None = None
 
     def _lay_out(self) -> None:
         switches = QHBoxLayout()
@@ -210,36 +210,36 @@ class ModelDock(StepDock):
             self.form.set_error("zone", said)
 
     def _show_found(self) -> None:
-        report = self._known_report()
+        readings = self._known_readings()
         model = self.session.model
-        if report is not self._report:
-            self._report = report
-            self.table.show_model(report)
-            self.rivals.setText(others(report))
+        if readings is not self._readings:
+            self._readings = readings
+            self.table.show_model(readings)
+            self.rivals.setText(others(readings))
             self.rivals.setVisible(bool(self.rivals.text()))
-            self.table.setVisible(report is not None)
+            self.table.setVisible(readings is not None)
             if model is not None and np.isfinite(model.fitted.landscape).any():
                 self.landscape.show_landscape(model.fitted.landscape, model.fitted.tilts_deg)
                 self.landscape.setVisible(True)
-        self._show_calibration(report)
+        self._show_calibration(readings)
         fitted = None if model is None else model.fitted.fit.tilt_deg
         marks = (fitted, self.session.plan.model.tilt_deg)
         if marks != self.landscape.marks:
             self.landscape.mark(*marks)
 
-    def _show_calibration(self, report: Mapping[str, Any] | None) -> None:
-        self.calibrate.setVisible(report is not None)
-        found = () if report is None else _spacings(report)
+    def _show_calibration(self, readings: Mapping[str, Any] | None) -> None:
+        self.calibrate.setVisible(readings is not None)
+        found = () if readings is None else _spacings(readings)
         self.calibrate.setEnabled(bool(found) and found != self.session.plan.pattern.known_spacings)
         self.calibrate.setToolTip(
             "Take the crystal's spacings for the pattern's calibration, in place of the camera length: they go to "
             "Spacings of the Data step, and Undo takes them back"
         )
 
-    def _known_report(self) -> Mapping[str, Any] | None:
+    def _known_readings(self) -> Mapping[str, Any] | None:
         """Of the fit; else of the result, as after a project was opened."""
         if self.session.model is not None:
-            return self.session.model.report
+            return self.session.model.readings
         result = self.session.result
         return None if result is None else result.metrics.get("model")
 
@@ -318,7 +318,7 @@ class ModelDock(StepDock):
     def summary(self) -> str:
         """The main numbers in a sentence."""
         model = self.session.model
-        return "" if model is None else headline(model.report)
+        return "" if model is None else headline(model.readings)
 
     # What the user does
 
@@ -395,25 +395,25 @@ class ModelDock(StepDock):
         self.refresh()
 
     def _calibrate(self) -> None:
-        report = self._known_report()
-        if report is None:
+        readings = self._known_readings()
+        if readings is None:
             return
         self.session.settle()
-        if self.controller.change("pattern", known_spacings=_spacings(report)):
+        if self.controller.change("pattern", known_spacings=_spacings(readings)):
             self.say("The crystal's spacings calibrate the pattern now; what follows is to be done again", "info")
         self.refresh()
 
     def _show_3d(self) -> None:
         """Those of the particle that is shown: fitted, or tried by hand."""
         if self._tried is not None and self.session.model is not None:
-            title = self.session.model.report["crystal"]
+            title = self.session.model.readings["crystal"]
             show_atoms(self, self._tried.atoms, title=title, theme=self.controller.viewer.theme)
 
     def _save_atoms(self) -> None:
         """The same in a file."""
         if self._tried is None or self.session.model is None:
             return
-        atoms, name = self._tried.atoms, self.session.model.report["crystal"]
+        atoms, name = self._tried.atoms, self.session.model.readings["crystal"]
         folder = Path(self.session.plan.inputs.pattern).parent
         path = ask_where_to_save(self, "Save the atoms of the model", folder / f"{name}.xyz", _ATOMS)
         if path is None:
@@ -435,9 +435,9 @@ class ModelDock(StepDock):
         self.refresh()
 
 
-def _spacings(report: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+def _spacings(readings: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
     """What the pattern can be calibrated by: radii in raw pixels and spacings in Å."""
-    return tuple((radius, spacing) for radius, spacing in report.get("known_spacings", ()))
+    return tuple((radius, spacing) for radius, spacing in readings.get("known_spacings", ()))
 
 
 def share_done(message: str) -> float:

@@ -51,7 +51,7 @@ class RegisteredImage:
     transfer: Callable[[Float32], Float32]
     band_limit_per_angstrom: float
     registration: ImageRegistration
-    report: dict[str, Any]
+    readings: dict[str, Any]
 
 
 def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
@@ -88,7 +88,7 @@ def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, c
             potential = resample_to_pattern(weak, found, grid, centre_px=image.centre_px)
     transfer = _image_transfer(plan, conditions, found.object_phase_deg)
     limit = conditions.information_limit_per_angstrom
-    return RegisteredImage(potential, outline, transfer, limit, found, _registration_report(found))
+    return RegisteredImage(potential, outline, transfer, limit, found, _registration_readings(found))
 
 
 def _registration(
@@ -170,7 +170,7 @@ def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg:
     return transfer
 
 
-def _registration_report(found: ImageRegistration) -> dict[str, Any]:
+def _registration_readings(found: ImageRegistration) -> dict[str, Any]:
     return {
         "registration": {
             "rotation_deg": found.rotation_deg,

@@ -63,7 +63,7 @@ class StartingModel:
 
     fitted: FittedModel
     evidence: Evidence
-    report: dict[str, Any]
+    readings: dict[str, Any]
 
 
 def check_model(plan: Plan) -> None:
@@ -130,9 +130,9 @@ def start_from_model(
         other = _polymorph(evidence, cell, found.fit.r_reflections, energy_ev, clock)
         spacings = _spacings(first, cell, problem, intensity, energy_ev, q_pixel_per_angstrom)
     _say_doubts(found)
-    zones = {"zones": [_zone_report(one) for one in ranked], "polymorph": other, "known_spacings": spacings}
-    report = {**_report(found), "r_rebuilt": r_factors, **_lattice_report(found, shift), **zones}
-    return StartingModel(found, evidence, report)
+    zones = {"zones": [_zone_readings(one) for one in ranked], "polymorph": other, "known_spacings": spacings}
+    readings = {**_readings(found), "r_rebuilt": r_factors, **_lattice_readings(found, shift), **zones}
+    return StartingModel(found, evidence, readings)
 
 
 def _spacings(
@@ -266,7 +266,7 @@ def _same_cell(first: Crystal, second: Crystal) -> bool:
     return abs(per_atom - 1) < 0.05 and len(point_group(first)) == len(point_group(second))
 
 
-def _zone_report(ranked: RankedZone) -> dict[str, Any]:
+def _zone_readings(ranked: RankedZone) -> dict[str, Any]:
     return {
         "zone": list(ranked.zone),
         "score": ranked.score,
@@ -397,7 +397,7 @@ def _words(zone: Zone) -> str:
     return "[" + " ".join(map(str, zone)) + "]"
 
 
-def _report(found: FittedModel) -> dict[str, Any]:
+def _readings(found: FittedModel) -> dict[str, Any]:
     fit = found.fit
     return {
         "crystal": found.particle.crystal.name,
@@ -426,17 +426,17 @@ def _report(found: FittedModel) -> dict[str, Any]:
     }
 
 
-def _lattice_report(found: FittedModel, shift: LatticeShift) -> dict[str, Any]:
+def _lattice_readings(found: FittedModel, shift: LatticeShift) -> dict[str, Any]:
     """What the reconstruction added to the perfect crystal: strain, and a boundary."""
     fault = found.particle.fault
     strain = [mine + rest for mine, rest in zip(found.particle.strain, shift.strain, strict=True)]
-    report: dict[str, Any] = {"strain": strain, "strain_error": shift.strain_error}
+    readings: dict[str, Any] = {"strain": strain, "strain_error": shift.strain_error}
     if fault is not None:
-        report["boundary"] = {
+        readings["boundary"] = {
             "normal_deg": fault.normal_deg,
             "position_angstrom": fault.position_angstrom,
             "shift_angstrom": list(fault.shift_angstrom),
             "shift_error_angstrom": fault.error_angstrom,
             "equivalent_lengths_angstrom": [math.hypot(x, y) for x, y in fault.equivalents_angstrom],
         }
-    return report
+    return readings

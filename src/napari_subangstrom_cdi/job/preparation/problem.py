@@ -132,7 +132,7 @@ class Prepared:
         The support before anything was painted.
     calibrated : bool
         False if the reciprocal pixel is unknown and the grid counts pixels.
-    report : dict
+    readings : dict
         Numbers of every step, ready for JSON.
     model : FittedModel, optional
         From which members start.
@@ -148,7 +148,7 @@ class Prepared:
     support: Support
     automatic_support: Bool
     calibrated: bool
-    report: dict[str, Any]
+    readings: dict[str, Any]
     model: FittedModel | None = None
     evidence: Evidence | None = None
     unaided: Schedule | None = None
@@ -220,12 +220,12 @@ def mask(plan: Plan, loaded: Loaded, centred: Centred, image: RegisteredImage | 
             with clock.step("noise filter"):
                 pattern = filter_autocorrelation(pattern, radius, binning=centred.binning)
     with clock.step("regions"):
-        problem, amplitudes, regions_report = _problem(plan, pattern, grid, support, image)
+        problem, amplitudes, region_readings = _problem(plan, pattern, grid, support, image)
     calibration = loaded.calibration
-    report = {
-        **centred.record.report,
-        **(image.report if image else {}),
-        **regions_report,
+    readings = {
+        **centred.record.readings,
+        **(image.readings if image else {}),
+        **region_readings,
         "binning": centred.binning,
         "array_size": grid.n,
         "calibration": calibration.source,
@@ -237,7 +237,7 @@ def mask(plan: Plan, loaded: Loaded, centred: Centred, image: RegisteredImage | 
         "support_threshold": support.threshold,
     }
     schedule = choose_schedule(plan, image, problem)
-    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, report)
+    return Prepared(problem, schedule, amplitudes, support, automatic.mask, calibration.known, readings)
 
 
 def model(plan: Plan, loaded: Loaded, image: RegisteredImage | None, prepared: Prepared, clock: Clock) -> StartingModel:
@@ -265,9 +265,9 @@ def started(prepared: Prepared, model: StartingModel, image: RegisteredImage | N
     """The same with members that start from a model."""
     problem = replace(prepared.problem, model=model.fitted.object_field)
     unaided = None if image is None else extended_schedule(image, problem)
-    report = {**prepared.report, "model": model.report}
+    readings = {**prepared.readings, "model": model.readings}
     return replace(
-        prepared, problem=problem, report=report, model=model.fitted, evidence=model.evidence, unaided=unaided
+        prepared, problem=problem, readings=readings, model=model.fitted, evidence=model.evidence, unaided=unaided
     )
 
 

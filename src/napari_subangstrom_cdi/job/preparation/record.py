@@ -27,7 +27,7 @@ class Records:
 
     particle: Record
     background: Record | None
-    report: dict[str, Any]
+    readings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class CentredRecord:
     record: Record
     centre_px: tuple[float, float]
     spots_px: NDArray[np.float64]
-    report: dict[str, Any]
+    readings: dict[str, Any]
 
 
 def load_records(plan: Plan, clock: Clock) -> Records:
@@ -106,13 +106,13 @@ def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
     with clock.step("background"):
         record, subtraction = _subtract(plan, record, records.background, centre)
     middle = [size // 2 for size in record.shape]
-    report: dict[str, Any] = {
-        **records.report,
+    readings: dict[str, Any] = {
+        **records.readings,
         "background": subtraction,
         "beam_centre_px": [centre[0] - middle[0], centre[1] - middle[1]],
         "beam_centre_error_px": uncertainty,
     }
-    return CentredRecord(record, centre, spots, report)
+    return CentredRecord(record, centre, spots, readings)
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ class CentreTool(QWidget):
         centred = self._controller.session.centred
         if told is not None:
             return "Set by hand."
-        errors = None if centred is None else centred.record.report["beam_centre_error_px"]
+        errors = None if centred is None else centred.record.readings["beam_centre_error_px"]
         if errors is None:
             return "Taken from the hint or the middle; the step finds it." if centred is None else "Not measured."
         count = len(centred.record.spots_px) if centred is not None else 0

@@ -42,9 +42,9 @@ class ModelTable(QWidget):
         self._shown: dict[str, str] = {}
         self.show_model(None)
 
-    def show_model(self, report: Mapping[str, Any] | None) -> None:
-        """Show the numbers of a fit, as its report has them, or that there are none."""
-        texts = dict.fromkeys(self.values, "–") if report is None else described(report)
+    def show_model(self, readings: Mapping[str, Any] | None) -> None:
+        """Show the numbers of a fit, as its readings have them, or that there are none."""
+        texts = dict.fromkeys(self.values, "–") if readings is None else described(readings)
         if texts == self._shown:
             return
         self._shown = texts
@@ -54,40 +54,40 @@ class ModelTable(QWidget):
             widget.setVisible(texts.get("boundary", "–") != "–")
 
 
-def described(report: Mapping[str, Any]) -> dict[str, str]:
+def described(readings: Mapping[str, Any]) -> dict[str, str]:
     """The numbers of a fit as text, with as many digits as they are good for."""
-    x, y = report["tilt_deg"]
-    error = report["tilt_error_deg"]
+    x, y = readings["tilt_deg"]
+    error = readings["tilt_error_deg"]
     digits = _digits(error, 2)
-    roundness = report["roundness"]
-    boundary = report.get("boundary")
+    roundness = readings["roundness"]
+    boundary = readings.get("boundary")
     return {
-        "zone": _signed(_words(report["zone"])),
+        "zone": _signed(_words(readings["zone"])),
         "tilt": _signed(f"{x:.{digits}f}°, {y:.{digits}f}°{_error(error, digits, '°')}"),
-        "azimuth": _signed(f"{report['azimuth_deg']:.2f}°"),
-        "thickness": _with_error(report["thickness_angstrom"], report["thickness_error_angstrom"], " Å", 1),
+        "azimuth": _signed(f"{readings['azimuth_deg']:.2f}°"),
+        "thickness": _with_error(readings["thickness_angstrom"], readings["thickness_error_angstrom"], " Å", 1),
         "roundness": _named(f"{roundness:g}", _SHAPES.get(roundness, "")),
-        "spacings": _signed(f"{100 * (report['lattice_scale'] - 1):+.2f} %"),
-        "explained": f"{100 * report['pattern_explained']:.0f} %",
-        "reflections": f"{100 * report['r_reflections']:.1f} %",
-        "pattern": f"{100 * report['r_pattern']:.1f} %",
-        "image": f"{report['image_correlation']:.3f}" if _is_known(report["image_correlation"]) else "–",
+        "spacings": _signed(f"{100 * (readings['lattice_scale'] - 1):+.2f} %"),
+        "explained": f"{100 * readings['pattern_explained']:.0f} %",
+        "reflections": f"{100 * readings['r_reflections']:.1f} %",
+        "pattern": f"{100 * readings['r_pattern']:.1f} %",
+        "image": f"{readings['image_correlation']:.3f}" if _is_known(readings["image_correlation"]) else "–",
         "boundary": "–" if not boundary else _shift(boundary),
     }
 
 
-def others(report: Mapping[str, Any] | None) -> str:
+def others(readings: Mapping[str, Any] | None) -> str:
     """What else it might have been, orientations and zone axes, in a line each; empty if there is nothing."""
-    if report is None:
+    if readings is None:
         return ""
     orientations = [
         f"{_words(rival['zone'])} at {rival['azimuth_deg']:.1f}°, R {100 * rival['r_reflections']:.1f} %"
-        for rival in report["rivals"][:_MOST_RIVALS]
+        for rival in readings["rivals"][:_MOST_RIVALS]
     ]
-    found = {tuple(report["zone"]), tuple(-index for index in report["zone"])}
+    found = {tuple(readings["zone"]), tuple(-index for index in readings["zone"])}
     zones = [
         f"{_words(one['zone'])} ({one['score']:.2f})"
-        for one in report.get("zones", ())[: _MOST_RIVALS + 1]
+        for one in readings.get("zones", ())[: _MOST_RIVALS + 1]
         if tuple(one["zone"]) not in found
     ]
     lines = [
@@ -98,9 +98,9 @@ def others(report: Mapping[str, Any] | None) -> str:
     return _signed("\n".join(lines))
 
 
-def headline(report: Mapping[str, Any]) -> str:
+def headline(readings: Mapping[str, Any]) -> str:
     """The same in a sentence."""
-    texts = described(report)
+    texts = described(readings)
     return f"tilt {texts['tilt']}; {texts['thickness']} thick; R {texts['pattern']} before phasing"
 
 
