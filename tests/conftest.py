@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .jobs import advance, job
 
-SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulate" / "sample"
+SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulation" / "sample"
 _BINNING, _IMAGE_BINNING, _SIZE = 3, 2, 384
 _GUI = Path(__file__).parent / "gui"
 

@@ -63,7 +63,7 @@ def image_of(r, rotation_deg, pixel, mirrored=False, centre_angstrom=(6.0, -9.0)
 
 def sample():
     """The bundled record and the truth of an independent multislice simulation."""
-    folder = Path(napari_subangstrom_cdi.__file__).parent / "simulate" / "sample"
+    folder = Path(napari_subangstrom_cdi.__file__).parent / "simulation" / "sample"
     truth = Path(__file__).parent / "data" / "platelet"
     with mrcfile.open(folder / "image.mrc") as record:
         image = np.asarray(record.data, dtype=np.float32)
@@ -75,7 +75,7 @@ def sample():
 @functools.cache
 def sample_records():
     """The bundled raw patterns as calibrated records, and the beam's place in them."""
-    folder = Path(napari_subangstrom_cdi.__file__).parent / "simulate" / "sample"
+    folder = Path(napari_subangstrom_cdi.__file__).parent / "simulation" / "sample"
     acquisition = sample()[1]
     detector = Detector(
         counts_per_electron=acquisition["counts_per_electron"],

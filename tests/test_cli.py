@@ -36,7 +36,7 @@ from napari_subangstrom_cdi.job.pipeline import load_plan
 
 from .scoring import score
 
-SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulate" / "sample"
+SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulation" / "sample"
 TRUTH = Path(__file__).parent / "data" / "platelet"
 
 

@@ -12,7 +12,7 @@ import pytest
 import scipy.ndimage as ndi
 
 from napari_subangstrom_cdi.core.crystal.multislice import Multislice
-from napari_subangstrom_cdi.simulate.records import ParticleSettings, particle_atoms
+from napari_subangstrom_cdi.simulation.records import ParticleSettings, particle_atoms
 
 abtem = pytest.importorskip("abtem", reason="abTEM is an optional extra")
 from abtem.parametrizations import PengParametrization  # noqa: E402

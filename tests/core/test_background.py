@@ -200,7 +200,7 @@ def test_records_that_do_not_fit_are_refused():
 
 def test_the_bundled_sample_is_registered_to_the_answer():
     answer = json.loads((Path(__file__).parents[1] / "data" / "platelet" / "answer.json").read_text())
-    folder = resources.files("napari_subangstrom_cdi") / "simulate" / "sample"
+    folder = resources.files("napari_subangstrom_cdi") / "simulation" / "sample"
     counts = []
     for name in ("particle.tif", "background.tif"):
         with resources.as_file(folder / name) as path:

@@ -27,7 +27,7 @@ from napari_subangstrom_cdi.core.microscope import (
     substrate_electrons,
 )
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.simulate.records import ParticleSettings, particle_atoms
+from napari_subangstrom_cdi.simulation.records import ParticleSettings, particle_atoms
 
 ENERGY = 200e3
 ATOM = AtomicModel(np.array([14]), np.zeros((1, 3)))

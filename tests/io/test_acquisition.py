@@ -18,7 +18,7 @@ import napari_subangstrom_cdi
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition, require
 
-SAMPLE = Path(napari_subangstrom_cdi.__file__).parent / "simulate" / "sample" / "acquisition.json"
+SAMPLE = Path(napari_subangstrom_cdi.__file__).parent / "simulation" / "sample" / "acquisition.json"
 
 
 def _file(folder: Path, text: str | bytes, name: str = "a.json") -> Path:

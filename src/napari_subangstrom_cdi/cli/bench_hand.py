@@ -48,7 +48,7 @@ def run_tools_bench(*, repeats: int = 15) -> ToolsResult:
     """Prepare the bundled sample and time its tools."""
     session = Session()
     try:
-        with as_file(files("napari_subangstrom_cdi") / "simulate" / "sample") as sample:
+        with as_file(files("napari_subangstrom_cdi") / "simulation" / "sample") as sample:
             for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
                 session.set_input(role, sample / name)
             acquisition = read_acquisition(sample / "acquisition.json")

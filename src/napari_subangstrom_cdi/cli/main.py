@@ -249,7 +249,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     output = _checked_output(arguments.output)
-    with as_file(files("napari_subangstrom_cdi") / "simulate" / "sample") as sample:
+    with as_file(files("napari_subangstrom_cdi") / "simulation" / "sample") as sample:
         inputs = Inputs(str(sample / "particle.tif"), str(sample / "background.tif"), str(sample / "image.mrc"))
         settings = EnsembleSettings(members=arguments.members, seed=arguments.seed)
         plan = preset_plan(arguments.preset, inputs, read_acquisition(sample / "acquisition.json"), settings)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from napari_subangstrom_cdi.core.microscope import WAVES
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.simulate.records import (
+from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
     MicroscopeSettings,
     ParticleSettings,
@@ -154,7 +154,7 @@ def _changed(base: _Settings, given: dict[str, Any]) -> _Settings:
 def _simulate(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.figure:
-        from napari_subangstrom_cdi.simulate.pattern_figure import draw_pattern  # matplotlib takes a second
+        from napari_subangstrom_cdi.simulation.pattern_figure import draw_pattern  # matplotlib takes a second
 
         print(draw_pattern(settings, Path(arguments.figure)))
         return 0
@@ -179,7 +179,7 @@ def _how_on(settings: Simulation, atoms: int, folder: Path) -> str:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from napari_subangstrom_cdi.simulate.score import score_result
+    from napari_subangstrom_cdi.simulation.score import score_result
 
     found = score_result(Path(arguments.folder), Path(arguments.result), arguments.figure)
     if arguments.json:

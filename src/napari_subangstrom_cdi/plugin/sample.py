@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.session.recovery import DATA_VARIABLE
-from napari_subangstrom_cdi.simulate.records import (
+from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
     ParticleSettings,
     RecordSet,
@@ -35,7 +35,7 @@ from napari_subangstrom_cdi.simulate.records import (
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
-_FOLDER = files("napari_subangstrom_cdi") / "simulate" / "sample"
+_FOLDER = files("napari_subangstrom_cdi") / "simulation" / "sample"
 _GAP_PX = 64
 _WURTZITE = Simulation(ParticleSettings("CdS-wurtzite", "0 0 0 1", 90.0, tilt_deg=(0.6, -0.3)), seed=11)
 _BOUNDARY = Simulation(

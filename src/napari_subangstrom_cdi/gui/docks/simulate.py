@@ -26,7 +26,7 @@ from napari_subangstrom_cdi.gui.window.opening import WORKFLOW, open_dock
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.job.plan import Inputs, preset_plan
 from napari_subangstrom_cdi.session.session import Step
-from napari_subangstrom_cdi.simulate.records import (
+from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
     MicroscopeSettings,
     ParticleSettings,

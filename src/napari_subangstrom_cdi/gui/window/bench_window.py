@@ -105,7 +105,7 @@ def run_window_bench(*, frames_per_second: float = 10.0, members: int = 20, pair
     pairs : int
         Runs of ten members, watched and unwatched in turns, for the slowdown.
     """
-    with as_file(files("napari_subangstrom_cdi") / "simulate" / "sample") as sample:
+    with as_file(files("napari_subangstrom_cdi") / "simulation" / "sample") as sample:
         inputs = Inputs(str(sample / "particle.tif"), str(sample / "background.tif"), str(sample / "image.mrc"))
         acquisition = read_acquisition(sample / "acquisition.json")
         plan = preset_plan("extend", inputs, acquisition, EnsembleSettings(members=members))
