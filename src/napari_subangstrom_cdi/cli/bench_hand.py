@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.resources import as_file, files
 from itertools import cycle
 
 import numpy as np
@@ -15,6 +14,7 @@ from napari_subangstrom_cdi.core.phasing._crew import default_workers
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_acquisition
 from napari_subangstrom_cdi.session.session import Session, State, Step
+from napari_subangstrom_cdi.simulation.bundled import sample_records
 
 from .bench import Timing, fft_pairs, interleaved
 
@@ -48,13 +48,13 @@ def run_tools_bench(*, repeats: int = 15) -> ToolsResult:
     """Prepare the bundled sample and time its tools."""
     session = Session()
     try:
-        with as_file(files("napari_subangstrom_cdi") / "simulation" / "sample") as sample:
-            for role, name in (("pattern", "particle.tif"), ("background", "background.tif"), ("image", "image.mrc")):
-                session.set_input(role, sample / name)
-            acquisition = read_acquisition(sample / "acquisition.json")
-            session.set_plan(replace(session.plan, acquisition=acquisition))
-            session.start(Step.MASKS)
-            session.wait()
+        records = sample_records()
+        acquisition = read_acquisition(records.pop("acquisition"))
+        for role, path in records.items():
+            session.set_input(role, path)
+        session.set_plan(replace(session.plan, acquisition=acquisition))
+        session.start(Step.MASKS)
+        session.wait()
         return measure_tools(session, repeats=repeats)
     finally:
         session.close()

@@ -9,22 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Self
 
-from tqdm import tqdm
-
 from napari_subangstrom_cdi import __version__
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
-from napari_subangstrom_cdi.core.phasing.retrieval import Snapshot
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition, atomic_path, check_writable, read_acquisition
 from napari_subangstrom_cdi.io.cxi import read_cxi, write_cxi
 from napari_subangstrom_cdi.job.pipeline import (
     Outcome,
-    Silent,
     load_plan,
     run,
     scratch_folder,
@@ -41,7 +36,10 @@ from napari_subangstrom_cdi.job.plan import (
     Plan,
     named_files,
     preset_plan,
+    with_paths,
 )
+from napari_subangstrom_cdi.job.progress import Bar
+from napari_subangstrom_cdi.simulation.bundled import sample_records
 
 from .simulate import add_score, add_simulate
 
@@ -249,11 +247,11 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     output = _checked_output(arguments.output)
-    with as_file(files("napari_subangstrom_cdi") / "simulation" / "sample") as sample:
-        inputs = Inputs(str(sample / "particle.tif"), str(sample / "background.tif"), str(sample / "image.mrc"))
-        settings = EnsembleSettings(members=arguments.members, seed=arguments.seed)
-        plan = preset_plan(arguments.preset, inputs, read_acquisition(sample / "acquisition.json"), settings)
-        return _run_and_write(plan, output, arguments)
+    records = sample_records()
+    acquisition = read_acquisition(records.pop("acquisition"))
+    settings = EnsembleSettings(members=arguments.members, seed=arguments.seed)
+    plan = preset_plan(arguments.preset, with_paths(Inputs(""), records), acquisition, settings)
+    return _run_and_write(plan, output, arguments)
 
 
 def _refuse_to_overwrite_inputs(output: Path, plan: Plan, arguments: argparse.Namespace) -> None:
@@ -304,7 +302,7 @@ def _run_and_write(
     by_crystal: bool = False,
 ) -> int:
     with _Interruptible() as interruptible:
-        with _Bar(interruptible, quiet=arguments.quiet or arguments.json) as bar:
+        with Bar(quiet=arguments.quiet or arguments.json, averaging=interruptible.finish) as bar:
             outcome = run(plan, bar, workers=arguments.workers, by_crystal=by_crystal)
         outcome = replace(outcome, warnings=warned + outcome.warnings)
         for warning in outcome.warnings:
@@ -404,54 +402,6 @@ class _Interruptible:
             return
         os.write(2, b"\nending; finished members are kept (Ctrl-C again to drop them)\n")
         raise KeyboardInterrupt
-
-
-class _Bar(Silent):
-    """Progress on the terminal: step, member, stage, R-factor, time left."""
-
-    def __init__(self, interruptible: _Interruptible, *, quiet: bool) -> None:
-        self._interruptible = interruptible
-        self._quiet = quiet
-        self._bar: tqdm[None] | None = None
-        self._members = 0
-        self._said = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close()
-
-    def step(self, name: str) -> None:
-        if name == "average":
-            self._interruptible.finish()
-            self._close()
-        if not self._quiet and name not in ("phase retrieval", self._said):
-            print(f"  {name} ...", file=sys.stderr)
-        self._said = name
-
-    def started(self, members: int, iterations: int) -> None:
-        self._members = members
-        total = members * iterations
-        often = 0.2 if sys.stderr.isatty() else 5.0  # a log is read line by line
-        self._bar = tqdm(
-            total=total, unit="it", disable=self._quiet, mininterval=often, file=sys.stderr, dynamic_ncols=True
-        )
-
-    def iteration(self, member: int, snapshot: Snapshot) -> None:
-        if self._bar is None or self._quiet:
-            return
-        self._bar.update(1)
-        if snapshot.iteration % 10 == 0:
-            self._bar.set_description_str(
-                f"member {member + 1}/{self._members} {snapshot.stage:<8} R {100 * snapshot.r_factor:5.1f} %",
-                refresh=False,
-            )
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 if __name__ == "__main__":

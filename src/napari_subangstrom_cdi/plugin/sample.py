@@ -10,8 +10,6 @@ import json
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.resources import as_file, files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.session.recovery import DATA_VARIABLE
+from napari_subangstrom_cdi.simulation.bundled import sample_folder
 from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
     ParticleSettings,
@@ -35,7 +34,6 @@ from napari_subangstrom_cdi.simulation.records import (
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
-_FOLDER = files("napari_subangstrom_cdi") / "simulation" / "sample"
 _GAP_PX = 64
 _WURTZITE = Simulation(ParticleSettings("CdS-wurtzite", "0 0 0 1", 90.0, tilt_deg=(0.6, -0.3)), seed=11)
 _BOUNDARY = Simulation(
@@ -51,13 +49,13 @@ class _Records:
     background: NDArray[Any]
     image: NDArray[Any]
     acquisition: dict[str, Any]
-    folder: Traversable | None
+    folder: Path | None
 
     def layer(self, role: str, name: str, **options: Any) -> LayerData:
         """One record as a layer."""
         record = getattr(self, role)
-        # a file's path, unless the package is in an archive and has none
-        path = {"path": str(self.folder / RECORD_FILES[role])} if isinstance(self.folder, Path) else {}
+        # a file's path, unless they are in memory alone
+        path = {"path": str(self.folder / RECORD_FILES[role])} if self.folder is not None else {}
         common = {
             "name": name,
             "scale": (1.0, 1.0),
@@ -87,7 +85,7 @@ def platelet_records() -> list[LayerData]:
         Patterns uint16 (2048, 2048), image uint16 (1024, 1024). In a layer's metadata stand the file
         (``path``), what it is to a reconstruction (``role``) and the nominal values (``acquisition``).
     """
-    return _read(_FOLDER).layers()
+    return _read(sample_folder()).layers()
 
 
 def platelet_image() -> list[LayerData]:
@@ -98,7 +96,7 @@ def platelet_image() -> list[LayerData]:
     list of layer data tuples
         One layer, uint16 (1024, 1024).
     """
-    records = _read(_FOLDER)
+    records = _read(sample_folder())
     pixel_angstrom = records.acquisition["image_pixel_nominal_A"]
     return [records.layer("image", "TEM image (nominal Å)", scale=(pixel_angstrom,) * 2, units=("Å", "Å"))]
 
@@ -140,14 +138,9 @@ def _in_memory(records: RecordSet) -> _Records:
     return _Records(records.pattern, records.background, records.image, acquisition_of(records), None)
 
 
-def _read(folder: Traversable) -> _Records:
-    pattern, background = (_read_pattern(folder / RECORD_FILES[role]) for role in ("pattern", "background"))
-    with as_file(folder / RECORD_FILES["image"]) as path, mrcfile.open(path) as record:
+def _read(folder: Path) -> _Records:
+    pattern, background = (tifffile.imread(folder / RECORD_FILES[role]) for role in ("pattern", "background"))
+    with mrcfile.open(folder / RECORD_FILES["image"]) as record:
         image = np.array(record.data)
     acquisition = json.loads((folder / "acquisition.json").read_text(encoding="utf-8"))
     return _Records(pattern, background, image, acquisition, folder)
-
-
-def _read_pattern(file: Traversable) -> NDArray[Any]:
-    with as_file(file) as path:
-        return np.asarray(tifffile.imread(path))

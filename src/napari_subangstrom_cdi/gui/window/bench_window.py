@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import as_file, files
 from statistics import median
 
 import napari
@@ -20,8 +19,9 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.io import read_acquisition
-from napari_subangstrom_cdi.job.plan import Inputs, Plan, preset_plan
+from napari_subangstrom_cdi.job.plan import Inputs, Plan, preset_plan, with_paths
 from napari_subangstrom_cdi.session.session import Session, Step
+from napari_subangstrom_cdi.simulation.bundled import sample_records
 
 from .controller import Controller
 from .opening import open_workflow
@@ -105,11 +105,11 @@ def run_window_bench(*, frames_per_second: float = 10.0, members: int = 20, pair
     pairs : int
         Runs of ten members, watched and unwatched in turns, for the slowdown.
     """
-    with as_file(files("napari_subangstrom_cdi") / "simulation" / "sample") as sample:
-        inputs = Inputs(str(sample / "particle.tif"), str(sample / "background.tif"), str(sample / "image.mrc"))
-        acquisition = read_acquisition(sample / "acquisition.json")
-        plan = preset_plan("extend", inputs, acquisition, EnsembleSettings(members=members))
-        return measure_in_a_window(plan, frames_per_second, pairs)
+    records = sample_records()
+    acquisition = read_acquisition(records.pop("acquisition"))
+    inputs = with_paths(Inputs(""), records)
+    plan = preset_plan("extend", inputs, acquisition, EnsembleSettings(members=members))
+    return measure_in_a_window(plan, frames_per_second, pairs)
 
 
 def measure_in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> WindowResult:
