@@ -1,6 +1,87 @@
-"""Electron diffractive imaging of single nanocrystals at sub-ångström resolution."""
+"""Electron diffractive imaging of single nanocrystals at sub-ångström resolution.
+
+The front door is this package's own names, loaded when they are first asked for::
+
+    import napari_subangstrom_cdi as sacdi
+
+    result = sacdi.reconstruct(**sacdi.sample_records(), members=2)
+
+- ``reconstruct``: from records to a ``Reconstruction``; ``prepare``, ``phase`` and ``iterate`` do it step by step
+- ``read``: a reconstruction from its file
+- ``simulate``: records of a particle that is known; ``sample_records``: those that come with the package
+- ``Stage``: one line of a schedule; ``Plan``, ``Change``, ``Acquisition`` and the ``…Settings``: what a job is made of
+- ``InputError``: something that the user can mend; ``Stop``: ends a run and keeps its finished members
+
+Behind it are the rooms; each lists its files. Imports point one way, from the last of them to the first:
+
+- ``errors``, ``parameters``: what everything may use
+- ``core``: the science, plain functions on arrays
+- ``io``: files in and out
+- ``simulation``: records of a particle that is known, and the bundled sample
+- ``job``: a job without a window: plan, preparation, run, report
+- ``api``: the functions above
+- ``session``: the job of a window, without Qt
+- ``gui``: the window
+- ``cli``, ``plugin``: the command line, and what napari asks for; ``__main__`` starts the first
+"""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:  # the same names for type checkers
+    from .api import Prepared as Prepared
+    from .api import Reconstruction as Reconstruction
+    from .api import iterate as iterate
+    from .api import phase as phase
+    from .api import prepare as prepare
+    from .api import read as read
+    from .api import reconstruct as reconstruct
+    from .api import simulate as simulate
+    from .core.ensemble.members import EnsembleSettings as EnsembleSettings
+    from .core.phasing.retrieval import InForce as InForce
+    from .core.phasing.retrieval import Problem as Problem
+    from .core.phasing.retrieval import Snapshot as Snapshot
+    from .core.phasing.schedule import Stage as Stage
+    from .errors import InputError as InputError
+    from .errors import QualityWarning as QualityWarning
+    from .io.acquisition import Acquisition as Acquisition
+    from .job.pipeline import Stop as Stop
+    from .job.plan import Change as Change
+    from .job.plan import ImageSettings as ImageSettings
+    from .job.plan import ModelSettings as ModelSettings
+    from .job.plan import PatternSettings as PatternSettings
+    from .job.plan import Plan as Plan
+    from .job.plan import RegionSettings as RegionSettings
+    from .job.plan import SupportSettings as SupportSettings
+    from .simulation.bundled import sample_records as sample_records
+    from .simulation.records import MicroscopeSettings as MicroscopeSettings
+    from .simulation.records import ParticleSettings as ParticleSettings
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "api": ["Prepared", "Reconstruction", "iterate", "phase", "prepare", "read", "reconstruct", "simulate"],
+        "core.ensemble.members": ["EnsembleSettings"],
+        "core.phasing.retrieval": ["InForce", "Problem", "Snapshot"],
+        "core.phasing.schedule": ["Stage"],
+        "errors": ["InputError", "QualityWarning"],
+        "io.acquisition": ["Acquisition"],
+        "job.pipeline": ["Stop"],
+        "job.plan": [
+            "Change",
+            "ImageSettings",
+            "ModelSettings",
+            "PatternSettings",
+            "Plan",
+            "RegionSettings",
+            "SupportSettings",
+        ],
+        "simulation.bundled": ["sample_records"],
+        "simulation.records": ["MicroscopeSettings", "ParticleSettings"],
+    },
+)
 
 try:
     __version__ = version("napari-subangstrom-cdi")

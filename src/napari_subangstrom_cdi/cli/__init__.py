@@ -1,1 +1,16 @@
-"""The command line."""
+"""The command line.
+
+- ``main``: the parser and the commands reconstruct, demo, analyse, bench and gui
+- ``simulate``: the commands simulate and score
+- ``bench``: an iteration against the fastest FFT pair of the same process
+- ``bench_hand``: what follows the hand in the window, such as a slider's correlation, against the same
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bench": ["format_bench", "run_bench"],
+    },
+)

@@ -17,7 +17,7 @@ from napari_subangstrom_cdi import __version__
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition, atomic_path, check_writable, read_acquisition
-from napari_subangstrom_cdi.io.cxi import read_cxi, write_cxi
+from napari_subangstrom_cdi.io.cxi import check_output, read_cxi, write_cxi
 from napari_subangstrom_cdi.job.pipeline import (
     Outcome,
     load_plan,
@@ -236,7 +236,7 @@ def _spacing(text: str) -> tuple[float, float]:
 
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
-    output = _checked_output(arguments.output)
+    output = check_output(arguments.output, where="--output")
     with scratch_folder() as scratch:
         with collected_doubts() as doubts:
             plan = _plan(arguments, Path(scratch))
@@ -246,7 +246,7 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    output = _checked_output(arguments.output)
+    output = check_output(arguments.output, where="--output")
     records = sample_records()
     acquisition = read_acquisition(records.pop("acquisition"))
     settings = EnsembleSettings(members=arguments.members, seed=arguments.seed)
@@ -260,13 +260,6 @@ def _refuse_to_overwrite_inputs(output: Path, plan: Plan, arguments: argparse.Na
     for option, name in used.items():
         if name is not None and Path(name).expanduser().resolve() == output.resolve():
             raise InputError(f"is the file of {option} too", where=str(output), mend="choose another output")
-
-
-def _checked_output(name: str) -> Path:
-    output = check_writable(name)
-    if output.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
-        raise InputError(f"{output.name} does not end in .cxi", where="--output", mend=f"use {output.name}.cxi")
-    return output
 
 
 def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:

@@ -1,1 +1,14 @@
-"""The napari side: the only package that may import Qt or napari, and always through qtpy."""
+"""The window: the only package that imports Qt or napari, and Qt always through qtpy.
+
+- ``widgets``: room: widgets that know nothing of the session
+- ``plots``: room: curves of R and of resolution
+- ``canvas``: room: real space, reciprocal space, and their layers
+- ``window``: room: what the docks of one viewer share, and the manners of the window
+- ``docks``: room: one dock a step, and those that are no steps
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=["widgets", "plots", "canvas", "window", "docks"]
+)

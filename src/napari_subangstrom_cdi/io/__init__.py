@@ -1,6 +1,18 @@
-"""Files in and out; one format a file.
+"""Files in and out.
 
-A new image format is a module with a `Format` and one entry in `image.FORMATS`.
+- ``formats``: room: formats of images and patterns, one a file
+- ``image``: a pattern, image or mask from a file of any of them
+- ``stack``: a whole stack of frames
+- ``acquisition``: what the microscopist knows of the records, from JSON or TOML
+- ``cxi``: the result file, complete enough to repeat the run
+- ``project``: the same with the window's state
+- ``mask_text``: a painted mask as one line of text
+- ``export``: images and tables for other programs
+- ``atoms``: atoms as XYZ, CIF or PDB
+- ``atomic``: files written whole or not at all
+- ``_common``: what every reader of images shares, and the checks before memory is taken
+
+A new image format is a module of ``formats`` with a `Format` and one entry in `image.FORMATS`.
 """
 
 from .acquisition import Acquisition, read_acquisition, require

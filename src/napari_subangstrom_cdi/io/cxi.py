@@ -22,9 +22,11 @@ from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError
 
 from ._common import bytes_text, is_absurd, nbytes
-from .atomic import atomic_hdf5
+from .atomic import atomic_hdf5, check_writable
 
 CXI_VERSION = 160
+SUFFIXES = (".cxi", ".h5", ".hdf5")
+"""Of the files of results and projects."""
 _DAMAGE = (OSError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError)
 _PACKED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
@@ -39,6 +41,20 @@ def write_cxi(path: str | Path, result: Result) -> None:
     """
     with atomic_hdf5(path) as file:
         write_result(new_entry(file), result)
+
+
+def check_output(path: str | Path, *, where: str) -> Path:
+    """The path of a result to be written, before time is spent on it.
+
+    Raises
+    ------
+    InputError
+        If it does not end as a result's does, or nothing can be written there.
+    """
+    output = check_writable(path)
+    if output.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{output.name} does not end in .cxi", where=where, mend=f"use {output.name}.cxi")
+    return output
 
 
 def new_entry(file: h5py.File) -> h5py.Group:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, Retrieval, Snapshot
 from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
-from napari_subangstrom_cdi.io.cxi import extract_files
+from napari_subangstrom_cdi.io.cxi import SUFFIXES, extract_files
 from napari_subangstrom_cdi.io.project import read_recipe_and_inputs
 
 from .cross_checks import CrossChecks, cross_check
@@ -35,6 +36,7 @@ _FRC_LIMIT = 0.5
 _LEAST_AGREEMENT = 0.7
 
 
+@runtime_checkable
 class Listener(Protocol):
     """What a run tells while it goes on; any of it may raise :class:`Stop`."""
 
@@ -115,19 +117,26 @@ def run(
     """
     listener = listener or Silent()
     clock = Clock(listener.step)
+    with noted_doubts() as doubts:
+        inputs = embedded_inputs(plan)
+        if by_crystal:
+            plan = calibrated_by_crystal(plan, clock)
+        prepared = prepare(plan, clock)
+        members = retrieve_members(plan, prepared, Steering(plan, prepared), listener, clock, workers=workers)
+        result = finish(plan, prepared, members, inputs, clock)
+    return Outcome(result, dict(clock.seconds), tuple(doubts))
+
+
+@contextmanager
+def noted_doubts() -> Iterator[list[str]]:
+    """Collect what is doubted inside; an `InputError` takes it along as notes."""
     with collected_doubts() as doubts:
         try:
-            inputs = embedded_inputs(plan)
-            if by_crystal:
-                plan = calibrated_by_crystal(plan, clock)
-            prepared = prepare(plan, clock)
-            members = retrieve_members(plan, prepared, Steering(plan, prepared), listener, clock, workers=workers)
-            result = finish(plan, prepared, members, inputs, clock)
+            yield doubts
         except InputError as error:
             for said in doubts:
                 error.add_note(said)
             raise
-    return Outcome(result, dict(clock.seconds), tuple(doubts))
 
 
 def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Result:
@@ -172,7 +181,7 @@ def load_plan(source: Path, scratch: Path) -> Plan:
     InputError
         If the file is neither, or the raw files of a result are neither in it nor at their old place.
     """
-    if source.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
+    if source.suffix.lower() not in SUFFIXES:
         return read_recipe(source)
     recipe, files = read_recipe_and_inputs(source)
     plan = plan_from_toml(recipe, where=str(source))

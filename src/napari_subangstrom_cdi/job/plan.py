@@ -428,10 +428,16 @@ def plan_from_toml(text: str, *, where: str) -> Plan:
     try:
         return _ADAPTER.validate_python({**table, "acquisition": acquisition})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "function")))
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{key}: {message[0].lower()}{message[1:]}", where=where, mend="correct the recipe") from error
+        raise wrong_key(error, where=where, mend="correct the recipe") from error
+
+
+def wrong_key(error: ValidationError, *, where: str, mend: str | None = None) -> InputError:
+    """The first complaint of a check of types, naming the key at fault."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "function")))
+    message = first["msg"].removeprefix("Value error, ")
+    text = f"{message[0].lower()}{message[1:]}"
+    return InputError(f"{key}: {text}" if key else text, where=where, mend=mend)
 
 
 def _as_table(value: Any) -> Any:

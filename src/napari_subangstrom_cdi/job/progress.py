@@ -1,16 +1,20 @@
-"""The progress of a job on the terminal: step, member, stage, R-factor, time left."""
+"""Who listens to a job: a bar on the terminal with step, member, stage, R-factor, time left; or a function."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from tqdm import tqdm
 
 from napari_subangstrom_cdi.core.phasing.retrieval import Snapshot
 
-from .pipeline import Silent
+from .pipeline import Listener, Silent
+
+Watcher = Callable[[int, Snapshot], object]
+"""Called with the member and a snapshot that carries the estimate, after every iteration."""
 
 
 class Bar(Silent):
@@ -70,3 +74,36 @@ class Bar(Silent):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class Watched(Silent):
+    """A listener that hands every iteration to a function.
+
+    Parameters
+    ----------
+    watcher : callable
+        ``watcher(member, snapshot)``; the snapshot carries the estimate. It may raise :class:`.pipeline.Stop`.
+    """
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def wants_estimate(self, member: int, iteration: int) -> bool:
+        """Yes."""
+        return True
+
+    def iteration(self, member: int, snapshot: Snapshot) -> None:
+        """Hand it on."""
+        self._watcher(member, snapshot)
+
+
+@contextmanager
+def listening(progress: bool | Listener | Watcher) -> Iterator[Listener]:
+    """The listener that is meant: a bar for True, none for False, a listener itself, or a function that watches."""
+    if isinstance(progress, bool):
+        with Bar(quiet=not progress) as bar:
+            yield bar
+    elif isinstance(progress, Listener):
+        yield progress
+    else:
+        yield Watched(progress)

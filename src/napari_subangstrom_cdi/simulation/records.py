@@ -205,6 +205,11 @@ class RecordSet:
     truth: NDArray[np.complex64]
     atoms: AtomicModel
 
+    @property
+    def acquisition(self) -> dict[str, Any]:
+        """What the microscopist knows, as ``acquisition.json`` holds it."""
+        return acquisition_of(self)
+
 
 def read_simulation(path: Path) -> Simulation:
     """Read settings from TOML.

@@ -182,7 +182,7 @@ def iterate_ensemble(
     finished: list[Retrieval] = []
     for member in range(settings.members):
         force.begin(member)
-        start, held_out, own_schedule = _member_inputs(force.problem, schedule, settings, member)
+        start, held_out, own_schedule = member_inputs(force.problem, schedule, settings, member)
         run = iterate(
             force.problem,
             own_schedule,
@@ -236,10 +236,10 @@ class _InForce:
         self.problem, self.beta = steered.problem, steered.beta
 
 
-def _member_inputs(
+def member_inputs(
     problem: Problem, schedule: Schedule, settings: EnsembleSettings, member: int
 ) -> tuple[Complex64, Bool, Schedule]:
-    """Start, held-out pixels and schedule of one member, drawn in this order."""
+    """Start, held-out pixels and schedule of one member, drawn in this order from its own random numbers."""
     rng = member_generator(settings.seed, member)
     start = start_estimate(problem, settings.noise, rng)
     factors = np.exp(settings.spread * rng.standard_normal(2))

@@ -1,1 +1,30 @@
-"""From the TEM image to a potential on the grid of the pattern, and its outline."""
+"""From the TEM image to a potential on the grid of the pattern, and its outline.
+
+- ``potential``: the image normalised to vacuum, and its contrast transfer inverted
+- ``registration``: the image brought onto the pattern: rotation, pixel and mirror
+- ``geometry``: how the image lies on the pattern, and the image resampled to it
+- ``comparison``: image and pattern compared at any rotation and pixel, for alignment by hand
+- ``support``: where the particle is, from its potential, and what was painted onto it
+- ``_spectra``: the two spectra that a registration compares
+- ``_transfer``: the particle's contrast transfer, fitted to their ratio in rings
+- ``_reflections``: the reflections that both have in common, and the shapes of these
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "comparison": ["LiveComparison"],
+        "geometry": ["Geometry", "ImageRegistration", "resample_to_pattern"],
+        "potential": [
+            "ImagingConditions",
+            "NormalisedImage",
+            "normalise_to_vacuum",
+            "weak_phase_potential",
+            "wiener_potential",
+        ],
+        "registration": ["register_image", "registration_at"],
+        "support": ["Support", "object_support", "support_from_mask"],
+    },
+)

@@ -1,1 +1,25 @@
-"""From two raw records to one centred pattern."""
+"""From two raw records to one centred pattern.
+
+- ``detector``: counts to electrons with their variance, and which pixels can be trusted
+- ``calibration``: the pattern's pixel, from the camera length or from known spacings
+- ``centring``: the beam, from the halo roughly and from pairs of spots to a few hundredths of a pixel
+- ``friedel``: how well the pattern agrees with itself turned by 180° about a centre set by hand
+- ``background``: a second record registered to the pattern and subtracted
+- ``smooth_background``: smooth rings fitted to the pattern where there is no second record
+- ``embedding``: the record centred and binned in its array; what lies between its spots filtered
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "background": ["register_background", "subtract_background"],
+        "calibration": ["ReciprocalPixel", "q_pixel_from_camera_length", "q_pixel_from_spacings"],
+        "centring": ["BeamCentre", "find_beam_centre"],
+        "detector": ["Detector", "Record", "calibrate"],
+        "embedding": ["Pattern", "embed", "filter_autocorrelation"],
+        "friedel": ["FriedelCheck"],
+        "smooth_background": ["fit_smooth_background", "subtract_smooth_background"],
+    },
+)
