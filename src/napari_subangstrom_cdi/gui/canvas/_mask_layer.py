@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QTimer
 
 from napari_subangstrom_cdi.core.types import Bool
+from napari_subangstrom_cdi.gui.widgets.later import once
 
 from ._layers import LayerSet, Placement
 
@@ -52,10 +52,7 @@ class MaskLayer:
         self._colour, self._look_options, self._contour = colour, look, contour
         self._known: Bool | None = None
         self._watched: Labels | None = None
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self.flush)
+        self._timer = once(None, self.flush)
 
     def show(self, mask: Bool, place: Placement) -> Labels | None:
         """Show a mask; None if the user deleted its layer.

@@ -10,12 +10,12 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.retrieval import support_box
 from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.widgets.later import once
 
 from ._contrast import SteadyLimits
 from ._layers import LayerSet, Placement, real_space
@@ -106,6 +106,7 @@ class RealView:
         self._newest: dict[str, _Frame] = {}
         self._blank: set[str] = set()
         self._making = False
+        self._maker = once(None, self._make_next, _BETWEEN_NEW_LAYERS_MS)
         self._watched: dict[str, Image] = {}
         self._home_box: tuple[float, float, float, float] | None = None
         viewer.canvas.overlays.scale_bar.visible = True
@@ -232,14 +233,14 @@ class RealView:
                 self._draw(role)
         elif not self._making and not self._layers.is_deleted(role):
             self._making = True
-            QTimer.singleShot(_BETWEEN_NEW_LAYERS_MS, self._make_next)
+            self._maker.start()
 
     def _make_next(self) -> None:
         missing = self._missing()
         self._making = bool(missing)
         if missing:
             self._draw(missing[0])
-            QTimer.singleShot(_BETWEEN_NEW_LAYERS_MS, self._make_next)
+            self._maker.start()
         else:
             self._on_made()
 
@@ -340,6 +341,7 @@ class RealView:
 
     def close(self) -> None:
         """Let go of the viewer; its layers stay."""
+        self._maker.stop()
         for layer in self._watched.values():
             layer.events.visible.disconnect(self._on_visible)
         self._watched.clear()

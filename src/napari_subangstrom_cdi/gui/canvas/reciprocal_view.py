@@ -12,12 +12,13 @@ from napari.layers import Image, Labels, Points
 from napari.qt import QtViewer
 from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import QCoreApplication, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, Qt, Signal
 from qtpy.QtGui import QCloseEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.types import Bool, Float32
+from napari_subangstrom_cdi.gui.widgets.later import once
 
 from ._canvas_bar import CanvasBar
 from ._drags import AlignDrag, CentreDrag
@@ -95,10 +96,7 @@ class ReciprocalView(QWidget):
         self._on_deleted = on_deleted or _ignore
         self._closed = False
         self._home: tuple[float, ...] | None = None
-        self._refit = QTimer(self)  # once the canvas has its new size
-        self._refit.setSingleShot(True)
-        self._refit.setInterval(0)
-        self._refit.timeout.connect(self.home)
+        self._refit = once(self, self.home)  # when the canvas has its new size
         self._kept: QDockWidget | None = None
         self.model = ViewerModel(title="reciprocal space")
         if viewer is not None:

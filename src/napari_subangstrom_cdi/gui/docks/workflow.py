@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QSize
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock, UprightScroll
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
+from napari_subangstrom_cdi.gui.widgets.later import later
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.gui.window.closing import RecoveryBanner
 from napari_subangstrom_cdi.gui.window.controller import Controller
@@ -109,7 +110,7 @@ class Workflow(Docked):
             failed = [step for step in (current, self._last) if self.controller.session.state(step) is State.FAILED]
             alone = next((step for step in (current, self._last) if step in (Step.RESULTS, Step.MODEL)), None)
             self.open_only(*(failed[:1] or ((alone,) if alone else (self._last, current))))
-            QTimer.singleShot(0, self._scroll_to_open)
+            later(self, self._scroll_to_open)
 
     def _scroll_to_open(self) -> None:
         for dock in self.steps.values():
@@ -136,7 +137,7 @@ class Workflow(Docked):
         super().showEvent(event)
         if not self._arranged:
             self._arranged = True
-            QTimer.singleShot(0, lambda: arrange(self, self.controller))
+            later(self, lambda: arrange(self, self.controller))
 
     def sizeHint(self) -> QSize:
         """As wide as the steps need to show a schedule whole."""

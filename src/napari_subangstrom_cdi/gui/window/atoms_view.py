@@ -15,7 +15,7 @@ from napari.layers import Points, Surface
 from napari.qt import QtViewer
 from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -24,6 +24,7 @@ from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Orientation
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.gui.canvas.gl_guard import RemovalGuard
+from napari_subangstrom_cdi.gui.widgets.later import later
 
 from .main_window import main_window_of
 
@@ -241,11 +242,11 @@ class AtomsWindow(QWidget):
         show_layers(self.model, layers if facets is None else [*layers, facets])
         if first:
             look_along_the_beam(self.model)
-        QTimer.singleShot(0, self._fill)  # once the canvas has its size
+        later(self, self._fill)  # once the canvas has its size
         self.told.setText(_told(layers) + legend)
 
     def _fill(self) -> None:
-        if isalive(self) and not self._closed:
+        if not self._closed:
             self.model.reset_view(margin=_MARGIN, reset_camera_angle=False)
 
     # its end
@@ -253,11 +254,11 @@ class AtomsWindow(QWidget):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Close with the main window, once it has truly closed."""
         if event is not None and watched is self._main and event.type() == QEvent.Type.Close:
-            QTimer.singleShot(0, self._close_with_main)
+            later(self, self._close_with_main)
         return bool(super().eventFilter(watched, event))
 
     def _close_with_main(self) -> None:
-        if isalive(self) and not (isalive(self._main) and self._main.isVisible()):
+        if not self._main.isVisible():
             self.close()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:

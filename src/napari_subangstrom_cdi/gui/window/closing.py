@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QMessageBox, QPushB
 import napari_subangstrom_cdi
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
+from napari_subangstrom_cdi.gui.widgets.later import later
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.session.recovery import Found
 
@@ -68,7 +69,7 @@ class Closing(QObject):
             self._leaving = False
             event.ignore()
             return True
-        QTimer.singleShot(0, self._stay_if_visible)  # napari may ask a question of its own
+        later(self, self._stay_if_visible)  # napari may ask a question of its own
         return False
 
     def _is_attended(self) -> bool:

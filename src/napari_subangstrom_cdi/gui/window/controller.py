@@ -19,6 +19,7 @@ from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
 from napari_subangstrom_cdi.gui.widgets.inputs import Role
+from napari_subangstrom_cdi.gui.widgets.later import later
 from napari_subangstrom_cdi.gui.widgets.painting import painted_at_once
 from napari_subangstrom_cdi.gui.widgets.previews import Previews
 from napari_subangstrom_cdi.io.mask_text import pack_mask
@@ -378,7 +379,7 @@ class Controller(QObject):
             self._show_news(numbers, frame, now)
         if rate <= 0:
             # After what was posted, the painting, comes the end of the turn after; then the time is known.
-            QTimer.singleShot(0, lambda: QTimer.singleShot(0, lambda: self._painted(now)))
+            later(self, lambda: later(self, lambda: self._painted(now)))
 
     def _show_news(self, numbers: Progress | None, frame: Frame | None, now: float) -> None:
         if numbers is not None:

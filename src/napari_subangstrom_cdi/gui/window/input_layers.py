@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas._layers import reciprocal_space
@@ -26,6 +26,7 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     source_of,
     with_nominal_pixel,
 )
+from napari_subangstrom_cdi.gui.widgets.later import once
 from napari_subangstrom_cdi.io.stack import describe
 from napari_subangstrom_cdi.session.session import State, Step
 
@@ -64,8 +65,8 @@ class InputLayers(QObject):
         self._followed: list[Layer] = []
         self._patterns: list[Layer] = []
         controller.presenter.image_is_a_layer = lambda: self._image_to_adopt() is not None
-        self._news = _soon(self, self.choices_changed.emit)
-        self._mover = _soon(self, self._move_on)
+        self._news = once(self, self.choices_changed.emit)
+        self._mover = once(self, self._move_on)
         for canvas in self._canvases:
             for event in (canvas.layers.events.inserted, canvas.layers.events.renamed):
                 event.connect(self._on_news)
@@ -326,12 +327,3 @@ def _usual_frame(role: Role, source: Layer | str | Path | None) -> int | str | N
     if frames == 1:
         return None
     return 0 if role == "image" else "sum"
-
-
-def _soon(parent: QObject, task: Any) -> QTimer:
-    """A timer that does something in the next turn of the event loop, once however often it was started."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(0)
-    timer.timeout.connect(task)
-    return timer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from napari_subangstrom_cdi.gui.widgets.later import later
 
 from .controller import Controller
 from .main_window import adopt_window, main_window_of
@@ -23,7 +25,7 @@ def arrange(workflow: QWidget, controller: Controller) -> None:
     if len(opened) == 2:
         window.splitDockWidget(opened[0], opened[1], Qt.Orientation.Horizontal)
         # once they stand: until then their hints decide
-        QTimer.singleShot(0, lambda: _halve(window, opened))
+        later(window, lambda: _halve(window, opened))
     below = round(window.height() * _BELOW_SHARE)
     window.resizeDocks(opened, [below] * len(opened), Qt.Orientation.Vertical)
     own = dock_of(workflow)

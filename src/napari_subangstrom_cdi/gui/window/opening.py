@@ -7,8 +7,9 @@ from typing import Any
 
 import napari
 from npe2 import PluginManager
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QDockWidget, QWidget
+
+from napari_subangstrom_cdi.gui.widgets.later import later
 
 from .closing import ask_about_unsaved
 from .controller import Controller
@@ -85,5 +86,5 @@ def open_project(path: str | Path) -> bool:
             controller.load(path)
 
     # napari is still in the middle of opening a file
-    QTimer.singleShot(0, load)
+    later(viewer.window.main_menu, load)
     return True

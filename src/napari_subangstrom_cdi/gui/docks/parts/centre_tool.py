@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck, FriedelResidual
@@ -22,6 +22,7 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
 from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.field_editors import NumberBox
 from napari_subangstrom_cdi.gui.widgets.fields import Field
+from napari_subangstrom_cdi.gui.widgets.later import once
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.session.session import State, Step
@@ -67,10 +68,7 @@ class CentreTool(QWidget):
         self._task = BackgroundTask(self)
         self._task.done.connect(self._on_check)
         self._task.failed.connect(self.said)
-        self._due = QTimer(self)
-        self._due.setSingleShot(True)
-        self._due.setInterval(_RESIDUAL_EVERY_MS)
-        self._due.timeout.connect(self._measure)
+        self._due = once(self, self._measure, _RESIDUAL_EVERY_MS)
         self._build()
         controller.reciprocal.centre_dragged.connect(self._on_dragged)
         controller.reciprocal.centre_dropped.connect(self._on_dropped)

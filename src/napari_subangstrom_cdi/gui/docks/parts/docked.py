@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_subangstrom_cdi.gui.widgets.later import later
 from napari_subangstrom_cdi.gui.window.controller import Controller
 
 
@@ -38,7 +39,7 @@ class Docked(QWidget):
         """Taken out of its dock, it ends, unless somebody puts it elsewhere at once."""
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
-            QTimer.singleShot(0, self._end_if_homeless)
+            later(self, self._end_if_homeless)
 
     def _let_go(self) -> None:
         with contextlib.suppress(AttributeError):  # the garbage collector may have emptied what is let go of
