@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+PYSIDE := .venv-pyside
+PYSIDE_DEV := $(PYSIDE)/.installed
+PIP_OPTIONS := install --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
 
-.PHONY: help demo test lint types manifest bench screenshots clean
+.PHONY: help demo test test-pyside lint types manifest bench screenshots clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(BASE)  ## reconstruct the bundled sample into demo/
 	@mkdir -p demo
@@ -21,6 +24,12 @@ demo: $(BASE)  ## reconstruct the bundled sample into demo/
 test: $(DEV)  ## run all tests (those with a window on a virtual display)
 	@bash tools/gui_libraries.sh
 	@bash tools/run_tests.sh $(BIN)/python
+
+# What a window is most likely to break by: its start, its work, its end. `make test-pyside TESTS=tests/gui` runs all.
+test-pyside: TESTS := $(addprefix tests/gui/test_,binding.py closing.py later.py manners.py soak.py whole_path.py)
+test-pyside: $(PYSIDE_DEV)  ## run the tests of the window's whole life on PySide6, the other Qt binding
+	@bash tools/gui_libraries.sh
+	@QT_API=pyside6 bash tools/run_tests.sh $(PYSIDE)/bin/python -p no:cacheprovider $(TESTS)
 
 lint: $(DEV)  ## check style
 	$(BIN)/ruff check .
@@ -40,7 +49,7 @@ screenshots: $(DEV)  ## take the documentation's pictures from the real window, 
 	env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python tools/screenshots.py
 
 clean:  ## remove the virtual environment, the demo's output and caches
-	rm -rf $(VENV) demo build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PYSIDE) demo build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@bash tools/make_venv.sh $(VENV)
@@ -54,3 +63,12 @@ $(DEV): pyproject.toml | $(BIN)/python
 	@echo "Installing the package, napari, Qt and the test tools into $(VENV) (some minutes the first time) ..."
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(BASE)
+
+# Sees all that $(VENV) has, and adds PySide6: of the version that napari takes, unless pyproject.toml knows better.
+$(PYSIDE_DEV): $(DEV)
+	@echo "Installing PySide6 into $(PYSIDE) ..."
+	@$(BIN)/python -m venv --clear --without-pip $(PYSIDE)
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+	  >"$$($(PYSIDE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$(notdir $(VENV)).pth"
+	$(BIN)/python -m pip --python $(PYSIDE)/bin/python $(PIP_OPTIONS) --editable '.[pyside6]'
+	@touch $@
