@@ -105,36 +105,6 @@ def test_a_deleted_input_is_said_and_stays_in_use(viewer, workflow, controller, 
     do(controller, Step.PHASE)
 
 
-def test_a_layer_of_the_plugin_that_is_deleted_is_said_and_comes_back(viewer, workflow, short_run, qtbot, do):
-    do(short_run, Step.MASKS)
-    viewer.layers.remove(short_run.real.layer("support"))
-    qtbot.waitUntil(lambda: "support" in workflow.message.text() and "deleted" in workflow.message.text())
-    short_run.reciprocal.model.layers.clear()
-    qtbot.wait(50)
-    do(short_run, Step.PHASE)
-    assert short_run.real.layer("support") in viewer.layers
-    assert short_run.reciprocal.layer("pattern") in short_run.reciprocal.model.layers
-
-
-def test_renamed_and_moved_layers_are_still_the_same(viewer, workflow, short_run, qtbot, do):
-    do(short_run, Step.PHASE)
-    canvases = (viewer, short_run.reciprocal.model)
-    known = [list(canvas.layers) for canvas in canvases]
-    for layers in known:
-        for layer in layers:
-            layer.name = "real part"
-    for canvas in canvases:
-        canvas.layers.reverse()
-        canvas.layers.selection.clear()
-    named = short_run.real.layer("real part")
-    before = np.array(named.data)
-    short_run.change("ensemble", seed=4)
-    do(short_run, Step.PHASE)
-    qtbot.wait(50)
-    assert [set(canvas.layers) for canvas in canvases] == [set(layers) for layers in known]
-    assert short_run.real.layer("real part") is named and not np.array_equal(named.data, before)
-
-
 def test_units_and_scale_bars_after_the_data_step(viewer, workflow, controller, small_case, qtbot, do):
     records = (("particle.tif", "napari"), ("background.tif", "napari"), ("image.mrc", PLUGIN))
     layers = [viewer.open(small_case / name, plugin=plugin)[0] for name, plugin in records]
@@ -159,8 +129,16 @@ def test_units_and_scale_bars_after_the_data_step(viewer, workflow, controller, 
 # Looks
 
 
-def test_themes_are_followed_everywhere(viewer, workflow, short_run, do, qtbot, picture):
+def test_a_window_after_a_run(viewer, workflow, short_run, do, qtbot, picture):
+    """One window and one run for what needs no other: they are what takes the time."""
     do(short_run, Step.PHASE)
+    themes_are_followed_everywhere(viewer, workflow, short_run, qtbot, picture)
+    every_dock_fits_a_small_window(viewer, workflow, qtbot)
+    renamed_and_moved_layers_are_still_the_same(viewer, short_run, qtbot, do)
+    a_layer_of_the_plugin_that_is_deleted_is_said_and_comes_back(viewer, workflow, short_run, qtbot, do)
+
+
+def themes_are_followed_everywhere(viewer, workflow, short_run, qtbot, picture):
     light = {}
     for theme in ("light", "dark", "light", "dark"):
         viewer.theme = theme
@@ -177,8 +155,7 @@ def test_themes_are_followed_everywhere(viewer, workflow, short_run, do, qtbot, 
     assert light["light"] > 150 > 100 > light["dark"]
 
 
-def test_every_dock_fits_a_small_window(viewer, workflow, short_run, do, qtbot):
-    do(short_run, Step.PHASE)
+def every_dock_fits_a_small_window(viewer, workflow, qtbot):
     assert viewer.window._qt_window.width() == 1280 and viewer.window._qt_window.height() == 800
     for step, dock in workflow.steps.items():
         workflow.open_only(step)
@@ -193,6 +170,35 @@ def test_every_dock_fits_a_small_window(viewer, workflow, short_run, do, qtbot):
     whole = viewer.window._qt_window.rect()
     for dock in docks:
         assert whole.contains(dock.geometry()), dock.objectName()
+
+
+def a_layer_of_the_plugin_that_is_deleted_is_said_and_comes_back(viewer, workflow, short_run, qtbot, do):
+    viewer.layers.remove(short_run.real.layer("support"))
+    qtbot.waitUntil(lambda: "support" in workflow.message.text() and "deleted" in workflow.message.text())
+    short_run.reciprocal.model.layers.clear()
+    qtbot.wait(50)
+    short_run.change("ensemble", seed=5)
+    do(short_run, Step.PHASE)
+    assert short_run.real.layer("support") in viewer.layers
+    assert short_run.reciprocal.layer("pattern") in short_run.reciprocal.model.layers
+
+
+def renamed_and_moved_layers_are_still_the_same(viewer, short_run, qtbot, do):
+    canvases = (viewer, short_run.reciprocal.model)
+    known = [list(canvas.layers) for canvas in canvases]
+    for layers in known:
+        for layer in layers:
+            layer.name = "real part"
+    for canvas in canvases:
+        canvas.layers.reverse()
+        canvas.layers.selection.clear()
+    named = short_run.real.layer("real part")
+    before = np.array(named.data)
+    short_run.change("ensemble", seed=4)
+    do(short_run, Step.PHASE)
+    qtbot.wait(50)
+    assert [set(canvas.layers) for canvas in canvases] == [set(layers) for layers in known]
+    assert short_run.real.layer("real part") is named and not np.array_equal(named.data, before)
 
 
 def is_ours(dock: QDockWidget) -> bool:
@@ -244,13 +250,17 @@ def test_a_screen_of_four_thousand_pixels():
 # Keys and preferences
 
 
-@pytest.mark.parametrize("which", ["main", "reciprocal"])
-def test_keys_work_on_both_canvases(which, viewer, workflow, short_run, do, qtbot):
-    canvas = main_canvas(viewer) if which == "main" else short_run.reciprocal.qt_viewer.canvas.native
+def test_keys_work_on_both_canvases(viewer, workflow, short_run, qtbot):
+    for canvas in (main_canvas(viewer), short_run.reciprocal.qt_viewer.canvas.native):
+        keys_do_what_they_say(canvas, short_run, qtbot)
+
+
+def keys_do_what_they_say(canvas, short_run, qtbot):
     session = short_run.session
+    known = session.plan
+    short_run.change("support", grow_angstrom=known.support.grow_angstrom + 0.5)  # so that the masks are the next step
     press(qtbot, canvas, Qt.Key.Key_N)
-    qtbot.waitUntil(lambda: session.state(Step.DATA) is State.DONE and not session.busy)
-    do(short_run, Step.MASKS)
+    qtbot.waitUntil(lambda: session.state(Step.MASKS) is State.DONE and not session.busy)
     support = short_run.real.layer("support")
     shown = support.visible
     press(qtbot, canvas, Qt.Key.Key_M)
@@ -276,9 +286,17 @@ def test_keys_work_on_both_canvases(which, viewer, workflow, short_run, do, qtbo
     assert session.plan.ensemble.members == 2
     press(qtbot, canvas, Qt.Key.Key_Y)
     assert session.plan.ensemble.members == MANY
+    session.set_plan(known)
 
 
-def test_keys_are_listed_in_the_help(workflow, qtbot):
+def test_a_window_at_rest(viewer, workflow, short_run, small_case, tmp_path, qtbot):
+    """One window for what needs no run of its own."""
+    keys_are_listed_in_the_help(workflow, qtbot)
+    settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbot)
+    a_wrong_file_gives_a_sentence_in_the_dock(workflow, short_run, small_case, tmp_path, qtbot)
+
+
+def keys_are_listed_in_the_help(workflow, qtbot):
     qtbot.mouseClick(workflow.help_button, LEFT)
     [help_window] = [w for w in QApplication.topLevelWidgets() if isinstance(w, ShortcutHelp) and w.isVisible()]
     texts = [label.text() for label in help_window.findChildren(QLabel)]
@@ -288,7 +306,7 @@ def test_keys_are_listed_in_the_help(workflow, qtbot):
     help_window.close()
 
 
-def test_settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbot):
+def settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbot):
     phase = workflow.steps[Step.PHASE]
     workflow.open_only(Step.PHASE)
     qtbot.mouseClick(phase.form.findChild(object, "advanced_button"), LEFT)
@@ -337,7 +355,7 @@ def test_preferences_reach_an_open_window_and_new_jobs(viewer, workflow, short_r
 # Errors
 
 
-def test_a_wrong_file_gives_a_sentence_in_the_dock(workflow, short_run, small_case, tmp_path, qtbot):
+def a_wrong_file_gives_a_sentence_in_the_dock(workflow, short_run, small_case, tmp_path, qtbot):
     good = (small_case / "particle.tif").read_bytes()
     workflow.open_only(Step.DATA)
     for name, content in (("text", b"nothing but text\n" * 99), ("truncated", good[:5000]), ("empty", b"")):
