@@ -98,17 +98,17 @@ def _fit(small_case: Path) -> Iterator[tuple[Any, list[str]]]:
 
 @dataclass(frozen=True)
 class RunFromModel:
-    """The settings of a short run that started from the fitted crystal, and its step's output."""
+    """The settings of a short run that started from the fitted crystal, and a session that has its result."""
 
     plan: Any
-    output: Any
+    session: Any
 
 
 @pytest.fixture(scope="session")
-def run_from_model(modelled_job: Any) -> RunFromModel:
+def run_from_model(modelled_job: Any) -> Iterator[RunFromModel]:
     """Three iterations of one member, with all that guards them."""
     from napari_subangstrom_cdi.core.phasing.schedule import Stage
-    from napari_subangstrom_cdi.session.session import Step
+    from napari_subangstrom_cdi.session.session import Session, Step
 
     before, fitted = modelled_job.plan, modelled_job.model
     modelled_job.use_preset("model")
@@ -116,9 +116,11 @@ def run_from_model(modelled_job: Any) -> RunFromModel:
     modelled_job.change("ensemble", members=1)
     advance(modelled_job, Step.PHASE)
     assert modelled_job.model is fitted, "no other fit was made"
-    done = RunFromModel(modelled_job.plan, modelled_job._outputs[Step.PHASE])
+    done = RunFromModel(modelled_job.plan, Session())
+    done.session.adopt_outputs(modelled_job, Step.PHASE)
     modelled_job.set_plan(before)
-    return done
+    yield done
+    done.session.close()
 
 
 def _binned(record: NDArray[Any], factor: int) -> NDArray[np.float64]:

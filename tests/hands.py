@@ -17,9 +17,8 @@ def take_over(controller: Any, done: Session, *steps: Step) -> None:
     """Let a window's session have what another did with the same settings, and show it: a test saves that time."""
     session = controller.session
     session.set_plan(done.plan)
-    session._tools.update(done._tools)
+    session.adopt_outputs(done, *steps)
     for step in steps:
-        session._outputs[step] = done._outputs[step]
         assert session.state(step) is State.DONE
         controller.presenter.show(step)
     controller.poll()

@@ -15,7 +15,7 @@ from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.cxi import read_cxi
-from napari_subangstrom_cdi.io.mask_text import pack_mask
+from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.job.pipeline import load_plan, run
 from napari_subangstrom_cdi.job.plan import plan_from_toml
 from napari_subangstrom_cdi.session import recovery
@@ -375,8 +375,8 @@ def test_a_steered_run_is_replayed_bit_for_bit(running, tmp_path):
     until(lambda: len(running.live.marks) == 1)
     running.steer(beta=0.5)
     until(lambda: len(running.live.marks) == 2)
-    running.steer_masks(support=pack_mask(smaller))
-    running.steer_masks(excluded=pack_mask(excluded))
+    running.steer_masks(support=PackedMask.of(smaller))
+    running.steer_masks(excluded=PackedMask.of(excluded))
     until(lambda: len(running.live.marks) >= 3)
     members = running.live.average.members if running.live.average else 0
     until(lambda: running.live.average is not None and running.live.average.members >= members + 2)
@@ -408,7 +408,7 @@ def test_a_change_that_cannot_be_followed_is_refused_and_the_run_goes_on(running
 
 
 def in_force(session: Session) -> tuple[float, float, str | None]:
-    settings = session._steering.settings
+    settings = session.steering.settings
     return settings.alpha, settings.noise_multiple, settings.excluded or None
 
 
@@ -418,7 +418,7 @@ def test_undo_and_redo_steer_the_run_back_and_forth(running):
     automatic = prepared.automatic_support
     grid = prepared.problem.grid
     smaller = binary_erosion(automatic, iterations=3)
-    removed = pack_mask(automatic & ~smaller)
+    removed = PackedMask.of(automatic & ~smaller)
     excluded = np.zeros(grid.shape, bool)
     excluded[5:9, 7:12] = True
     before = in_force(running)
@@ -426,18 +426,18 @@ def test_undo_and_redo_steer_the_run_back_and_forth(running):
     running.settle()
     running.change("regions", noise_multiple=4.0)
     running.settle()
-    running.steer_masks(excluded=pack_mask(excluded))
+    running.steer_masks(excluded=PackedMask.of(excluded))
     running.settle()
-    running.steer_masks(support=pack_mask(smaller), added=None, removed=removed)
-    after = (0.7, 4.0, pack_mask(excluded))
-    until(lambda: in_force(running) == after and np.array_equal(running._steering.problem.support, smaller))
+    running.steer_masks(support=PackedMask.of(smaller), added=None, removed=removed)
+    after = (0.7, 4.0, PackedMask.of(excluded))
+    until(lambda: in_force(running) == after and np.array_equal(running.steering.problem.support, smaller))
     for _ in range(4):
         assert running.undo()
     assert running.plan.regions.alpha == before[0] and running.plan.support.removed is None
-    until(lambda: in_force(running) == before and np.array_equal(running._steering.problem.support, automatic))
+    until(lambda: in_force(running) == before and np.array_equal(running.steering.problem.support, automatic))
     for _ in range(4):
         assert running.redo()
-    until(lambda: in_force(running) == after and np.array_equal(running._steering.problem.support, smaller))
+    until(lambda: in_force(running) == after and np.array_equal(running.steering.problem.support, smaller))
     until(lambda: len(running.live.marks) >= 3)
     until(lambda: running.live.average is not None)
     running.stop()
@@ -453,7 +453,7 @@ def test_what_did_not_take_effect_before_the_end_is_said_and_makes_stale(running
     automatic = running.prepared.automatic_support
     running.change("regions", alpha=0.9)
     smaller = binary_erosion(automatic, iterations=3)
-    running.steer_masks(support=pack_mask(smaller), added=None, removed=pack_mask(automatic & ~smaller))
+    running.steer_masks(support=PackedMask.of(smaller), added=None, removed=PackedMask.of(automatic & ~smaller))
     running.poll()
     running.stop()
     assert running.wait(PATIENCE_S)
@@ -545,8 +545,8 @@ def test_painted_masks_are_in_the_problem_and_the_recipe(masked):
     y, x = np.argwhere(automatic)[0]
     added, removed = np.zeros_like(automatic), np.zeros_like(automatic)
     added[y - 3 : y, x], removed[automatic.shape[0] // 2, automatic.shape[1] // 2] = True, True
-    masked.change("support", added=pack_mask(added), removed=pack_mask(removed))
-    masked.change("regions", excluded=pack_mask(added))
+    masked.change("support", added=PackedMask.of(added), removed=PackedMask.of(removed))
+    masked.change("regions", excluded=PackedMask.of(added))
     advance(masked, Step.MASKS)
     np.testing.assert_array_equal(masked.prepared.support.mask, (automatic | added) & ~removed)
     np.testing.assert_array_equal(masked.prepared.automatic_support, automatic)

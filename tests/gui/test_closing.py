@@ -95,7 +95,6 @@ def done(prepared_job):
 def finished(watched, done):
     take_over(watched, done, *(step for step in Step if done.state(step) is State.DONE))
     assert watched.session.state(Step.PHASE) is State.DONE
-    watched.session._saved = False
     assert watched.session.unsaved
     return watched
 

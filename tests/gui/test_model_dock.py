@@ -48,7 +48,6 @@ def masked(dock, modelled_job, qtbot):
 @pytest.fixture
 def fitted(dock, modelled_job, qtbot):
     with_outputs(dock.session, modelled_job, *STEPS, Step.MODEL)
-    dock.session._tools.update(modelled_job._tools)
     for step in (Step.MASKS, Step.MODEL):
         dock.controller.presenter.show(step)
     settle(dock, qtbot)
@@ -59,8 +58,8 @@ def fitted(dock, modelled_job, qtbot):
 def with_outputs(session: Session, done: Session, *steps: Step) -> None:
     """Have what another did, without making the layers that show it."""
     session.set_plan(done.plan)
+    session.adopt_outputs(done, *steps)
     for step in steps:
-        session._outputs[step] = done._outputs[step]
         assert session.state(step) is State.DONE
 
 
@@ -360,7 +359,7 @@ def members_start_from_it_by_the_box_and_by_the_preset(fitted, viewer, qtbot):
 def test_a_result_brings_its_omit_map_to_the_model(fitted, run_from_model, viewer, qtbot):
     controller, session = fitted.controller, fitted.session
     session.set_plan(run_from_model.plan)
-    session._outputs[Step.PHASE] = run_from_model.output
+    session.adopt_outputs(run_from_model.session, Step.PHASE)
     assert session.state(Step.PHASE) is State.DONE
     controller.presenter.begin(Step.PHASE)
     controller.presenter.show(Step.PHASE)

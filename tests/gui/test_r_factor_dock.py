@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel
 from napari_subangstrom_cdi.gui.docks.r_factor import LiveFeed, RFactorDock
 from napari_subangstrom_cdi.gui.plots.r_plot import RPlot
 from napari_subangstrom_cdi.session.session import Happening, Step
-from napari_subangstrom_cdi.session.watch import Live, MemberHistory
+from napari_subangstrom_cdi.session.watch import Control, Live, MemberHistory
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_long_run_is_fed_in_batches(qtbot, viewer, short_run, do):
     """Twenty members of 2,000 iterations, of which each batch brings fifty."""
     do(short_run, Step.MASKS)
     prepared = short_run.session.prepared
-    live = Live(lambda: prepared.problem, prepared.schedule, short_run.session._control, lambda *_: None)
+    live = Live(lambda: prepared.problem, prepared.schedule, Control(), lambda *_: None)
     live.members, live.iterations = 20, 2000
     plot = RPlot()
     qtbot.addWidget(plot)

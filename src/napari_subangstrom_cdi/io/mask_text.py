@@ -1,4 +1,4 @@
-"""A painted mask as one line of text, so that a recipe can hold it.
+"""A painted mask as one line of text, so that a recipe can hold it, and as a value that knows its pixels as well.
 
 The text is ``HEIGHTxWIDTH:`` and the mask's bits, row by row, packed, deflated and in base64: some 2,000
 characters for a particle on an array of 1,024 x 1,024 pixels.
@@ -14,6 +14,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError
 
 MAX_SIDE = 8192
@@ -22,6 +24,80 @@ MAX_SIDE = 8192
 _FORM = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3}):([A-Za-z0-9+/]+={0,2})", re.ASCII)
 _LONGEST = MAX_SIDE**2 // 8 * 4 // 3 + 2**16  # what cannot be deflated grows by less than the margin
 _MEND = "paint the mask again, or take this line out"
+
+
+class PackedMask(str):
+    """A painted mask: its text, as a recipe holds it, that keeps the pixels once they are known.
+
+    It is packed once, by :meth:`of`, and unpacked once, when its pixels are first asked for. Two are the same where
+    their texts are; an empty one marks nothing.
+    """
+
+    _pixels: Bool | None = None
+
+    @classmethod
+    def of(cls, mask: Bool) -> PackedMask:
+        """Pack a mask.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (height, width)
+            At most `MAX_SIDE` pixels a side.
+
+        Raises
+        ------
+        InputError
+            If the mask has no two dimensions or is too large.
+        """
+        packed = cls(pack_mask(mask))
+        if packed:
+            packed._keep(np.array(mask, np.bool_))
+        return packed
+
+    def pixels(self, *, where: str) -> Bool | None:
+        """The mask, read-only, shape (height, width); None if nothing is marked.
+
+        Parameters
+        ----------
+        where : str
+            Key or file that holds the text, for the message.
+
+        Raises
+        ------
+        InputError
+            If the text is no mask, damaged, or claims more than `MAX_SIDE` pixels a side.
+        """
+        if self and self._pixels is None:
+            self._keep(unpack_mask(self, where=where))
+        return self._pixels
+
+    def on(self, grid: Grid, *, where: str) -> Bool | None:
+        """The mask on the grid that it was painted on; None if nothing is marked.
+
+        Raises
+        ------
+        InputError
+            If the text is damaged, or the mask was painted on another array.
+        """
+        mask = self.pixels(where=where)
+        if mask is not None and mask.shape != grid.shape:
+            raise InputError(
+                f"was painted on an array of {mask.shape[0]} pixels, the pattern's has {grid.n}",
+                where=where,
+                mend="set binning and array size as they were, or clear what was painted",
+            )
+        return mask
+
+    def _keep(self, mask: Bool | None) -> None:
+        if mask is None:
+            return
+        mask.setflags(write=False)
+        self._pixels = mask
+
+
+def painted_on(grid: Grid, mask: PackedMask | None, *, where: str) -> Bool | None:
+    """What was painted on this grid; None if nothing was. As :meth:`PackedMask.on`, of a mask there may not be."""
+    return mask.on(grid, where=where) if mask else None
 
 
 def pack_mask(mask: NDArray[np.bool_]) -> str:

@@ -38,8 +38,10 @@ from .cxi import (
 
 __all__ = [
     "MAX_TEXT_BYTES",
+    "Held",
     "Project",
     "extract_files",
+    "held_in",
     "read_project",
     "read_recipe_and_inputs",
     "write_project",
@@ -152,6 +154,42 @@ def read_recipe_and_inputs(path: str | Path) -> tuple[str, tuple[InputFile, ...]
     """
     with open_entry(path) as entry:
         return text_of(entry["process_1/recipe"]), read_inputs(entry)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What tells the result in a file from others, without its arrays.
+
+    Parameters
+    ----------
+    recipe : str
+        What repeats it.
+    r_history : ndarray of float32, shape (k, iterations)
+        R-factors of each member.
+    """
+
+    recipe: str
+    r_history: NDArray[np.float32]
+
+    @property
+    def members(self) -> int:
+        """How many there are."""
+        return len(self.r_history)
+
+    def is_of(self, result: Result) -> bool:
+        """Whether it is this result: made by the same recipe, with the same R at every iteration."""
+        return self.recipe == result.recipe and np.array_equal(self.r_history, result.r_history, equal_nan=True)
+
+
+def held_in(path: str | Path) -> Held | None:
+    """The result that a file holds; None if there is no such file, or it holds none that can be read."""
+    try:
+        with open_entry(path) as entry:
+            if not has_result(entry):
+                return None
+            return Held(text_of(entry["process_1/recipe"]), entry["members/r_factor"][()])
+    except InputError:
+        return None
 
 
 def _to_json(view: Mapping[str, Any], *, where: str) -> bytes:

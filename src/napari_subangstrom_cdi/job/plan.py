@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BeforeValidator, TypeAdapter, ValidationError, with_config
+from pydantic import BeforeValidator, GetPydanticSchema, TypeAdapter, ValidationError, with_config
+from pydantic_core import core_schema
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.mask_text import PackedMask
 
 Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
@@ -22,6 +24,11 @@ PRESETS = ("extend", "paper")
 ALL_PRESETS = (*PRESETS, "model")
 FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
 """Inputs that may be a file."""
+PaintedMask = Annotated[
+    PackedMask,
+    GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(PackedMask, core_schema.str_schema())),
+]
+"""A mask painted by hand, on the pattern's array: in a recipe one line of text."""
 _LARGEST_TILT_DEG = 10.0
 _UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
 
@@ -150,15 +157,15 @@ class SupportSettings:
         Rule that splits the envelope, or a fraction of its highest value.
     smooth_angstrom, grow_angstrom : float
         Standard deviation of the smoothing; dilation at the end (negative erodes).
-    added, removed : str, optional
-        Masks painted by hand, on the pattern's array, as :func:`.io.mask_text.pack_mask` writes them.
+    added, removed : PackedMask, optional
+        Masks painted by hand, on the pattern's array.
     """
 
     threshold: Literal["otsu", "li", "triangle"] | float = "li"
     smooth_angstrom: float = 2.0
     grow_angstrom: float = 1.0
-    added: str | None = None
-    removed: str | None = None
+    added: PaintedMask | None = None
+    removed: PaintedMask | None = None
 
 
 @with_config(extra="forbid")
@@ -176,15 +183,15 @@ class RegionSettings:
         Whether B fixes amplitudes or limits them.
     beam_radius_per_angstrom : float
         Radius of the direct beam, which goes to M.
-    excluded : str, optional
-        Pixels sent to M by hand, on the pattern's array, as :func:`.io.mask_text.pack_mask` writes them.
+    excluded : PackedMask, optional
+        Pixels sent to M by hand, on the pattern's array.
     """
 
     noise_multiple: float = 3.0
     alpha: float = 0.3
     reading: Literal["methods", "upper-limit"] = "methods"
     beam_radius_per_angstrom: float = 0.012
-    excluded: str | None = None
+    excluded: PaintedMask | None = None
 
 
 @with_config(extra="forbid")
@@ -266,10 +273,10 @@ class Change:
         The change is in force from the iteration of this member that follows so many, and ever after.
     alpha, noise_multiple, beta : float, optional
         As in :class:`RegionSettings` and :class:`~.core.phasing.schedule.Stage`.
-    support : str, optional
-        The whole support, packed.
-    excluded : str, optional
-        Pixels sent to M by hand, packed; empty for none.
+    support : PackedMask, optional
+        The whole support.
+    excluded : PackedMask, optional
+        Pixels sent to M by hand; empty for none.
     """
 
     member: int
@@ -277,8 +284,8 @@ class Change:
     alpha: float | None = None
     noise_multiple: float | None = None
     beta: float | None = None
-    support: str | None = None
-    excluded: str | None = None
+    support: PaintedMask | None = None
+    excluded: PaintedMask | None = None
 
     def __post_init__(self) -> None:
         if self.member < 0 or self.iteration < 0:

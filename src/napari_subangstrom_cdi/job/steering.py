@@ -11,8 +11,7 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.phasing.retrieval import InForce
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io.mask_text import unpack_mask
-from napari_subangstrom_cdi.job.preparation.problem import unpack_on
+from napari_subangstrom_cdi.io.mask_text import PackedMask, painted_on
 
 from .plan import Change, Plan
 from .preparation import Prepared
@@ -75,7 +74,7 @@ class Steering:
         InputError
             If a mask in it is damaged, or no support.
         """
-        unpack_on(self.problem.grid, change.excluded, where="excluded")
+        painted_on(self.problem.grid, change.excluded, where="excluded")
         if change.support is not None:
             self._support(change.support)
         with self._lock:
@@ -113,7 +112,7 @@ class Steering:
         )
         problem = self.problem
         if settings != self.settings:
-            excluded = unpack_on(problem.grid, settings.excluded, where="excluded")
+            excluded = painted_on(problem.grid, settings.excluded, where="excluded")
             regions = self._amplitudes.regions(settings, excluded)
             problem = replace(problem, regions=regions, band=self._amplitudes.band(regions, settings))
         if change.support is not None:
@@ -126,8 +125,8 @@ class Steering:
         self._on_applied(change)
         return InForce(problem, self._beta)
 
-    def _support(self, text: str) -> Bool:
-        mask = unpack_on(self.problem.grid, text, where="support")
+    def _support(self, painted: PackedMask) -> Bool:
+        mask = painted.on(self.problem.grid, where="support")
         if mask is None:
             raise InputError("the support is empty", mend="paint one")
         return support_from_mask(mask, self.problem.grid).mask
@@ -149,9 +148,12 @@ def described(change: Change) -> str:
     if change.beta is not None:
         said.append(f"β = {change.beta:g}")
     if change.support is not None:
-        mask = unpack_mask(change.support, where="support")
-        said.append(f"support of {0 if mask is None else int(mask.sum())} px")
+        said.append(f"support of {_marked(change.support)} px")
     if change.excluded is not None:
-        mask = unpack_mask(change.excluded, where="excluded") if change.excluded else None
-        said.append(f"{0 if mask is None else int(mask.sum())} px painted {Region.M.name}")
+        said.append(f"{_marked(change.excluded)} px painted {Region.M.name}")
     return ", ".join(said)
+
+
+def _marked(painted: PackedMask) -> int:
+    mask = painted.pixels(where="steering")
+    return 0 if mask is None else int(mask.sum())

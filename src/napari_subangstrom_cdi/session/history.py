@@ -40,6 +40,13 @@ class History:
         self.plan = plan
         return True
 
+    def begin_anew(self, plan: Plan) -> None:
+        """Another job begins: nothing of the one before can be brought back."""
+        self._undo.clear()
+        self._redo.clear()
+        self.plan = plan
+        self.settle()
+
     def settle(self) -> None:
         """Let the next change be undone by itself, even if it is to the same setting as the last one."""
         self._last = ()

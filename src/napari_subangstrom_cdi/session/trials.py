@@ -27,17 +27,13 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings, SupportSettings
-from napari_subangstrom_cdi.job.preparation.image import imaging_conditions
-from napari_subangstrom_cdi.job.preparation.problem import (
-    Amplitudes,
-    Centred,
-    Loaded,
-    Prepared,
-    largest_extent_px,
-    painted_support,
-    unpack_on,
-)
+from napari_subangstrom_cdi.job.preparation import Prepared
+from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
+from napari_subangstrom_cdi.job.preparation.centre import Centred
+from napari_subangstrom_cdi.job.preparation.load import Loaded, imaging_conditions
+from napari_subangstrom_cdi.job.preparation.support import largest_extent_px, painted_support
 
 
 def friedel_check(plan: Plan, loaded: Loaded) -> FriedelCheck | None:
@@ -165,7 +161,7 @@ def try_regions(settings: RegionSettings, amplitudes: Amplitudes, grid: Grid, *,
         If nothing stands above the noise, or the painted mask is of another array.
     """
     beam_px = settings.beam_radius_per_angstrom / grid.q_pixel_per_angstrom if with_image else 0.0
-    excluded = unpack_on(grid, settings.excluded, where="regions.excluded")
+    excluded = painted_on(grid, settings.excluded, where="regions.excluded")
     regions = replace(amplitudes, beam_radius_px=beam_px).regions(settings, excluded)
     shares = np.bincount(regions.ravel(), minlength=len(Region)) / regions.size
     recorded = amplitudes.noise_std[regions != Region.M]

@@ -12,7 +12,7 @@ from napari_subangstrom_cdi.gui.docks.parts.centre_tool import CentreTool
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
-from napari_subangstrom_cdi.job.preparation.problem import Centred
+from napari_subangstrom_cdi.job.preparation.centre import Centred
 from napari_subangstrom_cdi.session.session import State, Step
 
 _BINNING = Field(

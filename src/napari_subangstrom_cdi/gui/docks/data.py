@@ -19,7 +19,7 @@ from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.stack import describe
-from napari_subangstrom_cdi.job.preparation.problem import Loaded
+from napari_subangstrom_cdi.job.preparation.load import Loaded
 from napari_subangstrom_cdi.session.session import State, Step
 
 _LABELS: dict[Role, tuple[str, str]] = {

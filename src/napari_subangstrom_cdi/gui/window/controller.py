@@ -22,9 +22,8 @@ from napari_subangstrom_cdi.gui.widgets.inputs import Role
 from napari_subangstrom_cdi.gui.widgets.later import later
 from napari_subangstrom_cdi.gui.widgets.painting import painted_at_once
 from napari_subangstrom_cdi.gui.widgets.previews import Previews
-from napari_subangstrom_cdi.io.mask_text import pack_mask
+from napari_subangstrom_cdi.io.mask_text import PackedMask, painted_on
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, with_preset
-from napari_subangstrom_cdi.job.preparation.problem import unpack_on
 from napari_subangstrom_cdi.session.recovery import default_folder
 from napari_subangstrom_cdi.session.session import Event, Happening, Session, Step
 from napari_subangstrom_cdi.session.watch import Frame, Progress
@@ -234,12 +233,12 @@ class Controller(QObject):
         if automatic is None or automatic.shape != mask.shape:
             return
         mask = self.presenter.in_problem_frame(mask)
-        added, removed = (pack_mask(part) or None for part in edits(automatic, mask))
+        added, removed = (PackedMask.of(part) or None for part in edits(automatic, mask))
         self.session.settle()
         try:
             with collected_doubts() as doubts:
                 if self.session.steerable:
-                    self.session.steer_masks(support=pack_mask(mask), added=added, removed=removed)
+                    self.session.steer_masks(support=PackedMask.of(mask), added=added, removed=removed)
                 else:
                     self.session.change("support", added=added, removed=removed)
         except InputError as error:
@@ -253,7 +252,7 @@ class Controller(QObject):
         """Take over the pixels that the user sent to M, at once in a run that goes on."""
         if self.friedel_mates:
             mask = self._with_mates(mask)
-        packed = pack_mask(mask)
+        packed = PackedMask.of(mask)
         self.session.settle()
         try:
             if self.session.steerable:
@@ -270,7 +269,7 @@ class Controller(QObject):
         prepared = self.session.prepared
         if prepared is None or prepared.problem.grid.shape != mask.shape:
             return mask
-        before = unpack_on(prepared.problem.grid, self.session.plan.regions.excluded, where="regions.excluded")
+        before = painted_on(prepared.problem.grid, self.session.plan.regions.excluded, where="regions.excluded")
         if before is None:
             before = np.zeros_like(mask)
         mask = (mask | with_friedel_mates(mask & ~before)) & ~with_friedel_mates(before & ~mask)

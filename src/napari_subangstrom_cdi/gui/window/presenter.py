@@ -24,7 +24,7 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
     REGIONS,
     ReciprocalView,
 )
-from napari_subangstrom_cdi.job.preparation.problem import unpack_on
+from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.session.session import Session, State, Step
 from napari_subangstrom_cdi.session.watch import Frame
 
@@ -200,7 +200,7 @@ class Presenter:
             self.real.show_support(prepared.support.mask, grid)
             self.reciprocal.show_pattern(prepared.pattern.intensity, grid)
             self.reciprocal.show_regions(prepared.problem.regions, grid)
-        excluded = unpack_on(grid, self.session.plan.regions.excluded, where="regions.excluded")
+        excluded = painted_on(grid, self.session.plan.regions.excluded, where="regions.excluded")
         self.reciprocal.show_painted(np.zeros(grid.shape, bool) if excluded is None else excluded, grid)
         self.real.home()
 

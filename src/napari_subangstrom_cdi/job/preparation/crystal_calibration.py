@@ -13,9 +13,12 @@ from napari_subangstrom_cdi.errors import doubt
 from napari_subangstrom_cdi.io import require
 from napari_subangstrom_cdi.job.plan import Plan
 
+from .amplitudes import amplitudes_of, regions_of
+from .centre import centre_pattern
 from .clock import Clock, naming
-from .model import LARGEST_SCALE_ERROR, check_model, choose_zone, crystal_spacings
-from .problem import amplitudes_of, centre, load, regions_of
+from .load import load_inputs
+from .model import check_model, choose_zone, crystal_spacings
+from .model_readings import LARGEST_SCALE_ERROR
 
 _FINEST = 1.28  # Å⁻¹
 
@@ -33,8 +36,8 @@ def calibrated_by_crystal(plan: Plan, clock: Clock) -> Plan:
     """
     check_model(plan)
     (energy_ev,) = require(plan.acquisition, "energy_ev")
-    loaded = load(plan, clock)
-    centred = centre(plan, loaded, clock)
+    loaded = load_inputs(plan, clock)
+    centred = centre_pattern(plan, loaded, clock)
     amplitudes = amplitudes_of(plan, centred.pattern, centred.grid)
     regions = regions_of(plan, amplitudes, centred.grid)
     with clock.step("calibrate by the crystal"), naming(plan.inputs.crystal):

@@ -13,7 +13,6 @@ from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
     NormalisedImage,
     ctf,
-    normalise_to_vacuum,
     particle_window,
     weak_phase_potential,
     wiener_potential,
@@ -27,10 +26,11 @@ from napari_subangstrom_cdi.core.image.registration import (
 from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io import read_image, require
 from napari_subangstrom_cdi.job.plan import Plan
 
+from .centre import Centred
 from .clock import Clock, naming
+from .load import Loaded, image_diameter, imaging_conditions
 
 _WIENER_FLOOR = 0.1
 _PIXEL_TOLERANCE = 0.05
@@ -54,22 +54,14 @@ class RegisteredImage:
     readings: dict[str, Any]
 
 
-def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
-    """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
-    imaging_conditions(plan)
-    with clock.step("read"):
-        data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
-    with clock.step("potential"), naming(plan.inputs.image):
-        return normalise_to_vacuum(data)
+def align_image(plan: Plan, loaded: Loaded, centred: Centred, clock: Clock) -> RegisteredImage | None:
+    """Lay the image onto the pattern; None without an image."""
+    if loaded.normalised is None:
+        return None
+    return _register(plan, loaded.normalised, centred.pattern, centred.grid, clock)
 
 
-def image_diameter(plan: Plan, image: NormalisedImage) -> float:
-    """Diameter of the particle by the nominal image pixel, Å."""
-    (pixel,) = require(plan.acquisition, "image_pixel_angstrom")
-    return image.diameter_px * pixel
-
-
-def register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
+def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
     """Lay the image onto the pattern and invert its contrast transfer."""
     nominal, conditions = image_diameter(plan, image) / image.diameter_px, imaging_conditions(plan)
     with clock.step("register image"), naming(plan.inputs.image):
@@ -126,20 +118,6 @@ def _registration(
     )
     _refuse_misfit(plan, found, nominal_pixel)
     return found
-
-
-def imaging_conditions(plan: Plan) -> ImagingConditions:
-    """The aberrations as the acquisition states them.
-
-    Raises
-    ------
-    InputError
-        If one is missing.
-    """
-    energy, cs, defocus, limit = require(
-        plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
-    )
-    return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)
 
 
 def _refuse_misfit(plan: Plan, found: ImageRegistration, nominal_pixel: float) -> None:

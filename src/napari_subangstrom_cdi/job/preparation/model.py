@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,48 +12,31 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.crystal.habit import point_group
-from napari_subangstrom_cdi.core.crystal.scattering import SOURCE
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Zone, crystal, crystal_names, zone_axis
-from napari_subangstrom_cdi.core.fit.indexing import Match, spot_radii, turned
-from napari_subangstrom_cdi.core.fit.lattice_shift import LatticeShift, lattice_shift
-from napari_subangstrom_cdi.core.fit.model_fit import (
-    Evidence,
-    FittedModel,
-    Held,
-    fit_model,
-    fit_reflections,
-    seen_by_lens,
-)
-from napari_subangstrom_cdi.core.fit.model_rebuild import placed_by_image, rebuilt, reshaped
+from napari_subangstrom_cdi.core.fit.indexing import Match, spot_radii
+from napari_subangstrom_cdi.core.fit.model_fit import Evidence, FittedModel, Held, fit_model, fit_reflections
 from napari_subangstrom_cdi.core.fit.zones import FITS, RankedZone, rank_zones, same_zone
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.geometry import resample_to_pattern
-from napari_subangstrom_cdi.core.image.potential import NormalisedImage, particle_window
-from napari_subangstrom_cdi.core.phasing.retrieval import Problem, retrieve
-from napari_subangstrom_cdi.core.phasing.schedule import model_schedule
+from napari_subangstrom_cdi.core.image.potential import particle_window
+from napari_subangstrom_cdi.core.phasing.retrieval import Problem
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import require
-from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.job.plan import Plan, RegionSettings
 
 from .clock import Clock, naming
-from .image import RegisteredImage, imaging_conditions
+from .image import RegisteredImage
+from .load import Loaded, imaging_conditions
+from .masks import Prepared
+from .model_readings import in_words, lattice_readings, model_readings, say_doubts, zone_readings
+from .rebuild import FRINGES_TO, Rebuilding
+from .schedule import extended_schedule
 
 Intensity = NDArray[np.floating]
 
 AUTOMATIC = "auto"  # instead of a zone axis
-_LARGEST_MISFIT = 0.15
 _AS_GOOD_A_ZONE = 0.5
 _BETTER = 0.85  # of the named crystal's R
-LARGEST_SCALE_ERROR = 0.02
-_LEAST_EXPLAINED = 0.8
-_LEAST_IMAGE_CORRELATION = 0.8
-_LARGEST_TILT_ERROR_DEG = 0.5
-_RIVAL = 1.3  # times the R of the best
-_FRINGES_TO = 1.28  # Å⁻¹
-_FORBIDDEN = 0.01  # of the strongest: surfaces make such reflections, and they do not have the lattice's periods
-_LOWER, _MOST_REBUILT = 0.97, 4
-_LEAST_FRINGES = 4
-_AS_IT_IS = LatticeShift(0.0, (0.0, 0.0, 0.0), math.nan, (0.0, 0.0), None, math.nan)
 
 
 @dataclass(frozen=True)
@@ -78,44 +60,27 @@ def check_model(plan: Plan) -> None:
         zone_axis(plan.model.zone)
 
 
-def start_from_model(
-    plan: Plan,
-    problem: Problem,
-    intensity: Intensity,
-    normalised: NormalisedImage | None,
-    image: RegisteredImage | None,
-    q_pixel_per_angstrom: float,
-    clock: Clock,
+def fit_crystal(
+    plan: Plan, loaded: Loaded, image: RegisteredImage | None, prepared: Prepared, clock: Clock
 ) -> StartingModel:
-    """Fit the crystal to a problem: the particle whose object members may start from.
+    """Fit the crystal that the plan names, whether members then start from it or not.
 
-    The model is rebuilt from a reconstruction that it started, as long as that lowers its R before phasing.
+    The model is rebuilt from a reconstruction that it started, as long as that lowers its R before phasing. It does
+    not depend on α and how it is read: that reconstruction is made with their defaults.
 
-    Parameters
-    ----------
-    plan, problem
-        The job, and its problem so far.
-    intensity : ndarray, shape (n, n)
-        Of the pattern, in the square of the problem's units, negative where noise is.
-    normalised, image
-        The image as recorded, and as registered.
-    q_pixel_per_angstrom : float
-        Of the raw pattern, to say where in it the crystal's spacings lie.
-    clock : Clock
-        Told of the parts of the fit.
+    Raises
+    ------
+    InputError
+        If there is no such crystal or zone, or the zone does not show in the pattern.
     """
-    evidence = Evidence(problem.grid, intensity, problem.regions, problem.support)
-    if normalised is not None and image is not None:
-        with clock.step("model: image"):
-            contrast = (1 - normalised.intensity) * particle_window(normalised)
-            placed = resample_to_pattern(contrast, image.registration, problem.grid, centre_px=normalised.centre_px)
-            conditions = replace(imaging_conditions(plan), defocus_nm=image.registration.defocus_nm)
-            evidence = replace(evidence, contrast=placed, conditions=conditions)
+    check_model(plan)
     (energy_ev,) = require(plan.acquisition, "energy_ev")
+    problem = _with_usual_band(plan, prepared)
+    evidence = _evidence(plan, loaded, image, prepared, clock)
     cell = crystal(str(plan.inputs.crystal))
     with clock.step("model"), naming(plan.inputs.crystal):
         clock.on_step("model: zone axes")
-        zone, ranked = choose_zone(plan, intensity, problem.regions, problem.grid, cell, energy_ev)
+        zone, ranked = choose_zone(plan, evidence.intensity, problem.regions, problem.grid, cell, energy_ev)
         held = Held(plan.model.tilt_deg, plan.model.thickness_angstrom, plan.model.roundness)
         first = fit_model(
             evidence,
@@ -126,22 +91,60 @@ def start_from_model(
             held=held,
             told=_telling(clock),
         )
-        found, shift, r_factors = _rebuilt(first, problem, evidence, energy_ev, held, clock)
+        models, shift = Rebuilding(problem, evidence, energy_ev, held, clock).models_from(first)
+        found = models[-1]
         other = _polymorph(evidence, cell, found.fit.r_reflections, energy_ev, clock)
-        spacings = _spacings(first, cell, problem, intensity, energy_ev, q_pixel_per_angstrom)
-    _say_doubts(found)
-    zones = {"zones": [_zone_readings(one) for one in ranked], "polymorph": other, "known_spacings": spacings}
-    readings = {**_readings(found), "r_rebuilt": r_factors, **_lattice_readings(found, shift), **zones}
+        spacings = _spacings(first, cell, evidence, energy_ev, loaded.calibration.q_pixel_per_angstrom)
+    say_doubts(found)
+    readings = {
+        **model_readings(found),
+        "r_rebuilt": [model.r_pattern for model in models],
+        **lattice_readings(found, shift),
+        "zones": [zone_readings(one) for one in ranked],
+        "polymorph": other,
+        "known_spacings": spacings,
+    }
     return StartingModel(found, evidence, readings)
 
 
+def _with_usual_band(plan: Plan, prepared: Prepared) -> Problem:
+    usual = RegionSettings()
+    settings = replace(plan.regions, alpha=usual.alpha, reading=usual.reading)
+    problem = prepared.problem
+    return replace(problem, band=prepared.amplitudes.band(problem.regions, settings))
+
+
+def _evidence(plan: Plan, loaded: Loaded, image: RegisteredImage | None, prepared: Prepared, clock: Clock) -> Evidence:
+    """The pattern in the square of the problem's units, negative where noise is; and the image, if there is one."""
+    problem, amplitudes, normalised = prepared.problem, prepared.amplitudes, loaded.normalised
+    intensity = amplitudes.pattern.intensity * np.float32(amplitudes.scale**2)
+    evidence = Evidence(problem.grid, intensity, problem.regions, problem.support)
+    if normalised is None or image is None:
+        return evidence
+    with clock.step("model: image"):
+        contrast = (1 - normalised.intensity) * particle_window(normalised)
+        placed = resample_to_pattern(contrast, image.registration, problem.grid, centre_px=normalised.centre_px)
+        conditions = replace(imaging_conditions(plan), defocus_nm=image.registration.defocus_nm)
+        return replace(evidence, contrast=placed, conditions=conditions)
+
+
+def starting_from_model(prepared: Prepared, model: StartingModel, image: RegisteredImage | None) -> Prepared:
+    """The same with members that start from a model."""
+    problem = replace(prepared.problem, model=model.fitted.object_field)
+    unaided = None if image is None else extended_schedule(image, problem)
+    readings = {**prepared.readings, "model": model.readings}
+    return replace(
+        prepared, problem=problem, readings=readings, model=model.fitted, evidence=model.evidence, unaided=unaided
+    )
+
+
 def _spacings(
-    model: FittedModel, cell: Crystal, problem: Problem, intensity: Intensity, energy_ev: float, q_pixel: float
+    model: FittedModel, cell: Crystal, evidence: Evidence, energy_ev: float, q_pixel: float
 ) -> list[list[float]]:
     """As of :func:`crystal_spacings`, of the zone that was fitted; none where too few spots are in the pattern."""
-    beams = ZoneBeams(cell, model.fit.zone, energy_ev=energy_ev, q_max_per_angstrom=_FRINGES_TO)
+    beams = ZoneBeams(cell, model.fit.zone, energy_ev=energy_ev, q_max_per_angstrom=FRINGES_TO)
     try:
-        found = crystal_spacings(intensity, problem.regions, problem.grid, beams, model.fit.match, q_pixel)
+        found = crystal_spacings(evidence.intensity, evidence.regions, evidence.grid, beams, model.fit.match, q_pixel)
     except InputError:
         return []
     return [list(one) for one in found]
@@ -189,7 +192,7 @@ def choose_zone(
     if best is None:
         doubt(f"no zone axis of {cell.name} fits the spots: another crystal, or a wrong camera length")
     elif not any(one.score > _AS_GOOD_A_ZONE * best.score and same_zone(cell, zone, one.zone) for one in ranked):
-        doubt(f"the spots are those of {_words(best.zone)} of {cell.name} rather than of {_words(zone)}")
+        doubt(f"the spots are those of {in_words(best.zone)} of {cell.name} rather than of {in_words(zone)}")
     return zone, ranked
 
 
@@ -254,7 +257,7 @@ def _polymorph(
             best = {"crystal": name, "zone": list(fit.zone), "r_reflections": fit.r_reflections}
     if best is not None and best["r_reflections"] < _BETTER * r_reflections:
         doubt(
-            f"{best['crystal']} on {_words(tuple(best['zone']))} fits better than {cell.name} (R "
+            f"{best['crystal']} on {in_words(tuple(best['zone']))} fits better than {cell.name} (R "
             f"{100 * best['r_reflections']:.1f} % against {100 * r_reflections:.1f} %): check the crystal"
         )
     return best
@@ -266,177 +269,6 @@ def _same_cell(first: Crystal, second: Crystal) -> bool:
     return abs(per_atom - 1) < 0.05 and len(point_group(first)) == len(point_group(second))
 
 
-def _zone_readings(ranked: RankedZone) -> dict[str, Any]:
-    return {
-        "zone": list(ranked.zone),
-        "score": ranked.score,
-        "lattice_scale": 1 / ranked.match.scale,
-        "explained": ranked.match.explained,
-        "present": ranked.present,
-        "misfit": ranked.misfit,
-    }
-
-
-def _rebuilt(
-    model: FittedModel, problem: Problem, evidence: Evidence, energy_ev: float, held: Held, clock: Clock
-) -> tuple[FittedModel, LatticeShift, list[float]]:
-    """The model as image and reconstruction say it is; how that lay against the last model; R of each before phasing.
-
-    The image goes first: a shift of one grain by half a lattice vector has the lattice placed between both, and no
-    reconstruction finds out of that.
-    """
-
-    def told() -> None:
-        clock.on_step("model: rebuilding, by the data")
-
-    r_factors = [model.r_pattern]
-    in_image = _against_image(model, evidence, energy_ev, clock)
-    if in_image is not None:
-        trial = rebuilt(model, replace(in_image, strain=(0.0, 0.0, 0.0)), evidence, energy_ev=energy_ev)
-        if trial.r_pattern < _LOWER * model.r_pattern:
-            model = trial
-            r_factors.append(trial.r_pattern)
-    while True:
-        shift = _against_data(model, problem, energy_ev, told)
-        trial = model
-        if shift is not _AS_IT_IS:
-            trial = _placed(rebuilt(model, shift, evidence, energy_ev=energy_ev), evidence, energy_ev)
-        trial = reshaped(trial, evidence, energy_ev=energy_ev, held=held, told=told)
-        if trial.r_pattern > _LOWER * model.r_pattern or len(r_factors) > _MOST_REBUILT:
-            return model, shift, r_factors
-        model = trial
-        r_factors.append(trial.r_pattern)
-
-
-def _placed(model: FittedModel, evidence: Evidence, energy_ev: float) -> FittedModel:
-    """The model where the image has it: a reconstruction that the image did not hold may have drifted."""
-    if evidence.contrast is None or evidence.conditions is None:
-        return model
-    g = _reflections_to(model, energy_ev, evidence.conditions.information_limit_per_angstrom)
-    return placed_by_image(model, g, evidence, energy_ev=energy_ev) if len(g) else model
-
-
-def _against_image(model: FittedModel, evidence: Evidence, energy_ev: float, clock: Clock) -> LatticeShift | None:
-    """How the lattice lies in the image against the model's; None where the image has too few fringes to tell."""
-    if evidence.contrast is None or evidence.conditions is None:
-        return None
-    clock.on_step("model: rebuilding, by the image")
-    g = _reflections_to(model, energy_ev, evidence.conditions.information_limit_per_angstrom)
-    if len(g) < _LEAST_FRINGES:
-        return None
-    seen, expected = (
-        image.astype(np.complex64) for image in (evidence.contrast, seen_by_lens(model.atoms, evidence, energy_ev))
-    )
-    try:
-        return lattice_shift(seen, expected, evidence.grid, evidence.support, g)
-    except InputError:
-        return None
-
-
-def _against_data(model: FittedModel, problem: Problem, energy_ev: float, told: Callable[[], None]) -> LatticeShift:
-    """How the lattice lies that the data make of a model; as it is where lattices cannot be compared."""
-    estimate = retrieve(problem, model_schedule(), model.object_field, told=told).estimate
-    g = _reflections_to(model, energy_ev, _FRINGES_TO)
-    try:
-        return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
-    except InputError:  # too small a particle, or too few reflections
-        return _AS_IT_IS
-
-
-def _reflections_to(model: FittedModel, energy_ev: float, q_per_angstrom: float) -> NDArray[np.float64]:
-    """Reflections (k, 2) that the model's crystal has, as it stands."""
-    cell, fit = model.particle.crystal, model.fit
-    reach = min(q_per_angstrom, _FRINGES_TO)
-    beams = ZoneBeams(cell, fit.zone, energy_ev=energy_ev, q_max_per_angstrom=reach)
-    strength = np.abs(beams.potential_volt)
-    return turned(beams.g_per_angstrom[strength > _FORBIDDEN * strength.max()], fit.match.azimuth_deg)
-
-
 def _telling(clock: Clock) -> Callable[[str], None]:
     """The fit names its part several times a second; whoever hears may raise to end it."""
     return lambda part: clock.on_step(f"model: {part}")
-
-
-def _say_doubts(found: FittedModel) -> None:
-    name, fit = found.particle.crystal.name, found.fit
-    if fit.match.explained < _LEAST_EXPLAINED:
-        doubt(
-            f"only {100 * fit.match.explained:.0f} % of the pattern's intensity lies on reflections of {name} on this "
-            "zone: check crystal and zone axis"
-        )
-    if abs(fit.match.scale - 1) > LARGEST_SCALE_ERROR:
-        doubt(
-            f"the lattice of {name} fits only when its spacings are changed by "
-            f"{100 * (1 / fit.match.scale - 1):+.1f} %: another crystal, or a wrong camera length"
-        )
-    if fit.r_reflections > _LARGEST_MISFIT:
-        doubt(
-            f"the reflections' intensities are not those of {name} at any tilt and thickness "
-            f"(R {100 * fit.r_reflections:.0f} %): check crystal and zone axis"
-        )
-    if found.tilt_error_deg > _LARGEST_TILT_ERROR_DEG:
-        doubt(
-            f"the reflections hardly tell the crystal's tilt (± {found.tilt_error_deg:.1f}°): the particle is thin, or "
-            "they are few"
-        )
-    if math.isfinite(found.image_correlation) and found.image_correlation < _LEAST_IMAGE_CORRELATION:
-        doubt(
-            f"the model's lattice fringes are not those of the image (correlation {found.image_correlation:.2f}): "
-            "where the lattice lies in the outline is not known"
-        )
-    if found.rivals and found.rivals[0].r_reflections < _RIVAL * fit.r_reflections:
-        other = found.rivals[0]
-        doubt(
-            f"another orientation fits nearly as well (R {100 * other.r_reflections:.1f} % against "
-            f"{100 * fit.r_reflections:.1f} %): {_words(other.zone)} at {other.match.azimuth_deg:.1f}°; the "
-            "polarity may be the other"
-        )
-
-
-def _words(zone: Zone) -> str:
-    return "[" + " ".join(map(str, zone)) + "]"
-
-
-def _readings(found: FittedModel) -> dict[str, Any]:
-    fit = found.fit
-    return {
-        "crystal": found.particle.crystal.name,
-        "zone": list(fit.zone),
-        "azimuth_deg": fit.match.azimuth_deg,
-        "lattice_scale": 1 / fit.match.scale,
-        "pattern_explained": fit.match.explained,
-        "tilt_deg": list(fit.tilt_deg),
-        "tilt_error_deg": found.tilt_error_deg,
-        "thickness_angstrom": fit.thickness_angstrom,
-        "thickness_error_angstrom": found.thickness_error_angstrom,
-        "roundness": fit.roundness,
-        "falloff_angstrom2": fit.falloff_angstrom2,
-        "inset_angstrom": found.particle.shape.inset_angstrom,
-        "offset_angstrom": list(found.particle.offset_angstrom),
-        "height_angstrom": found.particle.height_angstrom,
-        "atoms": len(found.atoms.numbers),
-        "r_reflections": fit.r_reflections,
-        "r_pattern": found.r_pattern,
-        "image_correlation": found.image_correlation,
-        "rivals": [
-            {"zone": list(rival.zone), "azimuth_deg": rival.match.azimuth_deg, "r_reflections": rival.r_reflections}
-            for rival in found.rivals
-        ],
-        "scattering_factors": SOURCE,
-    }
-
-
-def _lattice_readings(found: FittedModel, shift: LatticeShift) -> dict[str, Any]:
-    """What the reconstruction added to the perfect crystal: strain, and a boundary."""
-    fault = found.particle.fault
-    strain = [mine + rest for mine, rest in zip(found.particle.strain, shift.strain, strict=True)]
-    readings: dict[str, Any] = {"strain": strain, "strain_error": shift.strain_error}
-    if fault is not None:
-        readings["boundary"] = {
-            "normal_deg": fault.normal_deg,
-            "position_angstrom": fault.position_angstrom,
-            "shift_angstrom": list(fault.shift_angstrom),
-            "shift_error_angstrom": fault.error_angstrom,
-            "equivalent_lengths_angstrom": [math.hypot(x, y) for x, y in fault.equivalents_angstrom],
-        }
-    return readings

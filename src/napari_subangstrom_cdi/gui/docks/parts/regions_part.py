@@ -18,8 +18,9 @@ from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.paint_tools import PaintTools
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.controller import Controller
+from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.job.plan import RegionSettings
-from napari_subangstrom_cdi.job.preparation.problem import Amplitudes, unpack_on
+from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
 from napari_subangstrom_cdi.session.trials import TriedRegions, try_regions
 
 from .numbers import Numbers
@@ -214,7 +215,7 @@ class RegionsPart(QWidget):
             return
         grid = prepared.problem.grid
         try:
-            mask = unpack_on(grid, packed, where="regions.excluded")
+            mask = painted_on(grid, packed, where="regions.excluded")
         except InputError:
             return  # the step says so
         self._painted = packed

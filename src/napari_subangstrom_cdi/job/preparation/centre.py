@@ -1,0 +1,65 @@
+"""The second step: the beam found, the background taken away, the pattern embedded in its array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.record.embedding import Pattern, embed
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.job.plan import Plan
+
+from .clock import Clock
+from .load import Loaded
+from .record import CentredRecord, centre_record
+
+_OVERSAMPLING = 3.5
+_LARGEST_ARRAY = 1024
+
+
+@dataclass(frozen=True)
+class Centred:
+    """The second step: the pattern without background, beam at element n // 2, on its grid."""
+
+    record: CentredRecord
+    binning: int
+    grid: Grid
+    pattern: Pattern
+
+
+def centre_pattern(plan: Plan, loaded: Loaded, clock: Clock) -> Centred:
+    """Find the beam, take the background away, and embed the pattern in its array."""
+    record = centre_record(plan, loaded.records, clock)
+    q_pixel = loaded.calibration.q_pixel_per_angstrom
+    binning, n = choose_sampling(plan, record, q_pixel, loaded.diameter_angstrom)
+    with clock.step("embed"):
+        pattern = embed(record.record, record.centre_px, binning=binning, n=n)
+    return Centred(record, binning, Grid(n, 1 / (q_pixel * binning)), pattern)
+
+
+def choose_sampling(
+    plan: Plan, centred: CentredRecord, q_pixel: float, diameter_angstrom: float | None
+) -> tuple[int, int]:
+    """Binning and array size: the smallest array up to 1,024 that still oversamples the particle well.
+
+    Raises
+    ------
+    InputError
+        If the particle does not fit into the field of view of the pattern.
+    """
+    raw = max(centred.record.shape)
+    binning = plan.pattern.binning
+    if binning is None:
+        binning = 1
+        if diameter_angstrom is not None:
+            most = int(1 / q_pixel / (_OVERSAMPLING * diameter_angstrom))
+            binning = max(1, min(most, -(-raw // _LARGEST_ARRAY)))
+    if diameter_angstrom is not None and 1 / (q_pixel * binning) < 2 * diameter_angstrom:
+        raise InputError(
+            f"the particle of {diameter_angstrom:.0f} Å does not fit twice into the pattern's field of view of "
+            f"{1 / (q_pixel * binning):.0f} Å",
+            where=plan.inputs.image,
+            mend="check the image pixel and the camera length" + (", or use a smaller binning" if binning > 1 else ""),
+        )
+    n = plan.pattern.array_size or -(-raw // binning)
+    return binning, n + n % 2

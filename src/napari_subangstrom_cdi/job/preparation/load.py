@@ -1,0 +1,80 @@
+"""The first step: every file read, counts turned into electrons, the image normalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_subangstrom_cdi.core.image.potential import ImagingConditions, NormalisedImage, normalise_to_vacuum
+from napari_subangstrom_cdi.core.types import Bool
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io import read_image, read_mask, require
+from napari_subangstrom_cdi.job.plan import Plan
+
+from .clock import Clock, naming
+from .record import Calibration, Records, load_records, reciprocal_pixel
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The first step: every file read, the image normalised, the calibration known."""
+
+    records: Records
+    calibration: Calibration
+    normalised: NormalisedImage | None
+    diameter_angstrom: float | None
+    given_support: Bool | None
+
+
+def load_inputs(plan: Plan, clock: Clock) -> Loaded:
+    """Read every file and turn counts into electrons. What costs nothing to check goes first."""
+    if plan.inputs.image is None and plan.inputs.support is None:
+        raise InputError(
+            "neither an image nor a support is given", mend="give --image, or --support with a mask of the object"
+        )
+    calibrated = reciprocal_pixel(plan)
+    given = _given_support(plan)
+    normalised = read_normalised(plan, clock) if plan.inputs.image is not None else None
+    diameter = image_diameter(plan, normalised) if normalised is not None else None
+    return Loaded(load_records(plan, clock), calibrated, normalised, diameter, given)
+
+
+def _given_support(plan: Plan) -> Bool | None:
+    if plan.inputs.support is None:
+        return None
+    mask = read_mask(plan.inputs.support)
+    if not mask.any() or mask.all():
+        raise InputError(
+            f"the mask is {'empty' if not mask.any() else 'full'}",
+            where=plan.inputs.support,
+            mend="give a mask that is non-zero on the object and zero around it",
+        )
+    return mask
+
+
+def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
+    """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
+    imaging_conditions(plan)
+    with clock.step("read"):
+        data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
+    with clock.step("potential"), naming(plan.inputs.image):
+        return normalise_to_vacuum(data)
+
+
+def image_diameter(plan: Plan, image: NormalisedImage) -> float:
+    """Diameter of the particle by the nominal image pixel, Å."""
+    (pixel,) = require(plan.acquisition, "image_pixel_angstrom")
+    return image.diameter_px * pixel
+
+
+def imaging_conditions(plan: Plan) -> ImagingConditions:
+    """The aberrations as the acquisition states them.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    energy, cs, defocus, limit = require(
+        plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
+    )
+    return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)
