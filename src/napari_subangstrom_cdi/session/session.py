@@ -168,10 +168,7 @@ class Session:
         it is. Returns the path; None and, for the background, ``fit`` and ``none`` are passed on.
         """
         if isinstance(source, np.ndarray):
-            stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:40] or "layer"
-            path = Path(self._scratch.name) / f"{role}_{stem}_{len(list(Path(self._scratch.name).iterdir()))}.npy"
-            np.save(path, source, allow_pickle=False)
-            source = path
+            source = self.file_of(role, source, name=name)
         value = None if source is None else str(source)
         default: dict[str, Any] = {"pattern": "", "background": "fit"}
         values = {role: default.get(role) if value is None else value}
@@ -179,6 +176,14 @@ class Session:
             values[f"{role}_frame"] = frame
         self.change("inputs", **values)
         return value
+
+    def file_of(self, role: str, array: NDArray[Any], *, name: str = "layer") -> Path:
+        """Write an array to a file that lives as long as the session, to be an input."""
+        folder = Path(self._scratch.name)
+        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:40] or "layer"
+        path = folder / f"{role}_{stem}_{len(list(folder.iterdir()))}.npy"
+        np.save(path, array, allow_pickle=False)
+        return path
 
     @property
     def temporary_inputs(self) -> tuple[str, ...]:

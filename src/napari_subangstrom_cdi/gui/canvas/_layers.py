@@ -101,6 +101,7 @@ class LayerSet:
         self._layers: dict[str, Layer] = {}
         self._contrast: dict[str, LayerContrast] = {}
         self._deleted: set[str] = set()
+        self._away: set[str] = set()
         self._wanted: dict[str, Mapping[str, Any]] = {}
         self._closing = False
         self._lists_at_rest = RestingLists()
@@ -122,6 +123,24 @@ class LayerSet:
     def forget_deletions(self) -> None:
         """From now on deleted layers may come back."""
         self._deleted.clear()
+
+    def put_away(self, *roles: str) -> None:
+        """Hide these layers until there is something else to show in them."""
+        for role in roles:
+            layer = self._layers.get(role)
+            if layer is not None and layer.visible:
+                self._away.add(role)
+                layer.visible = False
+
+    def is_away(self, role: str) -> bool:
+        """Whether the role's layer was put away and has not come back."""
+        return role in self._away
+
+    def bring_back(self, role: str) -> None:
+        """There is something to show in a layer that may have been put away."""
+        if role in self._away:
+            self._away.discard(role)
+            self.set_visible(role, True)
 
     def adopt(self, role: str, layer: Layer) -> None:
         """Make a layer of the user's the role's."""
@@ -180,6 +199,7 @@ class LayerSet:
                 place.apply(layer)
                 if role in self._contrast and steady is not None:
                     self._contrast[role].follow(data)
+            self.bring_back(role)
         return layer
 
     def _put(self, role: str, layer: Image, data: NDArray[Any], live: bool) -> None:
@@ -287,6 +307,7 @@ class LayerSet:
                 self._contrast.pop(role, None)
                 self._live.pop(role, None)
                 self._deleted.add(role)
+                self._away.discard(role)
                 self._on_deleted(role)
 
     def close(self) -> None:

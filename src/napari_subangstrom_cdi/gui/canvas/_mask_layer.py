@@ -75,7 +75,16 @@ class MaskLayer:
             layer.data[...] = known
             layer.refresh(extent=False)
         place.apply(layer)
+        self._layers.bring_back(self._role)
         return layer
+
+    def put_away(self) -> None:
+        """Hide it until there is another mask; an edit that was not told of yet is forgotten."""
+        self._timer.stop()
+        layer = self._layers.get(self._role)
+        if layer is not None:
+            self._known = np.asarray(layer.data, bool)
+        self._layers.put_away(self._role)
 
     def _new(self, place: Placement) -> Labels:
         assert self._known is not None

@@ -107,6 +107,14 @@ class ReciprocalLayers:
         self.pattern: tuple[Float32, Grid] | None = None
         self.regions: NDArray[np.uint8] | None = None
 
+    def begin_anew(self) -> None:
+        """Another job: nothing of the last one is in sight."""
+        self._painted.put_away()
+        self.set.put_away(RECORD, PATTERN, REGIONS, PATTERN_SPOTS, IMAGE_SPOTS, IMAGE_POWER)
+        for role in (MATE, MODEL_PATTERN, RECONSTRUCTION):
+            self.set.set_visible(role, False)
+        self.raw = self.pattern = self.regions = self._estimate = None
+
     # the raw record
 
     def show_record(self, raw: NDArray[Any], centre_px: Pair, q_pixel_per_angstrom: float) -> Image | None:
@@ -172,7 +180,7 @@ class ReciprocalLayers:
     # the prepared pattern
 
     def show_pattern(self, intensity: Float32, grid: Grid) -> Image | None:
-        new = PATTERN not in self.set
+        new = PATTERN not in self.set or self.set.is_away(PATTERN)
         self.pattern = (intensity, grid)
         layer = self.set.show_image(
             PATTERN, _log_intensity(intensity), _on_grid(grid), steady=self._steady[PATTERN], **_LOOKS[PATTERN]
@@ -196,6 +204,7 @@ class ReciprocalLayers:
             layer.data = codes
             _on_grid(grid).apply(layer)
             layer.editable = False
+            self.set.bring_back(REGIONS)
         return layer
 
     def show_painted(self, mask: Bool, grid: Grid) -> Labels | None:
@@ -237,6 +246,7 @@ class ReciprocalLayers:
         if not layer.visible:  # napari does so for visible layers only, and then looks for points that are gone
             layer.set_view_slice()
         layer.selected_data = set()
+        self.set.bring_back(role)
         return layer
 
     def _points(self, role: str, points_q: NDArray[Any], **look: Any) -> Points:

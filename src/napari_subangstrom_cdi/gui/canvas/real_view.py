@@ -64,6 +64,11 @@ class _Frame:
     blank: bool = False
 
 
+_BLANK = _Frame(
+    np.zeros((2 * _BLANK_HALF_PX,) * 2, np.complex64), Placement((1.0, 1.0), (0.0, 0.0), "Å", ("y", "x")), blank=True
+)
+
+
 class RealView:
     """The layers of real space in one viewer; world coordinates are Å from element ``n // 2``.
 
@@ -144,7 +149,7 @@ class RealView:
 
     def show_potential(self, potential: Float32, grid: Grid) -> Image | None:
         """Show the potential from the image, shape (n, n)."""
-        new = POTENTIAL not in self._layers
+        new = POTENTIAL not in self._layers or self._layers.is_away(POTENTIAL)
         layer = self._layers.show_image(
             POTENTIAL, potential, real_space(grid), steady=self._steady[POTENTIAL], **_LOOKS[POTENTIAL]
         )
@@ -162,8 +167,7 @@ class RealView:
     def expect_frames(self, grid: Grid) -> None:
         """Make the layers of the reconstruction, hidden and empty, so that a run need not wait for them."""
         middle = slice(grid.n // 2 - _BLANK_HALF_PX, grid.n // 2 + _BLANK_HALF_PX)
-        field = np.zeros((2 * _BLANK_HALF_PX,) * 2, np.complex64)
-        blank = _Frame(field, real_space(grid, (middle, middle)), blank=True)
+        blank = replace(_BLANK, place=real_space(grid, (middle, middle)))
         for role in (*_OBJECT_ROLES, MEAN, DEVIATION):
             if role not in self._layers and role not in self._newest:
                 self._offer(role, blank)
@@ -289,6 +293,21 @@ class RealView:
         for role, layer in self._watched.items():
             if layer is event.source and layer.visible:
                 self._draw(role)
+
+    def begin_anew(self) -> None:
+        """Another job: nothing of the last one is in sight, and its reconstruction is gone."""
+        self._newest.clear()
+        self._support.put_away()
+        image = self._layers.get(IMAGE)
+        if image is not None and not image.metadata.get("input"):  # else it is a layer of the user's
+            self._layers.put_away(IMAGE)
+        self._layers.put_away(POTENTIAL)
+        for role in (*_OBJECT_ROLES, MEAN, DEVIATION, MODEL, OMIT):
+            if role in self._layers:
+                self.set_visible(role, False)
+                self._newest[role] = _BLANK
+                self._draw(role)
+        self._home_box = None
 
     # the canvas
 

@@ -276,6 +276,10 @@ class ReciprocalView(QWidget):
         """Show or hide the layer of a role, if it is there."""
         self._layers.set.set_visible(role, visible)
 
+    def begin_anew(self) -> None:
+        """Another job begins: what the last one showed is out of sight until there is something new."""
+        self._layers.begin_anew()
+
     def toggle_masks(self) -> None:
         """Show or hide the regions and what was painted, both alike."""
         layers = [layer for layer in map(self.layer, (REGIONS, PAINTED)) if layer is not None]

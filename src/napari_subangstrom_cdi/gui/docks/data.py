@@ -16,6 +16,7 @@ from napari_subangstrom_cdi.gui.widgets.fold import Fold
 from napari_subangstrom_cdi.gui.widgets.input_row import Choice, InputRow
 from napari_subangstrom_cdi.gui.widgets.inputs import ROLES, Role, frame_shape, frames_of
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
+from napari_subangstrom_cdi.gui.window.asking import ask_about_new_job
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.stack import describe
@@ -130,10 +131,21 @@ class DataDock(StepDock):
     def _on_choices(self) -> None:
         if not self.controller.is_open:
             return
-        said = self.controller.inputs.choose_automatically()
+        said = self.controller.inputs.choose_automatically() or self._offer_job()
         self.controller.poll()
         self._refresh_rows()
         self._tell(said)
+
+    def _offer_job(self) -> tuple[str, ...]:
+        """Records of another sample came: ask whether they are another job; what is to be doubted in them."""
+        records = self.controller.inputs.records_of_another_job()
+        if not records or not ask_about_new_job(self.window(), self.controller, [one.name for one in records.values()]):
+            return ()
+        try:
+            self.controller.begin_job()
+            return self.controller.inputs.begin_job(records)
+        except InputError as error:
+            return (str(error),)
 
     def _on_fold_clicked(self) -> None:
         self._user_folds = True

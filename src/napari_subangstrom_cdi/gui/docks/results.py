@@ -30,13 +30,12 @@ from napari_subangstrom_cdi.gui.plots.resolution_plot import ResolutionPlot
 from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save, ask_which_to_open
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, section_title
-from napari_subangstrom_cdi.gui.window.closing import proposed_project
+from napari_subangstrom_cdi.gui.window.asking import PROJECT_FILTER, may_begin, proposed_project, where_to_save
 from napari_subangstrom_cdi.io.export import export_image, export_table
 from napari_subangstrom_cdi.job.as_script import as_command, as_python, plan_that_repeats
 from napari_subangstrom_cdi.job.plan import Plan
 from napari_subangstrom_cdi.session.session import State, Step
 
-_PROJECTS = "Project (*.cxi)"
 _TO_OPEN = "Project or result (*.cxi *.h5 *.hdf5)"
 _IMAGES = "TIFF, for ImageJ (*.tif);;MRC (*.mrc);;NumPy (*.npy)"
 _SHOWN = (
@@ -56,6 +55,9 @@ _EXPORTS: dict[str, Callable[[Result], NDArray[Any]]] = {
     "deviation": lambda result: result.deviation,
 }
 _UNIT = {"phase": "rad", "deviation": "sigma_e V, rad", "real part": "sigma_e V, rad", "amplitude": "sigma_e V, rad"}
+
+
+_STILL_WRITING = "Another file is still being written; try again"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,6 @@ class ResultsDock(StepDock):
         )
         self.foot.addWidget(self.save_as)
         self.foot.addWidget(self.open_button)
-        self._opening_anyway = False
         self._theme = self.controller.viewer.events.theme
         self._theme.connect(self._on_theme)
 
@@ -178,7 +179,8 @@ class ResultsDock(StepDock):
             button.setEnabled(bool(session.plan.inputs.pattern))
         if result is not self._result:
             self._result = result
-            self._opening_anyway = False
+            if session.unsaved:
+                self.say("")  # what was said of the one before does not hold for this one
             self.numbers.show_result(result)
             self.plot.show_curves({} if result is None else dict(result.curves), calibrated=_calibrated(result))
             warned = () if result is None else result.metrics.get("warnings", ())
@@ -229,27 +231,27 @@ class ResultsDock(StepDock):
             self._save(self.controller.project_path)
 
     def _save_as(self) -> None:
-        path = ask_where_to_save(self, "Save the project", proposed_project(self.controller), _PROJECTS)
+        path = ask_where_to_save(self, "Save the project", proposed_project(self.controller), PROJECT_FILTER)
         if path is not None:
             self._save(path)
 
     def _save(self, path: Path) -> None:
-        if path.suffix.lower() not in (".cxi", ".h5", ".hdf5"):
-            path = path.with_name(f"{path.name}.cxi")
+        target = None if self._task.busy else where_to_save(self.window(), self.controller, path)
+        if target is None:
+            if self._task.busy:
+                self.say(_STILL_WRITING)
+            return
         session, view = self.session, self.controller.view_state()
 
         def write() -> _Saved:
-            session.save(path, view=view)
-            return _Saved(path)
+            session.save(target, view=view)
+            return _Saved(target)
 
         self._in_background(write, "saving")
 
     def _open(self) -> None:
-        if self.session.unsaved and not self._opening_anyway:
-            self._opening_anyway = True
-            self.say("The result is not saved. Save it first, or press “Open project…” again to drop it.", "warning")
+        if not may_begin(self.window(), self.controller):
             return
-        self._opening_anyway = False
         path = ask_which_to_open(self, "Open a project", proposed_project(self.controller).parent, _TO_OPEN)
         if path is not None and self.controller.load(path):
             self.say(f"Opened: {path}")
@@ -313,7 +315,7 @@ class ResultsDock(StepDock):
 
     def _in_background(self, task: Callable[[], Any], text: str) -> None:
         started = self._task.start(task)
-        self.say(f"{text} …" if started else "Another file is still being written; try again", "info")
+        self.say(f"{text} …" if started else _STILL_WRITING)
 
     def _written(self, done: Any, doubts: Any) -> None:
         if isinstance(done, _Saved):

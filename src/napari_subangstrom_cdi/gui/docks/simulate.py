@@ -19,12 +19,12 @@ from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_which_folder
 from napari_subangstrom_cdi.gui.widgets.inputs import RECORDS
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, primary_button
-from napari_subangstrom_cdi.gui.window.closing import ask_about_unsaved
+from napari_subangstrom_cdi.gui.window.asking import may_begin
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.gui.window.main_window import adopt_window, main_window_of
 from napari_subangstrom_cdi.gui.window.opening import WORKFLOW, open_dock
 from napari_subangstrom_cdi.io import Acquisition
-from napari_subangstrom_cdi.job.plan import Inputs, preset_plan
+from napari_subangstrom_cdi.job.plan import Inputs, preset_plan, with_paths
 from napari_subangstrom_cdi.session.session import Step
 from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
@@ -266,7 +266,7 @@ class SimulateDock(Docked):
         if session.busy:
             self.status.show_message("a step goes on: stop it, or wait until it is done", "warning")
             return
-        if session.unsaved and window is not None and not ask_about_unsaved(window, self.controller):
+        if window is not None and not may_begin(window, self.controller):
             return
         progress = self._progress = _Progress()
         self._settings, self._kept_in = settings, folder
@@ -337,20 +337,26 @@ class SimulateDock(Docked):
         controller, session = self.controller, self.controller.session
         known = Acquisition.from_mapping(acquisition_of(records), where="simulation")
         particle = records.settings.particle
-        plan = preset_plan(
-            controller.settings.preset, Inputs("", crystal=particle.crystal), known, session.plan.ensemble
-        )
-        session.set_plan(replace(plan, model=replace(plan.model, zone=particle.zone, b_factor=particle.b_factor)))
+        plan = preset_plan(controller.settings.preset, self._inputs_of(records), known, session.plan.ensemble)
+        window = main_window_of(self)
+        if window is not None and not may_begin(window, controller):  # a run may have ended meanwhile
+            return
+        controller.begin_job(replace(plan, model=replace(plan.model, zone=particle.zone, b_factor=particle.b_factor)))
         for role in RECORDS:
             controller.inputs.touch(role)
-            source = getattr(records, role) if self._kept_in is None else self._kept_in / RECORD_FILES[role]
-            session.set_input(role, source, name="simulated")
-        window = main_window_of(self)
         if window is not None:
             adopt_window(window, controller)
             open_dock(controller.viewer, WORKFLOW)
         controller.poll()
         controller.run(Step.DATA)
+
+    def _inputs_of(self, records: RecordSet) -> Inputs:
+        """The records by file: where they were kept, or the session's own."""
+        named = Inputs("", crystal=records.settings.particle.crystal)
+        if self._kept_in is not None:
+            return with_paths(named, {role: self._kept_in / RECORD_FILES[role] for role in RECORDS})
+        file_of = self.controller.session.file_of
+        return with_paths(named, {role: file_of(role, getattr(records, role), name="simulated") for role in RECORDS})
 
 
 def _values_of(settings: Simulation) -> dict[str, Any]:

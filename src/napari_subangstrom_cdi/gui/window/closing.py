@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, QEventLoop, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
-import napari_subangstrom_cdi
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
-from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
 from napari_subangstrom_cdi.gui.widgets.later import later
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.session.recovery import Found
 
+from .asking import ask_about_unsaved, has_unsaved_work
 from .controller import Controller
 
-_PROJECT_FILTER = "Project (*.cxi)"
 # A tint that shows on dark and light ground; its name keeps it from the widgets inside.
 _BANNER_LOOK = (
     "#subangstrom-recovery { background: rgba(232, 160, 30, 40); border: 1px solid rgba(232, 160, 30, 160);"
@@ -98,69 +95,6 @@ class _Abandoned:
             self._controller.session.close(keep_recovery=True)
             with contextlib.suppress(RuntimeError):  # widgets of the window are gone already
                 self._controller.close(keep_recovery=True)
-
-
-def has_unsaved_work(controller: Controller) -> bool:
-    """Whether there is a result, or a finished member of a run that goes on, that is in no project."""
-    session = controller.session
-    live = session.live
-    return session.unsaved or (session.steerable and live is not None and live.average is not None)
-
-
-def ask_about_unsaved(parent: QWidget, controller: Controller) -> bool:
-    """Offer to save; True if the window may go: saved, or the user does not want it."""
-    session = controller.session
-    box = QMessageBox(parent)
-    box.setObjectName("subangstrom-unsaved")
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Sub-Å CDI")
-    if session.steerable:
-        box.setText("A run goes on. Stop it and save the average of the members that are finished?")
-    else:
-        box.setText("The reconstruction is not saved. Save it in a project?")
-    buttons = QMessageBox.StandardButton
-    box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
-    box.setDefaultButton(buttons.Save)
-    answer = box.exec()
-    box.deleteLater()
-    if answer == buttons.Discard:
-        return True
-    return answer == buttons.Save and _stop_and_save(parent, controller)
-
-
-def _stop_and_save(parent: QWidget, controller: Controller) -> bool:
-    path = controller.project_path or ask_where_to_save(
-        parent, "Save the project", proposed_project(controller), _PROJECT_FILTER
-    )
-    if path is None:
-        return False
-    if controller.session.busy:
-        controller.stop()
-        _wait(lambda: not controller.session.busy)
-        controller.poll()
-    return controller.save(path)
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    """Let the window live until something is done."""
-    loop, timer = QEventLoop(), QTimer()
-    timer.timeout.connect(lambda: loop.quit() if done() else None)
-    timer.start(20)
-    if not done():
-        loop.exec()
-    timer.stop()
-
-
-def proposed_project(controller: Controller, suffix: str = ".cxi") -> Path:
-    """Where a file about this job may go: beside the project, or beside the pattern under its name."""
-    if controller.project_path is not None:
-        return controller.project_path.with_suffix(suffix)
-    session = controller.session
-    pattern = Path(session.plan.inputs.pattern or "reconstruction")
-    ours = Path(napari_subangstrom_cdi.__file__).parent
-    nobody_s = "pattern" in session.temporary_inputs or not pattern.name or ours in pattern.resolve().parents
-    folder = Path.home() if nobody_s else pattern.parent
-    return folder / f"{pattern.stem}{suffix}"
 
 
 class RecoveryBanner(QWidget):

@@ -30,6 +30,7 @@ from napari_subangstrom_cdi.session.watch import Frame, Progress
 
 from . import shortcuts
 from .activity import Activity
+from .asking import may_run
 from .input_layers import InputLayers
 from .preferences import Settings, kept_by_napari
 from .presenter import Presenter
@@ -156,7 +157,7 @@ class Controller(QObject):
     def toggle_run(self) -> None:
         """Run, pause or go on, whichever comes next."""
         if not self.session.busy:
-            self.run(Step.PHASE)
+            self._run_if_asked()
         elif self.session.paused:
             self.session.resume()
         else:
@@ -171,7 +172,7 @@ class Controller(QObject):
             self._due = 0.0
             self.changed.emit()
         else:
-            self.run(Step.PHASE, paused=True)
+            self._run_if_asked(paused=True)
 
     def stop(self) -> None:
         """End what goes on."""
@@ -180,8 +181,16 @@ class Controller(QObject):
 
     def next_step(self) -> None:
         """Do the first step that is not done."""
-        if self.session.pending is not None:
-            self.run(self.session.pending)
+        pending = self.session.pending
+        if pending is Step.PHASE:
+            self._run_if_asked()
+        elif pending is not None:
+            self.run(pending)
+
+    def _run_if_asked(self, *, paused: bool = False) -> None:
+        """Run, unless the user would rather keep the result that is there."""
+        if may_run(self):
+            self.run(Step.PHASE, paused=paused)
 
     def toggle_masks(self) -> None:
         """Show or hide support and regions."""
@@ -276,7 +285,20 @@ class Controller(QObject):
         self.reciprocal.show_painted(mask, prepared.problem.grid)
         return mask
 
-    # Projects
+    # Jobs
+
+    def begin_job(self, plan: Plan | None = None) -> None:
+        """Begin another job in this window, by default with nothing chosen; what the last one showed goes.
+
+        Raises
+        ------
+        InputError
+            If something is being done.
+        """
+        self.session.begin_anew(_new_job(self.settings) if plan is None else plan)
+        self.project_path = None
+        self.presenter.begin_anew()
+        self.poll()
 
     def save(self, path: str | Path) -> bool:
         """Write the project; False if that failed, which is said."""
@@ -298,6 +320,7 @@ class Controller(QObject):
             self.said.emit(str(error), "error")
             return False
         self.project_path = Path(path)
+        self.presenter.begin_anew()
         self.presenter.show_loaded()
         self.real.restore(view.get("real", {}))
         self.reciprocal.restore(view.get("reciprocal", {}))

@@ -138,6 +138,45 @@ class InputLayers(QObject):
             return self.learn_from(role, found[-1])
         return ()
 
+    def records_of_another_job(self) -> dict[Role, Layer]:
+        """Layers that came together and say that they are pattern and image, while others are chosen; told once.
+
+        None while a step goes on, or while the pattern is still to be chosen.
+        """
+        session = self._controller.session
+        if session.busy or not session.plan.inputs.pattern:
+            return {}
+        came = {
+            role: layer
+            for role in _AUTOMATIC
+            for layer in self.choices(role)
+            if role_of(layer) == role and not self._was_offered(layer) and not self._is_chosen(layer)
+        }
+        if not {"pattern", "image"} <= set(came):
+            return {}
+        self._offered += came.values()
+        return came
+
+    def begin_job(self, records: dict[Role, Layer]) -> tuple[str, ...]:
+        """Make these layers the inputs of a job that has just begun; what is to be doubted in them.
+
+        Raises
+        ------
+        InputError
+            If one cannot be an input.
+        """
+        doubts: list[str] = []
+        for role, layer in records.items():
+            self.touch(role)
+            self.take(role, layer)
+            doubts += self.learn_from(role, layer)
+        session = self._controller.session
+        session.begin_anew(session.plan)  # there is nothing of the user's in it to undo
+        return tuple(doubts)
+
+    def _is_chosen(self, layer: Layer) -> bool:
+        return any(layer is other for other in self._by_path.values())
+
     def learn_from(self, role: Role, layer: Layer) -> tuple[str, ...]:
         """Fill in what is not known of the acquisition yet from a layer's metadata; what is to be doubted in it."""
         stated, doubts = acquisition_of(layer)

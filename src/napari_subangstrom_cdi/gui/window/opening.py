@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_subangstrom_cdi.gui.widgets.later import later
 
-from .closing import ask_about_unsaved
+from .asking import may_begin
 from .controller import Controller
 from .main_window import main_window_of
 from .preferences import PLUGIN, TITLE
@@ -81,8 +81,7 @@ def open_project(path: str | Path) -> bool:
     def load() -> None:
         controller = open_workflow(viewer)
         window = main_window_of(open_dock(viewer, WORKFLOW))
-        unsaved = controller.session.unsaved and not controller.session.busy
-        if window is None or not unsaved or ask_about_unsaved(window, controller):
+        if window is None or controller.session.busy or may_begin(window, controller):
             controller.load(path)
 
     # napari is still in the middle of opening a file

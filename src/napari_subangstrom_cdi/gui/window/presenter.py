@@ -21,6 +21,7 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
     MODEL_PATTERN,
     PATTERN,
     PATTERN_SPOTS,
+    RECORD,
     REGIONS,
     ReciprocalView,
 )
@@ -58,6 +59,13 @@ class Presenter:
             Step.MODEL: self._show_model,
             Step.PHASE: self.show_result,
         }[step]()
+
+    def begin_anew(self) -> None:
+        """Another job begins: what the last one showed is out of sight until there is something new."""
+        self._power_of = self._preview_support = None
+        self._origin_shift_px, self._origin_shift_angstrom = (0, 0), np.zeros(2)
+        self.real.begin_anew()
+        self.reciprocal.begin_anew()
 
     def show_loaded(self) -> None:
         """Show the result of a project that was just opened."""
@@ -118,7 +126,7 @@ class Presenter:
         self.reciprocal.show_spots(np.concatenate([spots, -spots]), "pattern")
         self.reciprocal.set_visible(PATTERN_SPOTS, False)  # side maxima are among them: for whoever wants to look
         self.reciprocal.show_pattern(centred.pattern.intensity, centred.grid)
-        self.reciprocal.set_visible("record", False)
+        self.reciprocal.set_visible(RECORD, False)
 
     # Alignment
 
