@@ -88,7 +88,7 @@ def test_only_gui_imports_napari_or_qt():
 
 def test_core_imports_nothing_but_arrays_and_crystals():
     allowed = {"numpy", "scipy", "skimage", "ase", "gemmi", "spglib", "threadpoolctl", *sys.stdlib_module_names}
-    own = ("napari_subangstrom_cdi.core", "napari_subangstrom_cdi.errors")
+    own = tuple(f"napari_subangstrom_cdi.{name}" for name in ("core", "errors", "parameters"))
     found = {
         f"{source.name}: {module}"
         for source in (PACKAGE / "core").rglob("*.py")

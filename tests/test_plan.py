@@ -69,8 +69,10 @@ PLANS = st.builds(
     ACQUISITIONS,
     st.builds(PatternSettings, st.none() | st.integers(1, 8), st.none() | st.just(512), st.booleans()),
     st.builds(ImageSettings, st.sampled_from(["wiener", "weak-phase"]), st.sampled_from([True, False, None])),
-    st.builds(SupportSettings, st.sampled_from(["otsu", "li", "triangle"]) | POSITIVE, POSITIVE, POSITIVE),
-    st.builds(RegionSettings, POSITIVE, UNIT, st.sampled_from(["methods", "upper-limit"]), POSITIVE),
+    st.builds(
+        SupportSettings, st.sampled_from(["otsu", "li", "triangle"]) | st.floats(0.001, 0.999), POSITIVE, POSITIVE
+    ),
+    st.builds(RegionSettings, POSITIVE, UNIT, st.sampled_from(["methods", "upper-limit"]), UNIT),
     st.builds(RetrievalSettings, st.sampled_from(PRESETS), st.lists(stages(), max_size=3).map(tuple)),
     st.builds(EnsembleSettings, st.integers(1, 99), st.integers(0, 2**31), UNIT, UNIT, st.floats(0, 0.49), UNIT),
 )
@@ -128,6 +130,7 @@ def test_a_recipe_is_toml_that_a_person_can_read():
 
 
 MINIMAL = '[inputs]\npattern = "p.tif"\n'
+STEERED = "[[steering]]\nmember = 0\niteration = 0\n"
 STAGE = '[[retrieval.schedule]]\nname = "s"\niterations = 3\n'
 
 
@@ -142,7 +145,14 @@ STAGE = '[[retrieval.schedule]]\nname = "s"\niterations = 3\n'
         (MINIMAL + "[ensemble]\nmember = 3", "ensemble.member: "),
         (MINIMAL + '[ensemble]\nmembers = "many"', "ensemble.members: "),
         (MINIMAL + "[ensemble]\nmembers = 2.5", "ensemble.members: "),
-        (MINIMAL + "[ensemble]\nmembers = 0", "ensemble: 0 members"),
+        (MINIMAL + "[ensemble]\nmembers = 0", r"my\.toml: ensemble\.members: Members = 0; give 1 or more$"),
+        (MINIMAL + "[regions]\nalpha = 7", r"my\.toml: regions\.alpha: α = 7; give 0 to 1$"),
+        (MINIMAL + "[regions]\nnoise_multiple = 0", r"regions\.noise_multiple: .* = 0 σ; give above 0"),
+        (MINIMAL + "[support]\nsmooth_angstrom = -1", r"support\.smooth_angstrom: .* = -1 Å; give 0 to 1000 Å$"),
+        (MINIMAL + "[support]\nthreshold = 1.5", r"support\.threshold: Threshold = 1\.5; give above 0 and below 1$"),
+        (MINIMAL + STEERED + "alpha = 1.5", r"my\.toml: steering\.0\.alpha: α = 1\.5; give 0 to 1$"),
+        (MINIMAL + "[pattern]\nknown_spacings = [[0, 2]]", r"pattern\.known_spacings: 0:2 is impossible"),
+        (MINIMAL + "[pattern]\narray_size = 333", r"pattern\.array_size: an array of 333 pixels; give an even number$"),
         (MINIMAL + '[image]\npotential = "winer"', "image.potential: .*'wiener' or 'weak-phase'"),
         (MINIMAL + "[regions]\nthreshold = 3", "regions.threshold: "),
         (MINIMAL + '[support]\nthreshold = "high"', "support.threshold: .*'otsu'"),

@@ -11,13 +11,14 @@ import math
 import numbers
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
 
-Kind = Literal["float", "int", "bool", "choice", "text"]
+Kind = Literal["float", "int", "bool", "choice", "text", "other"]
+_PLACES = 4  # digits shown behind the point, unless a parameter says how many
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class Declared:
         Of the field.
     parameter : Parameter
         What the field's annotation says.
-    kind : {'float', 'int', 'bool', 'choice', 'text'}
-        Kind of value, or of each element.
+    kind : {'float', 'int', 'bool', 'choice', 'text', 'other'}
+        Kind of value, or of each element; ``other`` is checked by its dataclass.
     optional : bool
         Whether it may be None.
     choices : tuple
@@ -120,6 +121,60 @@ class Declared:
     length: int | None
     default: Any
 
+    @property
+    def places(self) -> int:
+        """Digits shown behind the point."""
+        if self.kind == "int":
+            return 0
+        return _PLACES if self.parameter.decimals is None else self.parameter.decimals
+
+    def shown(self, value: Any) -> str:
+        """A value in words, or as a number without zeros at its end; without its unit."""
+        if value is None:
+            return self.parameter.automatic
+        words = {word: text for word, text in self.parameter.words if type(word) is type(value)}
+        if value in words:
+            return words[value]
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        number = _as_number(value)
+        if number is None or not math.isfinite(number):
+            return str(value)
+        text = f"{number:.{self.places}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+    def with_unit(self, value: Any) -> str:
+        """The same with the unit behind a number."""
+        is_number = self.parameter.unit and _as_number(value) is not None
+        return f"{self.shown(value)} {self.parameter.unit}" if is_number else self.shown(value)
+
+    def pairs(self) -> tuple[tuple[Any, str], ...]:
+        """What can be chosen, each value with its text: in the order of the words, where there are any for all."""
+        values = (True, False) if self.kind == "bool" else self.choices
+        if self.optional:
+            values = (None, *values)
+        worded = tuple(value for value, _ in self.parameter.words)
+        return tuple((value, self.shown(value)) for value in (worded if set(worded) == set(values) else values))
+
+    def help_line(self, default: Any = MISSING) -> str:
+        """What it does, the range and the default in a line, as a command line has it."""
+        default = self.default if default is MISSING else default
+        usual = "" if default is MISSING or default is None else f"default: {_plain(default)}"
+        notes = "; ".join(note for note in (self.parameter.range_in_words(), usual) if note)
+        return f"{self.parameter.help} ({notes})" if notes else self.parameter.help
+
+    def element(self, index: int, name: str, caption: str) -> Declared:
+        """One element of a tuple as a parameter of its own."""
+        default = self.default[index] if isinstance(self.default, tuple) else MISSING
+        parameter = replace(self.parameter, caption=caption)
+        return replace(self, name=name, parameter=parameter, length=None, optional=False, default=default)
+
+
+def picked(cls: Any, *names: str) -> tuple[Declared, ...]:
+    """Some parameters of a dataclass, in the order of their names here."""
+    known = declared(cls)
+    return tuple(known[name] for name in names)
+
 
 @cache
 def declared(cls: type[Any]) -> Mapping[str, Declared]:
@@ -127,11 +182,24 @@ def declared(cls: type[Any]) -> Mapping[str, Declared]:
     hints = get_type_hints(cls, include_extras=True)
     found = {}
     for field in fields(cls):
-        parameter = next((m for m in _metadata(hints[field.name]) if isinstance(m, Parameter)), None)
-        if parameter is not None:
-            kind, optional, choices, length = _shape(hints[field.name])
-            found[field.name] = Declared(field.name, parameter, kind, optional, choices, length, field.default)
+        if _parameter(hints[field.name]) is not None:
+            found[field.name] = described(field.name, hints[field.name], field.default)
     return types.MappingProxyType(found)
+
+
+def described(name: str, hint: Any, default: Any = MISSING) -> Declared:
+    """A parameter that stands on its own, outside any dataclass, from an annotated type.
+
+    Raises
+    ------
+    TypeError
+        If the type has no :class:`Parameter`.
+    """
+    parameter = _parameter(hint)
+    if parameter is None:
+        raise TypeError(f"the type of {name} says nothing of the parameter")
+    kind, optional, choices, length = _shape(hint)
+    return Declared(name, parameter, kind, optional, choices, length, default)
 
 
 def check(values: Any, where: str = "") -> None:
@@ -153,7 +221,7 @@ def check(values: Any, where: str = "") -> None:
         check_value(known, getattr(values, name), f"{where}.{name}" if where else name)
 
 
-def check_value(known: Declared, value: Any, where: str) -> None:
+def check_value(known: Declared, value: Any, where: str = "") -> None:
     """Refuse an impossible value of one parameter.
 
     Raises
@@ -179,7 +247,9 @@ def _check_one(known: Declared, value: Any, where: str) -> None:
         _check_number(known, value, where)
     elif known.kind == "choice" and value not in known.choices:
         raise InputError(
-            f"unknown {known.parameter.caption} {value!r}", where=where, mend=f"use one of {_listed(known.choices)}"
+            f"unknown {known.name.replace('_', ' ')} {value!r}",
+            where=where,
+            mend=f"use one of {_listed(known.choices)}",
         )
     elif known.kind == "bool" and not isinstance(value, bool):
         raise InputError(f"{value!r} is neither true nor false", where=where, mend="give true or false")
@@ -198,7 +268,12 @@ def _check_number(known: Declared, value: Any, where: str) -> None:
     if not parameter.admits(number):
         unit = f" {parameter.unit}" if parameter.unit else ""
         allowed = parameter.range_in_words() or "a finite number"
-        raise InputError(f"{parameter.caption} = {number:.6g}{unit}", where=where, mend=f"give {allowed}")
+        raise InputError(f"{parameter.caption} = {number:.12g}{unit}", where=where, mend=f"give {allowed}")
+
+
+def _plain(value: Any) -> str:
+    """As it is typed."""
+    return str(value) if isinstance(value, bool) or _as_number(value) is None else f"{value:.12g}"
 
 
 def _as_number(value: Any) -> float | None:
@@ -216,27 +291,37 @@ def _listed(choices: tuple[Any, ...]) -> str:
     return ", ".join(str(choice) for choice in choices)
 
 
+def _parameter(hint: Any) -> Parameter | None:
+    return next((note for note in _metadata(hint) if isinstance(note, Parameter)), None)
+
+
 def _metadata(hint: Any) -> tuple[Any, ...]:
-    return tuple(hint.__metadata__) if get_origin(hint) is Annotated else ()
+    """What is noted on a type, or on one that may be None besides."""
+    if get_origin(hint) is Annotated:
+        return (*hint.__metadata__, *_metadata(get_args(hint)[0]))
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(note for part in get_args(hint) for note in _metadata(part))
+    return ()
 
 
 def _shape(hint: Any) -> tuple[Kind, bool, tuple[Any, ...], int | None]:
     """Kind, whether None is allowed, choices, and the length of a tuple."""
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    parts = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
+    hint = _bare(hint)
+    parts = [_bare(part) for part in get_args(hint)] if get_origin(hint) in (Union, types.UnionType) else [hint]
     optional = type(None) in parts
     parts = [part for part in parts if part is not type(None)]
     choices = tuple(value for part in parts if get_origin(part) is Literal for value in get_args(part))
     others = [part for part in parts if get_origin(part) is not Literal]
     if not others:
         return "choice", optional, choices, None
-    if get_origin(others[0]) is tuple:
-        elements = get_args(others[0])
-        return _kind(elements[0]), optional, choices, len(elements)
-    return _kind(others[0]), optional, choices, None
+    elements = get_args(others[0]) if get_origin(others[0]) is tuple else ()
+    if elements and all(element in _KINDS for element in elements):
+        return _KINDS[elements[0]], optional, choices, len(elements)
+    return _KINDS.get(others[0], "other"), optional, choices, None
 
 
-def _kind(of: type) -> Kind:
-    kinds: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
-    return kinds[of]
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+_KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}

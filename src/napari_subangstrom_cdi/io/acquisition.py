@@ -10,11 +10,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.parameters import Parameter
 
 from ._common import bytes_text, read_bytes
 
@@ -23,13 +25,13 @@ _ANY = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
-class _Key:
-    """A key of the file: the field it fills, and which values make sense.
+class Key:
+    """A key of the file, and which of its values make sense; noted on the field of `Acquisition` that it fills.
 
     Parameters
     ----------
-    name, field : str
-        Key in the file, with its unit, and field of `Acquisition`.
+    name : str
+        Key in the file, with its unit.
     example : float
         A usual value, for messages.
     possible, usual : tuple of float
@@ -43,7 +45,6 @@ class _Key:
     """
 
     name: str
-    field: str
     example: float
     possible: tuple[float, float]
     usual: tuple[float, float] = _ANY
@@ -52,47 +53,17 @@ class _Key:
     mistaken: tuple[tuple[str, float], ...] = ()
 
     def is_possible(self, value: float) -> bool:
+        """Whether a value can be meant at all."""
         return self.possible[0] <= value <= self.possible[1] and (value == 0 or abs(value) >= self.smallest[0])
 
     def is_usual(self, value: float) -> bool:
+        """Whether a value is one that instruments have."""
         inside = self.usual[0] <= value <= self.usual[1] and (value == 0 or abs(value) >= self.smallest[1])
         return inside and self.is_possible(value)
 
     def in_right_unit(self, value: float) -> tuple[str, float] | None:
         """Return the unit in which the value would be usual, and what it is in the key's own."""
         return next(((unit, value * f) for unit, f in self.mistaken if self.is_usual(value * f)), None)
-
-
-_KEYS = (
-    _Key("beam_energy_kV", "energy_ev", 200, (1, 5000), scale=1e3, mistaken=(("eV", 1e-3), ("MeV", 1e3))),
-    _Key("beam_energy_eV", "energy_ev", 200000, (1e3, 5e6), mistaken=(("kV", 1e3), ("MeV", 1e6))),
-    _Key("camera_length_mm", "camera_length_mm", 800, (10, 1e5), (150, 2e4),
-         mistaken=(("m", 1e3), ("cm", 10), ("µm", 1e-3))),
-    _Key("detector_pixel_um", "detector_pixel_um", 25, (0.5, 1000), (2, 400),
-         mistaken=(("m", 1e6), ("mm", 1e3), ("nm", 1e-3))),
-    _Key("reciprocal_pixel_per_A", "reciprocal_pixel_per_angstrom", 0.00125, (1e-6, 0.1), (1e-5, 0.02),
-         mistaken=(("1/m", 1e-10), ("1/nm", 0.1))),
-    _Key("counts_per_electron", "counts_per_electron", 0.8, (1e-4, 1e6)),
-    _Key("dark_noise_electrons", "dark_noise_electrons", 1, (0, 1e5)),
-    _Key("offset_counts", "offset_counts", 20, (-1e6, 1e6)),
-    _Key("saturation_counts", "saturation_counts", 65535, (1, 1e12)),
-    _Key("image_pixel_nominal_A", "image_pixel_angstrom", 0.36, (1e-3, 100), (0.05, 5),
-         mistaken=(("m", 1e10), ("nm", 10), ("pm", 0.01))),
-    # An aberration corrector leaves some µm: such a value is possible, and still more often metres.
-    _Key("cs_mm", "cs_mm", 1, (-50, 50), (-10, 10), smallest=(0, 6e-3),
-         mistaken=(("m", 1e3), ("µm", 1e-3), ("nm", 1e-6), ("Å", 1e-7))),
-    _Key("defocus_nm", "defocus_nm", -60, (-1e5, 1e5), (-5000, 5000), smallest=(1e-3, 0.5),
-         mistaken=(("m", 1e9), ("µm", 1e3), ("Å", 0.1), ("pm", 1e-3))),
-    _Key("defocus_spread_nm", "defocus_spread_nm", 4, (0, 1000), (0, 50), smallest=(1e-6, 0.01),
-         mistaken=(("m", 1e9), ("µm", 1e3), ("Å", 0.1), ("pm", 1e-3))),
-    _Key("information_limit_per_A", "information_limit_per_angstrom", 0.52, (0.01, 5), (0.05, 2.5),
-         mistaken=(("1/nm", 0.1), ("1/m", 1e-10))),
-    _Key("image_to_pattern_rotation_deg", "image_to_pattern_rotation_deg", 11.5, (-360, 360)),
-)  # fmt: skip
-# Of two keys that fill one field: the one in the field's own unit, and the one that users are told of.
-_BY_FIELD = {key.field: key for key in sorted(_KEYS, key=lambda key: key.scale == 1.0)}
-_SHOWN = {key.field: key for key in reversed(_KEYS)}
-_NAMES = (*(key.name for key in _KEYS), "beam_centre_px", "note")
 
 
 @dataclass(frozen=True)
@@ -132,29 +103,178 @@ class Acquisition:
         If a value is impossible.
     """
 
-    energy_ev: float | None = None
-    camera_length_mm: float | None = None
-    detector_pixel_um: float | None = None
-    reciprocal_pixel_per_angstrom: float | None = None
-    counts_per_electron: float | None = None
-    dark_noise_electrons: float | None = None
-    offset_counts: float | None = None
-    saturation_counts: float | None = None
-    image_pixel_angstrom: float | None = None
-    cs_mm: float | None = None
-    defocus_nm: float | None = None
-    defocus_spread_nm: float | None = None
-    information_limit_per_angstrom: float | None = None
-    image_to_pattern_rotation_deg: float | None = None
-    beam_centre_px: tuple[float, float] | None = None
+    energy_ev: Annotated[
+        float | None,
+        Parameter(
+            "Beam energy E",
+            "E₀, the accelerating voltage; from it follow the wavelength λ and the contrast transfer. Usually 60 to "
+            "300 kV.",
+            unit="kV",
+            automatic="unknown",
+        ),
+        Key("beam_energy_kV", 200, (1, 5000), scale=1e3, mistaken=(("eV", 1e-3), ("MeV", 1e3))),
+        Key("beam_energy_eV", 200000, (1e3, 5e6), mistaken=(("kV", 1e3), ("MeV", 1e6))),
+    ] = None
+    camera_length_mm: Annotated[
+        float | None,
+        Parameter(
+            "Camera length L",
+            "Effective camera length of the pattern; with pixel and wavelength it gives Δq = p / (λ L).",
+            unit="mm",
+            automatic="unknown",
+        ),
+        Key("camera_length_mm", 800, (10, 1e5), (150, 2e4), mistaken=(("m", 1e3), ("cm", 10), ("µm", 1e-3))),
+    ] = None
+    detector_pixel_um: Annotated[
+        float | None,
+        Parameter(
+            "Detector pixel p",
+            "Pixel of the detector of the pattern, as recorded (after binning in the camera).",
+            unit="µm",
+            automatic="unknown",
+        ),
+        Key("detector_pixel_um", 25, (0.5, 1000), (2, 400), mistaken=(("m", 1e6), ("mm", 1e3), ("nm", 1e-3))),
+    ] = None
+    reciprocal_pixel_per_angstrom: Annotated[
+        float | None,
+        Parameter(
+            "or pixel Δq",
+            "Pixel of the pattern in reciprocal space, q = 1/d. If given, it goes before camera length and detector "
+            "pixel.",
+            unit="Å⁻¹",
+            automatic="from camera length",
+        ),
+        Key("reciprocal_pixel_per_A", 0.00125, (1e-6, 0.1), (1e-5, 0.02), mistaken=(("1/m", 1e-10), ("1/nm", 0.1))),
+    ] = None
+    counts_per_electron: Annotated[
+        float | None,
+        Parameter(
+            "Gain",
+            "Counts that one electron gives in the pattern.",
+            unit="counts/e⁻",
+            automatic="1",
+            advanced=True,
+        ),
+        Key("counts_per_electron", 0.8, (1e-4, 1e6)),
+    ] = None
+    dark_noise_electrons: Annotated[
+        float | None,
+        Parameter(
+            "Dark noise",
+            "Standard deviation of a pixel without a beam, in electrons.",
+            unit="e⁻",
+            automatic="0",
+            advanced=True,
+        ),
+        Key("dark_noise_electrons", 1, (0, 1e5)),
+    ] = None
+    offset_counts: Annotated[
+        float | None,
+        Parameter(
+            "Offset",
+            "Counts of a pixel that received nothing.",
+            unit="counts",
+            automatic="estimated",
+            advanced=True,
+        ),
+        Key("offset_counts", 20, (-1e6, 1e6)),
+    ] = None
+    saturation_counts: Annotated[
+        float | None,
+        Parameter(
+            "Saturation",
+            "Counts at and above which a pixel is saturated.",
+            unit="counts",
+            automatic="found",
+            advanced=True,
+        ),
+        Key("saturation_counts", 65535, (1, 1e12)),
+    ] = None
+    image_pixel_angstrom: Annotated[
+        float | None,
+        Parameter(
+            "Image pixel",
+            "Nominal pixel of the TEM image; it is refined when the image is laid onto the pattern.",
+            unit="Å",
+            automatic="unknown",
+        ),
+        Key("image_pixel_nominal_A", 0.36, (1e-3, 100), (0.05, 5), mistaken=(("m", 1e10), ("nm", 10), ("pm", 0.01))),
+    ] = None
+    cs_mm: Annotated[
+        float | None,
+        Parameter(
+            "Aberration Cs",
+            "C₃ = Cs, spherical aberration of the objective lens; about 1 mm without a corrector.",
+            unit="mm",
+            automatic="unknown",
+        ),
+        # An aberration corrector leaves some µm: such a value is possible, and still more often metres.
+        Key("cs_mm", 1, (-50, 50), (-10, 10), smallest=(0, 6e-3),
+            mistaken=(("m", 1e3), ("µm", 1e-3), ("nm", 1e-6), ("Å", 1e-7))),
+    ] = None  # fmt: skip
+    defocus_nm: Annotated[
+        float | None,
+        Parameter(
+            "Defocus Δf",
+            "Defocus of the image: negative is underfocus, in which atoms are dark near Scherzer's focus, about "
+            "−60 nm at 200 kV.",
+            unit="nm",
+            automatic="unknown",
+        ),
+        Key("defocus_nm", -60, (-1e5, 1e5), (-5000, 5000), smallest=(1e-3, 0.5),
+            mistaken=(("m", 1e9), ("µm", 1e3), ("Å", 0.1), ("pm", 1e-3))),
+    ] = None  # fmt: skip
+    defocus_spread_nm: Annotated[
+        float | None,
+        Parameter(
+            "Defocus spread δ",
+            "Standard deviation of the defocus (chromatic); it damps the contrast transfer.",
+            unit="nm",
+            automatic="none",
+        ),
+        Key("defocus_spread_nm", 4, (0, 1000), (0, 50), smallest=(1e-6, 0.01),
+            mistaken=(("m", 1e9), ("µm", 1e3), ("Å", 0.1), ("pm", 1e-3))),
+    ] = None  # fmt: skip
+    information_limit_per_angstrom: Annotated[
+        float | None,
+        Parameter(
+            "Information limit",
+            "Highest |q| = 1/d that the image transfers.",
+            unit="Å⁻¹",
+            automatic="unknown",
+        ),
+        Key("information_limit_per_A", 0.52, (0.01, 5), (0.05, 2.5), mistaken=(("1/nm", 0.1), ("1/m", 1e-10))),
+    ] = None
+    image_to_pattern_rotation_deg: Annotated[
+        float | None,
+        Parameter(
+            "Rotation φ",
+            "Nominal rotation that brings the image's axes onto the pattern's, from +x towards +y with y down. "
+            "Without it every angle is tried.",
+            unit="°",
+            automatic="any",
+        ),
+        Key("image_to_pattern_rotation_deg", 11.5, (-360, 360)),
+    ] = None
+    beam_centre_px: Annotated[
+        tuple[float, float] | None,
+        Parameter(
+            "Beam hint y, x",
+            "Roughly where the beam is in the raw pattern, relative to its middle, such as 3.5, -2; the search for it "
+            "starts there.",
+            unit="px",
+            automatic="middle",
+            advanced=True,
+        ),
+    ] = None
     note: str = ""
 
     def __post_init__(self) -> None:
         """Refuse impossible values, however the object was made."""
-        for field, key in _BY_FIELD.items():
+        for field, keys in keys_by_field().items():
             value = getattr(self, field)
             if value is not None:
-                _check_possible(key, _number(value, key.name, None, key.example), None)
+                _check_possible(keys.own, _number(value, keys.own.name, None, keys.own.example), None)
         if self.beam_centre_px is not None:
             _pair(self.beam_centre_px, None)
 
@@ -184,12 +304,12 @@ class Acquisition:
         if "beam_energy_kV" in given and "beam_energy_eV" in given:
             raise InputError("gives both beam_energy_kV and beam_energy_eV", where=where, mend="give one of them")
         fields: dict[str, Any] = {}
-        for key in _KEYS:
+        for field, key in ((field, key) for field, keys in keys_by_field().items() for key in keys):
             if key.name in given:
                 value = _number(given[key.name], key.name, where, key.example)
                 _check_possible(key, value, where)
                 _warn_of_unusual(key, value, where)
-                fields[key.field] = value * key.scale
+                fields[field] = value * key.scale
         if "beam_centre_px" in given:
             fields["beam_centre_px"] = _pair(given["beam_centre_px"], where)
         acquisition = cls(note=str(given.get("note", "")), **fields)
@@ -198,13 +318,38 @@ class Acquisition:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known under the keys of the file; `from_mapping` turns it into the same object."""
-        values = {key.name: getattr(self, field) for field, key in _BY_FIELD.items()}
+        values = {keys.own.name: getattr(self, field) for field, keys in keys_by_field().items()}
         known: dict[str, Any] = {name: float(value) for name, value in values.items() if value is not None}
         if self.beam_centre_px is not None:
             known["beam_centre_px"] = [float(v) for v in self.beam_centre_px]
         if self.note:
             known["note"] = self.note
         return known
+
+
+class Keys(tuple[Key, ...]):
+    """The keys that may fill a field: the first is the one that users are told of."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> Key:
+        """The one that users are told of."""
+        return self[0]
+
+    @property
+    def own(self) -> Key:
+        """The one in the field's own unit."""
+        return next(key for key in self if key.scale == 1.0)
+
+
+@cache
+def keys_by_field() -> Mapping[str, Keys]:
+    """The keys of the file, by the field of `Acquisition` that they fill."""
+    hints = get_type_hints(Acquisition, include_extras=True)
+    notes = {field: getattr(hint, "__metadata__", ()) for field, hint in hints.items()}
+    found = {field: Keys(note for note in noted if isinstance(note, Key)) for field, noted in notes.items()}
+    return {field: keys for field, keys in found.items() if keys}
 
 
 def read_acquisition(path: str | os.PathLike[str]) -> Acquisition:
@@ -274,8 +419,9 @@ def require(
         else:
             missing.append(names)
     if missing:
-        keys = [" or ".join(_SHOWN[name].name for name in names) for names in missing]
-        examples = ", ".join(f'"{_SHOWN[names[0]].name}": {_SHOWN[names[0]].example:g}' for names in missing)
+        shown = {field: keys.shown for field, keys in keys_by_field().items()}
+        keys = [" or ".join(shown[name].name for name in names) for names in missing]
+        examples = ", ".join(f'"{shown[names[0]].name}": {shown[names[0]].example:g}' for names in missing)
         given = acquisition is not None
         lacking = "the acquisition lacks" if given else "no acquisition file is given, and it must state"
         raise InputError(
@@ -350,7 +496,7 @@ def _pair(value: Any, where: str | None) -> tuple[float, float]:
     return y, x
 
 
-def _check_possible(key: _Key, value: float, where: str | None) -> None:
+def _check_possible(key: Key, value: float, where: str | None) -> None:
     if key.is_possible(value):
         return
     guess = key.in_right_unit(value)
@@ -375,7 +521,7 @@ def _check_possible(key: _Key, value: float, where: str | None) -> None:
     )
 
 
-def _warn_of_unusual(key: _Key, value: float, where: str | None) -> None:
+def _warn_of_unusual(key: Key, value: float, where: str | None) -> None:
     prefix = f"{where}: " if where else ""
     if key.name == "defocus_nm" and value > 0:
         _warn(
@@ -391,9 +537,10 @@ def _warn_of_unusual(key: _Key, value: float, where: str | None) -> None:
 
 def _warn_of_unknown(mapping: Mapping[str, Any], where: str | None) -> None:
     prefix = f"{where}: " if where else ""
-    lower = {name.lower(): name for name in _NAMES}
+    known = {key.name for keys in keys_by_field().values() for key in keys} | {"beam_centre_px", "note"}
+    lower = {name.lower(): name for name in sorted(known)}
     for name in mapping:
-        if name in _NAMES or str(name).startswith("_"):
+        if name in known or str(name).startswith("_"):
             continue
         near = difflib.get_close_matches(str(name).lower(), lower, n=1)
         hint = f"did you mean {lower[near[0]]}?" if near else "it is left out"

@@ -13,10 +13,12 @@ from pydantic import BeforeValidator, GetPydanticSchema, TypeAdapter, Validation
 from pydantic_core import core_schema
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.phasing.regions import ALPHA, NOISE_MULTIPLE, Alpha, NoiseMultiple, Reading
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.mask_text import PackedMask
+from napari_subangstrom_cdi.parameters import Parameter, check
 
 Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
@@ -29,7 +31,6 @@ PaintedMask = Annotated[
     GetPydanticSchema(lambda _, __: core_schema.no_info_after_validator_function(PackedMask, core_schema.str_schema())),
 ]
 """A mask painted by hand, on the pattern's array: in a recipe one line of text."""
-_LARGEST_TILT_DEG = 10.0
 _UNKNOWN = "unknown"  # what a recipe says for None where that is not the default: TOML has no null
 
 
@@ -91,26 +92,82 @@ class PatternSettings:
         Factor on the background record, set by hand; None fits it.
     """
 
-    binning: int | None = None
-    array_size: int | None = None
-    remove_noise_between_spots: bool = True
-    known_spacings: tuple[tuple[float, float], ...] = ()
-    beam_centre_px: tuple[float, float] | None = None
-    background_scale: float | None = None
+    binning: Annotated[
+        int | None,
+        Parameter(
+            "Binning",
+            "Raw pixels a side that are added up to one. The coarsest that still oversamples the particle well is the "
+            "fastest.",
+            unit="px",
+            low=1,
+            high=16,
+        ),
+    ] = None
+    array_size: Annotated[
+        int | None,
+        Parameter(
+            "Array size",
+            "Side n of the array that the pattern is laid into, binned pixels, even. Less cuts the pattern's rim off.",
+            unit="px",
+            low=32,
+            high=8192,
+            step=2,
+        ),
+    ] = None
+    remove_noise_between_spots: Annotated[
+        bool,
+        Parameter(
+            "Noise filter",
+            "Remove the noise between spots: keep only what an object of the support's size can scatter.",
+            advanced=True,
+        ),
+    ] = True
+    known_spacings: Annotated[
+        tuple[tuple[float, float], ...],
+        Parameter(
+            "Known spacings (px:Å)",
+            "Radius in raw pixels and lattice spacing in Å of reflections or rings that are known, such as "
+            "223.5:3.58, 365:2.19. They calibrate Δq, and the camera length is not used.",
+            automatic="none",
+            advanced=True,
+        ),
+    ] = ()
+    beam_centre_px: Annotated[
+        tuple[float, float] | None,
+        Parameter(
+            "Beam centre",
+            "The beam as set by hand, y and x from the middle of the raw pattern.",
+            unit="px",
+            low=-1e5,
+            high=1e5,
+            step=0.1,
+            decimals=2,
+        ),
+    ] = None
+    background_scale: Annotated[
+        float | None,
+        Parameter(
+            "Background scale",
+            "Factor on the background record before it is subtracted; differs from 1 if the exposures differ.",
+            low=0,
+            below=100,
+            step=0.01,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        if self.binning is not None and not 1 <= self.binning <= 16:
-            raise InputError(f"a binning of {self.binning}", where="pattern.binning", mend="give 1 to 16")
-        if self.array_size is not None and (self.array_size % 2 or not 32 <= self.array_size <= 8192):
+        check(self, "pattern")
+        if self.array_size is not None and self.array_size % 2:
             raise InputError(
-                f"an array of {self.array_size} pixels", where="pattern.array_size", mend="give an even 32 to 8192"
+                f"an array of {self.array_size} pixels", where="pattern.array_size", mend="give an even number"
             )
-        if self.background_scale is not None and not 0 <= self.background_scale < 100:
-            raise InputError(
-                f"a background scale of {self.background_scale:g}",
-                where="pattern.background_scale",
-                mend="give a factor near 1",
-            )
+        for radius, spacing in self.known_spacings:
+            if not (0 < radius < 1e6 and 0 < spacing < 1e3):
+                raise InputError(
+                    f"{radius:g}:{spacing:g} is impossible",
+                    where="pattern.known_spacings",
+                    mend="give a radius in px and a spacing in Å",
+                )
 
 
 @with_config(extra="forbid")
@@ -128,21 +185,50 @@ class ImageSettings:
         Rotation onto the pattern and pixel of the image as set by hand, both or neither; None finds them.
     """
 
-    potential: Literal["wiener", "weak-phase"] = "wiener"
-    mirrored: Annotated[bool | None, BeforeValidator(lambda value: None if value == _UNKNOWN else value)] = False
-    rotation_deg: float | None = None
-    pixel_angstrom: float | None = None
+    potential: Annotated[
+        Literal["wiener", "weak-phase"],
+        Parameter(
+            "Potential",
+            "How the contrast of the image becomes a potential: by inverting the contrast transfer, or the paper's "
+            "(1 − I)/2, which takes the image as it is.",
+            words=(("wiener", "Wiener inversion"), ("weak-phase", "(1 − I)/2")),
+        ),
+    ] = "wiener"
+    mirrored: Annotated[
+        bool | None,
+        BeforeValidator(lambda value: None if value == _UNKNOWN else value),
+        Parameter(
+            "Mirrored",
+            "Whether image and pattern are mirror images of each other, as they may be after scanning or an odd "
+            "number of reflections. Set by hand it is told below.",
+            words=((False, "no"), (True, "yes"), (None, "try both")),
+            automatic="try both",
+        ),
+    ] = False
+    rotation_deg: Annotated[
+        float | None,
+        Parameter(
+            "Rotation φ",
+            "From the image's axes to the pattern's, clockwise on the screen.",
+            unit="°",
+            low=-360,
+            high=360,
+            step=0.02,
+            decimals=3,
+        ),
+    ] = None
+    pixel_angstrom: Annotated[
+        float | None,
+        Parameter("Image pixel", "Pixel of the image.", unit="Å", above=0, below=100, step=0.0001, decimals=5),
+    ] = None
 
     def __post_init__(self) -> None:
+        check(self, "image")
         if (self.rotation_deg is None) != (self.pixel_angstrom is None):
             raise InputError(
                 "rotation and pixel of the image are set by hand together",
                 where="image",
                 mend="give both rotation_deg and pixel_angstrom, or neither",
-            )
-        if self.pixel_angstrom is not None and not 0 < self.pixel_angstrom < 100:
-            raise InputError(
-                f"an image pixel of {self.pixel_angstrom:g} Å", where="image.pixel_angstrom", mend="give ångströms"
             )
 
 
@@ -161,11 +247,51 @@ class SupportSettings:
         Masks painted by hand, on the pattern's array.
     """
 
-    threshold: Literal["otsu", "li", "triangle"] | float = "li"
-    smooth_angstrom: float = 2.0
-    grow_angstrom: float = 1.0
+    threshold: Annotated[
+        Literal["otsu", "li", "triangle"] | float,
+        Parameter(
+            "Threshold",
+            "Rule that splits the smoothed potential into particle and vacuum, or a level set by hand: a fraction of "
+            "the highest value, above which the particle lies.",
+            above=0,
+            below=1,
+            step=0.005,
+            decimals=3,
+            reach=(0.02, 0.98),
+            words=(("li", "Li"), ("otsu", "Otsu"), ("triangle", "triangle")),
+        ),
+    ] = "li"
+    smooth_angstrom: Annotated[
+        float,
+        Parameter(
+            "Smoothing",
+            "Standard deviation of the smoothing before the threshold; about one lattice spacing.",
+            unit="Å",
+            low=0,
+            high=1000,
+            step=0.1,
+            decimals=2,
+            reach=(0.5, 8),
+        ),
+    ] = 2.0
+    grow_angstrom: Annotated[
+        float,
+        Parameter(
+            "Growth",
+            "How far the support is grown beyond the threshold; negative shrinks it.",
+            unit="Å",
+            low=-1000,
+            high=1000,
+            step=0.1,
+            decimals=2,
+            reach=(-10, 20),
+        ),
+    ] = 1.0
     added: PaintedMask | None = None
     removed: PaintedMask | None = None
+
+    def __post_init__(self) -> None:
+        check(self, "support")
 
 
 @with_config(extra="forbid")
@@ -187,11 +313,25 @@ class RegionSettings:
         Pixels sent to M by hand, on the pattern's array.
     """
 
-    noise_multiple: float = 3.0
-    alpha: float = 0.3
-    reading: Literal["methods", "upper-limit"] = "methods"
-    beam_radius_per_angstrom: float = 0.012
+    noise_multiple: NoiseMultiple = NOISE_MULTIPLE
+    alpha: Alpha = ALPHA
+    reading: Reading = "methods"
+    beam_radius_per_angstrom: Annotated[
+        float,
+        Parameter(
+            "Beam radius",
+            "Radius of the direct beam, which is not recorded well and goes to region M.",
+            unit="Å⁻¹",
+            low=0,
+            high=5,
+            step=0.001,
+            advanced=True,
+        ),
+    ] = 0.012
     excluded: PaintedMask | None = None
+
+    def __post_init__(self) -> None:
+        check(self, "regions")
 
 
 @with_config(extra="forbid")
@@ -215,36 +355,72 @@ class ModelSettings:
         0 for a prism to 0.5 for an ellipsoid, as set by hand; None fits it.
     """
 
-    use: bool = False
-    zone: str = ""
-    b_factor: float = 0.8
-    tilt_deg: tuple[float, float] | None = None
-    thickness_angstrom: float | None = None
-    roundness: float | None = None
+    use: Annotated[
+        bool,
+        Parameter(
+            "Start the members from this model",
+            "The preset “model”: each member starts from the model's object with a little noise.",
+        ),
+    ] = False
+    zone: Annotated[
+        str,
+        Parameter(
+            "Zone axis",
+            "Of the crystal, along the beam: three indices such as 1 1 2, four such as 0 0 0 1, or auto to take the "
+            "one whose lattice the spots have. Which way it points is found.",
+        ),
+    ] = ""
+    b_factor: Annotated[
+        float,
+        Parameter(
+            "B factor",
+            "Debye-Waller factor B = 8π²⟨u²⟩ of all atoms. A further fall-off with |q| is fitted.",
+            unit="Å²",
+            low=0,
+            below=100,
+            step=0.1,
+            decimals=2,
+        ),
+    ] = 0.8
+    tilt_deg: Annotated[
+        tuple[float, float] | None,
+        Parameter(
+            "Tilt",
+            "Rotation of the crystal about x and y, out of the zone axis, as set by hand.",
+            unit="°",
+            low=-10,
+            high=10,
+            step=0.02,
+            decimals=3,
+            reach=(-2, 2),
+        ),
+    ] = None
+    thickness_angstrom: Annotated[
+        float | None,
+        Parameter(
+            "Thickness",
+            "Where the particle is thickest.",
+            unit="Å",
+            low=2,
+            high=2000,
+            step=0.5,
+            decimals=1,
+            reach=(2, 200),
+        ),
+    ] = None
+    roundness: Annotated[
+        float | None,
+        Parameter(
+            "Shape",
+            "How the particle thins towards its edge: 0 for a prism to 0.5 for an ellipsoid.",
+            low=0,
+            high=1,
+            words=((0.0, "prism"), (0.25, "rounded"), (0.5, "ellipsoid")),
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.b_factor < 100:
-            raise InputError(
-                f"a Debye-Waller factor of {self.b_factor:g} Å²",
-                where="model.b_factor",
-                mend="give 0 to 100, usually near 1",
-            )
-        if self.tilt_deg is not None and not all(abs(angle) <= _LARGEST_TILT_DEG for angle in self.tilt_deg):
-            raise InputError(
-                f"a tilt of {self.tilt_deg[0]:g}° and {self.tilt_deg[1]:g}°",
-                where="model.tilt_deg",
-                mend=f"give up to {_LARGEST_TILT_DEG:g}° to either side",
-            )
-        if self.thickness_angstrom is not None and not 2 <= self.thickness_angstrom <= 2000:
-            raise InputError(
-                f"a thickness of {self.thickness_angstrom:g} Å",
-                where="model.thickness_angstrom",
-                mend="give 2 to 2000 Å",
-            )
-        if self.roundness is not None and not 0 <= self.roundness <= 1:
-            raise InputError(
-                f"a roundness of {self.roundness:g}", where="model.roundness", mend="give 0 (prism) to 0.5 (ellipsoid)"
-            )
+        check(self, "model")
 
 
 @with_config(extra="forbid")
@@ -279,27 +455,25 @@ class Change:
         Pixels sent to M by hand; empty for none.
     """
 
-    member: int
-    iteration: int
-    alpha: float | None = None
-    noise_multiple: float | None = None
-    beta: float | None = None
+    member: Annotated[int, Parameter("Member", "In which the change was made, counted from 0.", low=0)]
+    iteration: Annotated[int, Parameter("Iteration", "After which it is in force.", low=0)]
+    alpha: Alpha | None = None
+    noise_multiple: NoiseMultiple | None = None
+    beta: Annotated[
+        float | None,
+        Parameter(
+            "β",
+            "Feedback of HIO, RAAR and the difference map, in every stage from here on.",
+            above=0,
+            high=1,
+            step=0.05,
+        ),
+    ] = None
     support: PaintedMask | None = None
     excluded: PaintedMask | None = None
 
     def __post_init__(self) -> None:
-        if self.member < 0 or self.iteration < 0:
-            raise InputError(
-                f"a change at member {self.member}, iteration {self.iteration}", where="steering", mend="count from 0"
-            )
-        if self.alpha is not None and not 0 <= self.alpha <= 1:
-            raise InputError(f"α = {self.alpha:g}", where="steering", mend="give a fraction from 0 to 1")
-        if self.noise_multiple is not None and not self.noise_multiple > 0:
-            raise InputError(
-                f"a noise multiple of {self.noise_multiple:g}", where="steering", mend="give a positive number"
-            )
-        if self.beta is not None and not 0 < self.beta <= 1:
-            raise InputError(f"β = {self.beta:g}", where="steering", mend="give a value above 0 and at most 1")
+        check(self, "steering")
 
 
 @with_config(extra="forbid")
@@ -439,12 +613,20 @@ def plan_from_toml(text: str, *, where: str) -> Plan:
 
 
 def wrong_key(error: ValidationError, *, where: str, mend: str | None = None) -> InputError:
-    """The first complaint of a check of types, naming the key at fault."""
+    """The first complaint of a check of types, naming the key at fault, which a section's own check may know better."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal", "function")))
-    message = first["msg"].removeprefix("Value error, ")
-    text = f"{message[0].lower()}{message[1:]}"
-    return InputError(f"{key}: {text}" if key else text, where=where, mend=mend)
+    places = [str(part) for part in first["loc"] if not str(part).startswith(("literal", "function"))]
+    section, key = places[0] if places else "", ".".join(places)
+    own = first.get("ctx", {}).get("error")
+    if not isinstance(own, InputError):
+        message = first["msg"].removeprefix("Value error, ")
+        text = f"{message[0].lower()}{message[1:]}"
+        return InputError(f"{key}: {text}" if key else text, where=where, mend=mend)
+    if own.where and own.where.startswith(f"{section}."):
+        key += own.where.removeprefix(section)
+    elif own.where and own.where != key:
+        key = f"{key}: {own.where}" if key else own.where
+    return InputError(own.problem, where=f"{where}: {key}" if key else where, mend=own.mend or mend)
 
 
 def _as_table(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import scipy.fft
@@ -19,6 +19,7 @@ from napari_subangstrom_cdi.core.phasing.retrieval import InForce, Problem, Retr
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule, vary
 from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.parameters import Parameter, check
 
 from .superposition import Alignment, align, object_origin
 
@@ -48,25 +49,53 @@ class EnsembleSettings:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # recipes: no misspelt keys
 
-    members: int = 20
-    seed: int = 0
-    noise: float = 0.5
-    spread: float = 0.2
-    free_fraction: float = 0.02
-    reject_below: float = 0.85
+    members: Annotated[int, Parameter("Members", "Independent runs that are averaged.", low=1)] = 20
+    seed: Annotated[int, Parameter("Seed", "The same seed gives the same members.", low=0)] = 0
+    noise: Annotated[
+        float,
+        Parameter(
+            "N",
+            "Noise added to the image each member starts from, in standard deviations of the image itself.",
+            unit="σ",
+            low=0,
+            step=0.05,
+        ),
+    ] = 0.5
+    spread: Annotated[
+        float,
+        Parameter(
+            "Spread",
+            "Members differ in density threshold and image weight by factors of this scatter; the paper's is 0.",
+            low=0,
+            step=0.05,
+            advanced=True,
+        ),
+    ] = 0.2
+    free_fraction: Annotated[
+        float,
+        Parameter(
+            "Free fraction",
+            "Share of the pixels of G that each member is not shown and is judged by: free R.",
+            low=0,
+            below=0.5,
+            step=0.01,
+            advanced=True,
+        ),
+    ] = 0.02
+    reject_below: Annotated[
+        float,
+        Parameter(
+            "Reject below",
+            "Members that correlate with the others less than this share of the best one are not averaged.",
+            low=0,
+            high=1,
+            step=0.05,
+            advanced=True,
+        ),
+    ] = 0.85
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise InputError(f"{self.members} members", mend="give at least one")
-        if self.seed < 0:
-            raise InputError(f"a seed of {self.seed}", mend="give zero or a positive whole number")
-        if not 0 <= self.free_fraction < 0.5:
-            raise InputError(f"a free fraction of {self.free_fraction:g}", mend="give 0 to 0.5, usually 0.02")
-        for name, value in (("noise", self.noise), ("spread", self.spread)):
-            if not 0 <= value < np.inf:
-                raise InputError(f"a {name} of {value:g}", mend="give zero or more")
-        if not 0 <= self.reject_below <= 1:
-            raise InputError(f"a rejection level of {self.reject_below:g}", mend="give 0 to 1")
+        check(self, "ensemble")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated, Literal
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -14,6 +15,44 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.parameters import Parameter, check_value, described
+
+Alpha = Annotated[
+    float,
+    Parameter(
+        "α",
+        "Share of the amplitude that is kept where the pattern does not stand above the noise (region B).",
+        low=0,
+        high=1,
+        step=0.01,
+        decimals=3,
+    ),
+]
+NoiseMultiple = Annotated[
+    float,
+    Parameter(
+        "Noise multiple",
+        "Signal (region G) is where the intensity exceeds this many σ of the background; the paper takes 3.",
+        unit="σ",
+        above=0,
+        high=1000,
+        step=0.05,
+        decimals=2,
+        reach=(0.5, 10),
+    ),
+]
+Reading = Annotated[
+    Literal["methods", "upper-limit"],
+    Parameter(
+        "In region B",
+        "The paper has two readings: its Methods fix the amplitude to α times the lesser of √I and √(kσ), its main "
+        "text only forbids intensities above kσ.",
+        words=(("methods", "fix |F| (Methods)"), ("upper-limit", "upper limit only")),
+        advanced=True,
+    ),
+]
+ALPHA, NOISE_MULTIPLE = 0.3, 3.0
+"""The paper's."""
 
 
 class Region(IntEnum):
@@ -62,7 +101,7 @@ def find_regions(
     noise_std: Float32,
     valid: Bool,
     *,
-    noise_multiple: float = 3.0,
+    noise_multiple: NoiseMultiple = NOISE_MULTIPLE,
     beam_radius_px: float = 0.0,
     min_pixels: int = 3,
     user_mask: Bool | None = None,
@@ -94,13 +133,12 @@ def find_regions(
     Raises
     ------
     InputError
-        If the shapes differ, the multiple is not positive or no pixel stands above the noise.
+        If the shapes differ, the multiple is impossible or no pixel stands above the noise.
     """
     for name, array in (("noise", noise_std), ("valid mask", valid), ("user mask", user_mask)):
         if array is not None and array.shape != intensity.shape:
             raise InputError(f"the {name} has shape {array.shape}, the pattern {intensity.shape}")
-    if not noise_multiple > 0:
-        raise InputError(f"a noise multiple of {noise_multiple:g}", mend="give a positive number, usually 3")
+    check_value(described("noise_multiple", NoiseMultiple), noise_multiple)
     missing = ~valid
     if user_mask is not None:
         missing = missing | user_mask
@@ -184,9 +222,9 @@ def amplitude_band(
     noise_std: Float32,
     regions: NDArray[np.uint8],
     *,
-    alpha: float = 0.3,
-    noise_multiple: float = 3.0,
-    reading: str = "methods",
+    alpha: Alpha = ALPHA,
+    noise_multiple: NoiseMultiple = NOISE_MULTIPLE,
+    reading: Reading = "methods",
 ) -> AmplitudeBand:
     """Limits on |F| from the pattern, by either of the paper's two readings of region B.
 
@@ -211,8 +249,8 @@ def amplitude_band(
     InputError
         If ``alpha`` is outside 0 to 1 or ``reading`` is unknown.
     """
-    if not 0 <= alpha <= 1:
-        raise InputError(f"α = {alpha:g}", mend="give a fraction from 0 to 1")
+    check_value(described("alpha", Alpha), alpha)
+    check_value(described("reading", Reading), reading)
     amplitude = np.sqrt(np.maximum(intensity, 0)).astype(np.float32)
     ceiling = np.sqrt(noise_multiple * noise_std).astype(np.float32)
     good, background = regions == Region.G, regions == Region.B
@@ -221,8 +259,6 @@ def amplitude_band(
     if reading == "methods":
         held = np.float32(alpha) * np.minimum(amplitude, ceiling)
         lower[background] = upper[background] = held[background]
-    elif reading == "upper-limit":
-        upper[background] = ceiling[background]
     else:
-        raise InputError(f"unknown reading of region B: {reading!r}", mend="use 'methods' or 'upper-limit'")
+        upper[background] = ceiling[background]
     return AmplitudeBand(lower, upper)
