@@ -139,7 +139,7 @@ def test_a_figure_and_no_records(tmp_path, capsys):
         (["--facet", "1 1:30"], "no Miller indices"),
         (["--dose", "0"], "dose"),
         (["--beam-stop", "-1"], "beam_stop"),
-        (["--strain", "40"], "a strain of 40 %"),
+        (["--strain", "40"], "strain_percent: Strain = 40 %; give -10 to 10 %"),
         (["--settings", "absent.toml"], "absent.toml"),
     ],
 )

@@ -13,9 +13,12 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Kind = Literal["float", "int", "bool", "choice", "text", "other"]
 _PLACES = 4  # digits shown behind the point, unless a parameter says how many
@@ -79,16 +82,13 @@ class Parameter:
         """Such as ``0 to 1``, ``above 0 and at most 1`` or ``0 or more``, with the unit; empty where all is allowed."""
         lower = _bound(self.low, "", self.above, "above ")
         upper = _bound(self.high, "at most ", self.below, "below ")
-        unit = f" {self.unit}" if self.unit else ""
+        unit = f" {self.unit}" if self.unit and (lower or upper) else ""
         if self.low is not None and self.high is not None:
-            return f"{self.low:.12g} to {self.high:.12g}{unit}"
+            return f"{_plain(self.low)} to {_plain(self.high)}{unit}"
         if lower and upper:
             return f"{'at least ' if self.low is not None else ''}{lower} and {upper}{unit}"
-        if upper:
-            return f"{upper}{unit}"
-        if self.low is not None:
-            return f"{lower}{unit} or more"
-        return f"{lower}{unit}"
+        more = " or more" if self.low is not None else ""
+        return f"{lower or upper}{unit}{more}"
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,9 @@ class Declared:
     def help_line(self, default: Any = MISSING) -> str:
         """What it does, the range and the default in a line, as a command line has it."""
         default = self.default if default is MISSING else default
-        usual = "" if default is MISSING or default is None else f"default: {_plain(default)}"
-        notes = "; ".join(note for note in (self.parameter.range_in_words(), usual) if note)
+        usual = "" if default in (MISSING, None, "") else f"default: {_plain(default)}"
+        unit = f"in {self.parameter.unit}" if self.parameter.unit else ""
+        notes = "; ".join(note for note in (self.parameter.range_in_words() or unit, usual) if note)
         return f"{self.parameter.help} ({notes})" if notes else self.parameter.help
 
     def element(self, index: int, name: str, caption: str) -> Declared:
@@ -240,6 +241,25 @@ def check_value(known: Declared, value: Any, where: str = "") -> None:
         _check_one(known, part, where)
 
 
+def wrong_key(error: ValidationError, *, where: str, mend: str | None = None) -> InputError:
+    """The first complaint of a check of types, naming the key at fault, which a section's own check may know better."""
+    first = error.errors()[0]
+    places = [str(part) for part in first["loc"] if not str(part).startswith(("literal", "function"))]
+    section, key = places[0] if places else "", ".".join(places)
+    own = first.get("ctx", {}).get("error")
+    if not isinstance(own, InputError):
+        message = first["msg"].removeprefix("Value error, ")
+        text = f"{message[0].lower()}{message[1:]}"
+        return InputError(f"{key}: {text}" if key else text, where=where, mend=mend)
+    inner = own.where or ""
+    if section and inner.startswith(f"{section}."):
+        key += inner.removeprefix(section)
+    elif inner != key:
+        key = ": ".join(part for part in (key, inner.removeprefix(f"{where}.")) if part)
+    place = f"{where}.{key}" if inner == f"{where}.{key}" else f"{where}: {key}" if key else where
+    return InputError(own.problem, where=place, mend=own.mend or mend)
+
+
 def _check_one(known: Declared, value: Any, where: str) -> None:
     if known.kind in ("float", "int"):
         if isinstance(value, str) and value in known.choices:
@@ -273,7 +293,12 @@ def _check_number(known: Declared, value: Any, where: str) -> None:
 
 def _plain(value: Any) -> str:
     """As it is typed."""
-    return str(value) if isinstance(value, bool) or _as_number(value) is None else f"{value:.12g}"
+    if isinstance(value, tuple):
+        return " ".join(_plain(part) for part in value)
+    number = _as_number(value)
+    if number is None:
+        return str(value)
+    return f"{number:.12g}" if abs(number) < 1e6 else f"{number:g}".replace("e+0", "e")
 
 
 def _as_number(value: Any) -> float | None:
@@ -283,8 +308,8 @@ def _as_number(value: Any) -> float | None:
 
 def _bound(inclusive: float | None, words: str, exclusive: float | None, exclusive_words: str) -> str:
     if inclusive is not None:
-        return f"{words}{inclusive:.12g}"
-    return "" if exclusive is None else f"{exclusive_words}{exclusive:.12g}"
+        return f"{words}{_plain(inclusive)}"
+    return "" if exclusive is None else f"{exclusive_words}{_plain(exclusive)}"
 
 
 def _listed(choices: tuple[Any, ...]) -> str:

@@ -33,6 +33,7 @@ from napari_subangstrom_cdi.job.plan import (
     PRESETS,
     Frame,
     Inputs,
+    ModelSettings,
     Plan,
     named_files,
     preset_plan,
@@ -40,9 +41,11 @@ from napari_subangstrom_cdi.job.plan import (
 )
 from napari_subangstrom_cdi.job.progress import Bar
 from napari_subangstrom_cdi.simulation.bundled import sample_records
+from napari_subangstrom_cdi.parameters import declared
 
-from .simulate import add_score, add_simulate
+from .simulate import add_score, add_simulate, help_of
 
+_ENSEMBLE = ("members", "seed")
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
 
@@ -136,11 +139,9 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--preset", choices=ALL_PRESETS, help="schedule and settings (default: extend)")
     how.add_argument("--crystal", metavar="NAME|FILE.cif", help="what the particle is made of, for the preset model")
-    how.add_argument(
-        "--zone", metavar='"u v w"', help="zone axis along the beam, three indices or four, or auto, for it too"
-    )
-    how.add_argument("--members", type=int, metavar="N", help="members of the ensemble (default: 20)")
-    how.add_argument("--seed", type=int, metavar="N", help="seed of the ensemble (default: 0)")
+    how.add_argument("--zone", metavar='"u v w"', help=help_of(declared(ModelSettings)["zone"]))
+    for name in _ENSEMBLE:
+        how.add_argument(f"--{name}", type=int, metavar="N", help=help_of(declared(EnsembleSettings)[name]))
     how.add_argument(
         "--recipe",
         metavar="FILE",
@@ -156,8 +157,9 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         "demo", help="reconstruct the bundled sample", description="Reconstruct the bundled simulated CdS platelet."
     )
     parser.add_argument("--preset", choices=PRESETS, default="extend")
-    parser.add_argument("--members", type=int, default=20, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    for name in _ENSEMBLE:
+        known = declared(EnsembleSettings)[name]
+        parser.add_argument(f"--{name}", type=int, default=known.default, metavar="N", help=help_of(known))
     parser.add_argument("--workers", type=_positive, metavar="N")
     _add_output(parser, required=False)
     parser.set_defaults(command=_demo)
@@ -273,7 +275,7 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
     names = (*FILE_ROLES, "pattern_frame", "background_frame", "image_frame")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     acquisition = read_acquisition(arguments.acquisition) if arguments.acquisition else plan.acquisition
-    numbers = {name: getattr(arguments, name) for name in ("members", "seed") if getattr(arguments, name) is not None}
+    numbers = {name: getattr(arguments, name) for name in _ENSEMBLE if getattr(arguments, name) is not None}
     inputs, ensemble = replace(plan.inputs, **given), replace(plan.ensemble, **numbers)
     if arguments.preset is not None:
         plan = preset_plan(arguments.preset, inputs, acquisition, ensemble)

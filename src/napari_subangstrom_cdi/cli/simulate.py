@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from napari_subangstrom_cdi.core.microscope import WAVES
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.parameters import Declared, declared
 from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
     MicroscopeSettings,
@@ -26,6 +26,64 @@ from napari_subangstrom_cdi.simulation.records import (
 _Settings = TypeVar("_Settings", ParticleSettings, MicroscopeSettings)
 
 
+@dataclass(frozen=True)
+class _Option:
+    """An option that gives one setting: its flag, the setting's field, and what stands for the value."""
+
+    flag: str
+    name: str
+    metavar: str | tuple[str, ...] | None
+
+    def add_to(self, group: Any, settings: Any) -> None:
+        """Add it, with the help that the setting declares."""
+        known = declared(settings)[self.name]
+        group.add_argument(
+            self.flag,
+            dest=self.name,
+            metavar=self.metavar,
+            type={"float": float, "int": int}.get(known.kind, str),
+            nargs=known.length,
+            choices=known.choices or None,
+            help=help_of(known),
+        )
+
+
+_PARTICLE = (
+    _Option("--crystal", "crystal", "NAME|FILE.cif"),
+    _Option("--zone", "zone", '"u v w"'),
+    _Option("--diameter", "diameter_angstrom", "A"),
+    _Option("--thickness", "thickness_angstrom", "A"),
+    _Option("--prism", "prism", '"h k l"'),
+    _Option("--azimuth", "azimuth_deg", "DEG"),
+    _Option("--tilt", "tilt_deg", ("X", "Y")),
+    _Option("--boundary", "boundary_shift_angstrom", "A"),
+    _Option("--boundary-normal", "boundary_normal_deg", "DEG"),
+    _Option("--boundary-position", "boundary_position_angstrom", "A"),
+    _Option("--strain", "strain_percent", "PERCENT"),
+    _Option("--b-factor", "b_factor", "A2"),
+)
+_MICROSCOPE = (
+    _Option("--wave", "wave", None),
+    _Option("--dose", "dose_per_angstrom2", "E"),
+    _Option("--coherence", "coherence_angstrom", "A"),
+    _Option("--beam-stop", "beam_stop_per_angstrom", "Q"),
+    _Option("--beam", "beam_fwhm_angstrom", "A"),
+    _Option("--detector", "detector_px", "PX"),
+    _Option("--detector-pixel", "detector_pixel_um", "UM"),
+    _Option("--gain", "counts_per_electron", "G"),
+    _Option("--dark-noise", "dark_noise_electrons", "E"),
+    _Option("--saturation", "saturation_counts", "COUNTS"),
+    _Option("--defocus", "defocus_nm", "NM"),
+    _Option("--information-limit", "information_limit_per_angstrom", "Q"),
+    _Option("--image-dose", "image_electrons_per_pixel", "E"),
+)
+
+
+def help_of(known: Declared) -> str:
+    """The help of an option from what its parameter declares; to argparse a per cent sign is a code."""
+    return known.help_line().replace("%", "%%")
+
+
 def add_simulate(commands: Any) -> None:
     """Add the command to those of the program."""
     parser = commands.add_parser(
@@ -37,11 +95,8 @@ def add_simulate(commands: Any) -> None:
     )
     parser.add_argument("--settings", metavar="FILE.toml", help="settings as simulate writes them; options override")
     what = parser.add_argument_group("particle")
-    what.add_argument("--crystal", metavar="NAME|FILE.cif", help="(default: CdS-wurtzite)")
-    what.add_argument("--zone", metavar='"u v w"', help="zone axis along the beam (default: 0 0 0 1)")
-    what.add_argument("--diameter", type=float, metavar="A", help="of a sphere, or across a prism, Å (default: 90)")
-    what.add_argument("--thickness", type=float, metavar="A", help="along the beam, Å: top and bottom are cut off")
-    what.add_argument("--prism", metavar='"h k l"', help="side faces of a prism along the zone axis")
+    for option in _PARTICLE:
+        option.add_to(what, ParticleSettings)
     what.add_argument(
         "--facet",
         metavar='"h k l":A',
@@ -49,32 +104,14 @@ def add_simulate(commands: Any) -> None:
         type=_facet,
         help="a form of facets at a distance, Å; repeat it",
     )
-    what.add_argument("--azimuth", type=float, metavar="DEG", help="of the shortest reflection, from +x towards +y")
-    what.add_argument("--tilt", type=float, nargs=2, metavar=("X", "Y"), help="about x and y, degrees")
-    what.add_argument("--boundary", type=float, metavar="A", help="lattice shift across a boundary, Å")
-    what.add_argument("--boundary-normal", type=float, metavar="DEG", help="of the boundary (default: 90)")
-    what.add_argument("--boundary-position", type=float, metavar="A", help="of it along its normal, Å (default: 0)")
-    what.add_argument("--strain", type=float, metavar="PERCENT", help="by which the lattice is stretched (default: 0)")
-    what.add_argument("--b-factor", type=float, metavar="A2", help="Debye-Waller factor, Å² (default: 0.8)")
     how = parser.add_argument_group("microscope")
     how.add_argument("--energy", type=float, metavar="KV", help="beam energy, kV (default: 200)")
-    how.add_argument("--wave", choices=WAVES, help="how electrons scatter (default: multislice)")
-    how.add_argument("--dose", type=float, metavar="E", help="electrons on each Å² (default: 10000)")
-    how.add_argument("--coherence", type=float, metavar="A", help="lateral coherence length, Å (default: 350)")
-    how.add_argument("--beam-stop", type=float, metavar="Q", help="its radius, Å⁻¹ (default: none)")
-    how.add_argument("--beam", type=float, metavar="A", help="full width of the beam, Å (default: 400)")
-    how.add_argument("--detector", type=int, metavar="PX", help="pixels a side of the detector (default: 2048)")
-    how.add_argument("--detector-pixel", type=float, metavar="UM", help="its pixel, µm (default: 25)")
-    how.add_argument("--gain", type=float, metavar="G", help="counts an electron (default: 0.8)")
-    how.add_argument("--dark-noise", type=float, metavar="E", help="of the detector, electrons (default: 1)")
-    how.add_argument("--saturation", type=int, metavar="COUNTS", help="highest count (default: 65535)")
+    for option in _MICROSCOPE:
+        option.add_to(how, MicroscopeSettings)
     how.add_argument("--noiseless", action="store_true", help="counts as expected, in patterns and image")
     how.add_argument("--no-substrate", action="store_true", help="neither graphene nor inelastic scattering")
-    how.add_argument("--defocus", type=float, metavar="NM", help="of the image, underfocus negative (default: -61.3)")
-    how.add_argument("--information-limit", type=float, metavar="Q", help="of the image, Å⁻¹ (default: 0.52)")
-    how.add_argument("--image-dose", type=float, metavar="E", help="electrons a pixel of the image (default: 200)")
     how.add_argument("--no-faults", action="store_true", help="nothing rotated, shifted or told wrong")
-    parser.add_argument("--seed", type=int, metavar="N", help="of noise and faults (default: 0)")
+    _Option("--seed", "seed", "N").add_to(parser, Simulation)
     out = parser.add_argument_group("output")
     out.add_argument("-o", "--output", metavar="FOLDER", help="where the record set goes")
     out.add_argument("--figure", metavar="FILE", help="draw the pattern, 0.0067 Å⁻¹ a pixel, and write nothing else")
@@ -105,39 +142,15 @@ def _facet(text: str) -> tuple[str, float]:
 
 def _settings(arguments: argparse.Namespace) -> Simulation:
     base = read_simulation(Path(arguments.settings)) if arguments.settings else Simulation()
-    particle: dict[str, Any] = {
-        "crystal": arguments.crystal,
-        "zone": arguments.zone,
-        "diameter_angstrom": arguments.diameter,
-        "thickness_angstrom": arguments.thickness,
-        "prism": arguments.prism,
-        "facets": dict(arguments.facet) if arguments.facet else None,
-        "azimuth_deg": arguments.azimuth,
-        "tilt_deg": tuple(arguments.tilt) if arguments.tilt else None,
-        "boundary_shift_angstrom": arguments.boundary,
-        "boundary_normal_deg": arguments.boundary_normal,
-        "boundary_position_angstrom": arguments.boundary_position,
-        "strain_percent": arguments.strain,
-        "b_factor": arguments.b_factor,
-    }
-    microscope: dict[str, Any] = {
+    particle: dict[str, Any] = {option.name: getattr(arguments, option.name) for option in _PARTICLE}
+    particle["tilt_deg"] = tuple(arguments.tilt_deg) if arguments.tilt_deg else None
+    particle["facets"] = dict(arguments.facet) if arguments.facet else None
+    microscope: dict[str, Any] = {option.name: getattr(arguments, option.name) for option in _MICROSCOPE}
+    microscope |= {
         "energy_ev": 1e3 * arguments.energy if arguments.energy is not None else None,
-        "wave": arguments.wave,
-        "dose_per_angstrom2": arguments.dose,
-        "coherence_angstrom": arguments.coherence,
-        "beam_stop_per_angstrom": arguments.beam_stop,
-        "beam_fwhm_angstrom": arguments.beam,
-        "detector_px": arguments.detector,
-        "detector_pixel_um": arguments.detector_pixel,
-        "counts_per_electron": arguments.gain,
-        "dark_noise_electrons": arguments.dark_noise,
-        "saturation_counts": arguments.saturation,
         "noise": False if arguments.noiseless else None,
         "inelastic": 0.0 if arguments.no_substrate else None,
         "graphene_layers": 0 if arguments.no_substrate else None,
-        "defocus_nm": arguments.defocus,
-        "information_limit_per_angstrom": arguments.information_limit,
-        "image_electrons_per_pixel": arguments.image_dose,
         "faults": False if arguments.no_faults else None,
     }
     return Simulation(

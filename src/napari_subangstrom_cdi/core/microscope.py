@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import scipy.fft
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel, Multislice, spectrum_of
 from napari_subangstrom_cdi.core.crystal.scattering import electron_scattering_factor
 from napari_subangstrom_cdi.core.image.potential import ImagingConditions, aberration_phase
-from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.parameters import Parameter, check
 
 from .electron import wavelength_angstrom
 from .fourier import fit_to_size, inverse, transform
@@ -23,11 +23,50 @@ from .types import Complex64, Float64
 
 Wave = Literal["multislice", "phase-object", "kinematic"]
 
-WAVES: tuple[Wave, ...] = ("multislice", "phase-object", "kinematic")
+WAVES: tuple[Wave, ...] = get_args(Wave)
 WAVE_TO = 1.8  # Å⁻¹; waves reach to 2.7 then: well beyond a pattern to 1.28 Å⁻¹, which would cut what couples to it
 _FOCUS_STEPS = 9
 _GRAPHENE_A = 2.461  # Å
 _GRAPHENE_REACH = 1.4  # Å⁻¹
+
+# How a record is taken: here, and in the settings of a simulation, which repeat it.
+Dose = Annotated[
+    float,
+    Parameter("Dose", "On the particle, in a pattern.", unit="e⁻/Å²", above=0, below=1e9, step=1000, decimals=0),
+]
+BeamWidth = Annotated[
+    float,
+    Parameter("Beam width", "Full width of the beam at half its maximum.", unit="Å", above=0, below=1e9, decimals=0),
+]
+Coherence = Annotated[
+    float,
+    Parameter("Coherence", "Lateral coherence length.", unit="Å", above=0, below=1e9, step=10, decimals=0),
+]
+Gain = Annotated[
+    float,
+    Parameter("Gain", "Counts that one electron gives.", unit="counts/e⁻", above=0, below=1e9),
+]
+DarkNoise = Annotated[
+    float,
+    Parameter("Dark noise", "Of the detector, a pixel.", unit="e⁻", low=0, below=1e6),
+]
+Saturation = Annotated[
+    int,
+    Parameter("Saturation", "Highest count of the detector.", unit="counts", low=1, high=65535, step=1000),
+]
+BeamStop = Annotated[
+    float,
+    Parameter("Beam stop", "Its radius; 0 for none.", unit="Å⁻¹", low=0, below=1e6, step=0.01, decimals=3),
+]
+Inelastic = Annotated[
+    float,
+    Parameter("Inelastic", "Scattering between the spots, in units of the usual; 0 for none.", low=0, below=1e6),
+]
+GrapheneLayers = Annotated[
+    int,
+    Parameter("Graphene", "Layers of the substrate.", unit="layers", low=0, below=1e6),
+]
+Counted = Annotated[bool, Parameter("Noise", "Counting noise and the detector's.")]
 
 
 @dataclass(frozen=True)
@@ -56,27 +95,20 @@ class Exposure:
         Whether electrons are counted and the detector is noisy; otherwise counts are those expected, rounded.
     """
 
-    dose_per_angstrom2: float = 1e4
-    beam_fwhm_angstrom: float = 400.0
-    coherence_angstrom: float = 350.0
-    counts_per_electron: float = 0.8
-    dark_noise_electrons: float = 1.0
+    dose_per_angstrom2: Dose = 1e4
+    beam_fwhm_angstrom: BeamWidth = 400.0
+    coherence_angstrom: Coherence = 350.0
+    counts_per_electron: Gain = 0.8
+    dark_noise_electrons: DarkNoise = 1.0
     offset_counts: float = 20.0
-    saturation_counts: int = 65535
-    beam_stop_per_angstrom: float = 0.0
-    inelastic: float = 1.0
-    graphene_layers: int = 2
-    noise: bool = True
+    saturation_counts: Saturation = 65535
+    beam_stop_per_angstrom: BeamStop = 0.0
+    inelastic: Inelastic = 1.0
+    graphene_layers: GrapheneLayers = 2
+    noise: Counted = True
 
     def __post_init__(self) -> None:
-        for name in ("dose_per_angstrom2", "beam_fwhm_angstrom", "coherence_angstrom", "counts_per_electron"):
-            if not 0 < getattr(self, name) < 1e9:
-                raise InputError(f"{name} = {getattr(self, name):g}", mend="give a positive number")
-        for name in ("dark_noise_electrons", "beam_stop_per_angstrom", "inelastic", "graphene_layers"):
-            if not 0 <= getattr(self, name) < 1e6:
-                raise InputError(f"{name} = {getattr(self, name):g}", mend="give 0 or more")
-        if not 0 < self.saturation_counts <= 65535:
-            raise InputError(f"a saturation of {self.saturation_counts} counts", mend="give 1 to 65535")
+        check(self)
 
 
 def exit_spectrum(

@@ -18,6 +18,7 @@ from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition
+from napari_subangstrom_cdi.parameters import wrong_key
 
 from .plan import (
     ALL_PRESETS,
@@ -32,7 +33,6 @@ from .plan import (
     RetrievalSettings,
     SupportSettings,
     preset_plan,
-    wrong_key,
 )
 
 Data = str | os.PathLike[str] | ArrayLike

@@ -18,7 +18,7 @@ from napari_subangstrom_cdi.core.phasing.schedule import Schedule
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.mask_text import PackedMask
-from napari_subangstrom_cdi.parameters import Parameter, check
+from napari_subangstrom_cdi.parameters import Parameter, check, wrong_key
 
 Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
@@ -610,23 +610,6 @@ def plan_from_toml(text: str, *, where: str) -> Plan:
         return _ADAPTER.validate_python({**table, "acquisition": acquisition})
     except ValidationError as error:
         raise wrong_key(error, where=where, mend="correct the recipe") from error
-
-
-def wrong_key(error: ValidationError, *, where: str, mend: str | None = None) -> InputError:
-    """The first complaint of a check of types, naming the key at fault, which a section's own check may know better."""
-    first = error.errors()[0]
-    places = [str(part) for part in first["loc"] if not str(part).startswith(("literal", "function"))]
-    section, key = places[0] if places else "", ".".join(places)
-    own = first.get("ctx", {}).get("error")
-    if not isinstance(own, InputError):
-        message = first["msg"].removeprefix("Value error, ")
-        text = f"{message[0].lower()}{message[1:]}"
-        return InputError(f"{key}: {text}" if key else text, where=where, mend=mend)
-    if own.where and own.where.startswith(f"{section}."):
-        key += own.where.removeprefix(section)
-    elif own.where and own.where != key:
-        key = f"{key}: {own.where}" if key else own.where
-    return InputError(own.problem, where=f"{where}: {key}" if key else where, mend=own.mend or mend)
 
 
 def _as_table(value: Any) -> Any:

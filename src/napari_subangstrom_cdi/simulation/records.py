@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import mrcfile
 import numpy as np
@@ -27,8 +27,18 @@ from napari_subangstrom_cdi.core.fourier import inverse
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.potential import ImagingConditions
 from napari_subangstrom_cdi.core.microscope import (
-    WAVES,
+    BeamStop,
+    BeamWidth,
+    Coherence,
+    Counted,
+    DarkNoise,
+    Dose,
     Exposure,
+    Gain,
+    GrapheneLayers,
+    Inelastic,
+    Saturation,
+    Wave,
     exit_spectrum,
     image_intensity,
     pattern_electrons,
@@ -39,6 +49,7 @@ from napari_subangstrom_cdi.core.microscope import (
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import check_writable
 from napari_subangstrom_cdi.io.atomic import atomic_path
+from napari_subangstrom_cdi.parameters import Parameter, check, wrong_key
 
 TRUTH_GRID = Grid(1024, 400.0)
 _TRUTH_KEPT = 512
@@ -78,27 +89,87 @@ class ParticleSettings:
         Debye-Waller factor, Å².
     """
 
-    crystal: str = "CdS-wurtzite"
-    zone: str = "0 0 0 1"
-    diameter_angstrom: float = 90.0
-    thickness_angstrom: float | None = None
-    prism: str | None = None
-    facets: Mapping[str, float] = field(default_factory=dict)
-    azimuth_deg: float = 0.0
-    tilt_deg: tuple[float, float] = (0.0, 0.0)
-    boundary_shift_angstrom: float = 0.0
-    boundary_normal_deg: float = 90.0
-    boundary_position_angstrom: float = 0.0
-    strain_percent: float = 0.0
-    b_factor: float = 0.8
+    crystal: Annotated[str, Parameter("Crystal", "Name of one that is built in, or the path of a CIF.")] = (
+        "CdS-wurtzite"
+    )
+    zone: Annotated[
+        str, Parameter("Zone axis", "Along the beam: three indices such as 1 1 2, or four such as 0 0 0 1.")
+    ] = "0 0 0 1"
+    diameter_angstrom: Annotated[
+        float,
+        Parameter("Diameter", "Of a sphere, or across a prism's flats.", unit="Å", low=5, high=400, step=5, decimals=1),
+    ] = 90.0
+    thickness_angstrom: Annotated[
+        float | None,
+        Parameter(
+            "Thickness",
+            "Along the beam: top and bottom are cut off. A prism needs one.",
+            unit="Å",
+            low=2,
+            high=2000,
+            step=5,
+            decimals=1,
+            automatic="whole",
+        ),
+    ] = None
+    prism: Annotated[
+        str | None,
+        Parameter(
+            "Side faces",
+            "Miller indices of a prism's side faces, such as 1 0 -1 0.",
+            automatic="none: a sphere",
+        ),
+    ] = None
+    facets: Annotated[
+        Mapping[str, float],
+        Parameter(
+            "Facets",
+            "Forms of facets and their distances from the middle in Å, instead of a sphere or prism: "
+            "1 1 1:35, 1 0 0:38.",
+            automatic="none",
+        ),
+    ] = field(default_factory=dict)
+    azimuth_deg: Annotated[
+        float,
+        Parameter(
+            "Azimuth", "Of the zone's shortest reflection, clockwise.", unit="°", low=-360, high=360, step=5, decimals=1
+        ),
+    ] = 0.0
+    tilt_deg: Annotated[
+        tuple[float, float],
+        Parameter("Tilt", "Off the zone axis, about x and y.", unit="°", low=-90, high=90, step=0.1, decimals=2),
+    ] = (0.0, 0.0)
+    boundary_shift_angstrom: Annotated[
+        float,
+        Parameter(
+            "Boundary shift",
+            "By which the lattice is shifted beyond a boundary through the particle, along it; 0 for none.",
+            unit="Å",
+            low=-100,
+            high=100,
+            step=0.1,
+            decimals=2,
+        ),
+    ] = 0.0
+    boundary_normal_deg: Annotated[float, Parameter("Boundary normal", "Which way the boundary faces.", unit="°")] = (
+        90.0
+    )
+    boundary_position_angstrom: Annotated[
+        float, Parameter("Boundary position", "Of the boundary along its normal.", unit="Å")
+    ] = 0.0
+    strain_percent: Annotated[
+        float,
+        Parameter(
+            "Strain", "By which the lattice is stretched, the same in all directions.", unit="%", low=-10, high=10
+        ),
+    ] = 0.0
+    b_factor: Annotated[
+        float,
+        Parameter("B factor", "Debye-Waller factor of all atoms.", unit="Å²", low=0, below=100, step=0.1, decimals=2),
+    ] = 0.8
 
     def __post_init__(self) -> None:
-        if not 5 <= self.diameter_angstrom <= 400:
-            raise InputError(f"a particle of {self.diameter_angstrom:g} Å", mend="give a diameter of 5 to 400 Å")
-        if self.thickness_angstrom is not None and not 2 <= self.thickness_angstrom <= 2000:
-            raise InputError(f"a thickness of {self.thickness_angstrom:g} Å", mend="give 2 to 2000 Å")
-        if not abs(self.strain_percent) <= 10:
-            raise InputError(f"a strain of {self.strain_percent:g} %", mend="give −10 to 10 %")
+        check(self, "particle")
 
 
 @with_config(extra="forbid")
@@ -106,42 +177,62 @@ class ParticleSettings:
 class MicroscopeSettings:
     """How it is seen; what a microscopist knows of it has a microscope's usual errors (see the record set)."""
 
-    energy_ev: float = 200e3
-    wave: Literal["multislice", "phase-object", "kinematic"] = "multislice"
-    camera_length_mm: float = 797.48
-    detector_pixel_um: float = 25.0
-    detector_px: int = 2048
-    dose_per_angstrom2: float = 1e4
-    coherence_angstrom: float = 350.0
-    beam_fwhm_angstrom: float = 400.0
-    beam_stop_per_angstrom: float = 0.0
-    inelastic: float = 1.0
-    graphene_layers: int = 2
-    counts_per_electron: float = 0.8
-    dark_noise_electrons: float = 1.0
-    saturation_counts: int = 65535
-    noise: bool = True
-    cs_mm: float = 1.0
-    defocus_nm: float = -61.3
-    defocus_spread_nm: float = 4.0
-    information_limit_per_angstrom: float = 0.52
-    image_pixel_angstrom: float = 0.36
-    image_px: int = 1024
-    image_electrons_per_pixel: float = 200.0
-    faults: bool = True
+    energy_ev: Annotated[float, Parameter("Beam energy", "Of the electrons.", unit="eV", low=1e3, high=5e6)] = 200e3
+    wave: Annotated[Wave, Parameter("Scattering", "How the exit wave is calculated.")] = "multislice"
+    camera_length_mm: Annotated[
+        float, Parameter("Camera length", "Effective, of the pattern.", unit="mm", low=10, high=1e5)
+    ] = 797.48
+    detector_pixel_um: Annotated[
+        float, Parameter("Detector pixel", "Of the detector.", unit="µm", low=0.5, high=1000, step=1, decimals=1)
+    ] = 25.0
+    detector_px: Annotated[int, Parameter("Detector", "Pixels a side; even.", unit="px", low=64, high=8192, step=2)] = (
+        2048
+    )
+    dose_per_angstrom2: Dose = 1e4
+    coherence_angstrom: Coherence = 350.0
+    beam_fwhm_angstrom: BeamWidth = 400.0
+    beam_stop_per_angstrom: BeamStop = 0.0
+    inelastic: Inelastic = 1.0
+    graphene_layers: GrapheneLayers = 2
+    counts_per_electron: Gain = 0.8
+    dark_noise_electrons: DarkNoise = 1.0
+    saturation_counts: Saturation = 65535
+    noise: Counted = True
+    cs_mm: Annotated[
+        float, Parameter("Aberration Cs", "Spherical aberration of the image.", unit="mm", low=-50, high=50)
+    ] = 1.0
+    defocus_nm: Annotated[
+        float,
+        Parameter("Defocus", "Of the image, underfocus negative.", unit="nm", low=-1e5, high=1e5, step=1, decimals=1),
+    ] = -61.3
+    defocus_spread_nm: Annotated[
+        float, Parameter("Defocus spread", "Standard deviation of the defocus.", unit="nm", low=0, high=1000)
+    ] = 4.0
+    information_limit_per_angstrom: Annotated[
+        float, Parameter("Information limit", "Of the image.", unit="Å⁻¹", low=0.01, high=5, step=0.01, decimals=3)
+    ] = 0.52
+    image_pixel_angstrom: Annotated[
+        float, Parameter("Image pixel", "Nominal, of the image.", unit="Å", low=0.05, high=2)
+    ] = 0.36
+    image_px: Annotated[
+        int, Parameter("Image", "Pixels a side of the image; even.", unit="px", low=64, high=8192, step=2)
+    ] = 1024
+    image_electrons_per_pixel: Annotated[
+        float, Parameter("Image dose", "Of the image.", unit="e⁻/px", above=0, below=6e4, step=10, decimals=0)
+    ] = 200.0
+    faults: Annotated[
+        bool, Parameter("Usual faults", "Records turned and shifted, and a microscopist who errs a little.")
+    ] = True
 
     def __post_init__(self) -> None:
-        if self.wave not in WAVES:
-            raise InputError(f"unknown wave {self.wave!r}", mend=f"use one of {', '.join(WAVES)}")
-        for size in (self.detector_px, self.image_px):
-            if not 64 <= size <= 8192 or size % 2:
-                raise InputError(f"a detector of {size} pixels", mend="give an even number from 64 to 8192")
-        if not 0.05 <= self.image_pixel_angstrom <= 2:
-            raise InputError(f"an image pixel of {self.image_pixel_angstrom:g} Å", mend="give 0.05 to 2 Å")
-        if not 0 < self.image_electrons_per_pixel < 6e4:
-            raise InputError(
-                f"{self.image_electrons_per_pixel:g} electrons a pixel of the image", mend="give some hundreds"
-            )
+        check(self, "microscope")
+        for name in ("detector_px", "image_px"):
+            if getattr(self, name) % 2:
+                raise InputError(
+                    f"a detector of {getattr(self, name)} pixels",
+                    where=f"microscope.{name}",
+                    mend="give an even number",
+                )
 
     @property
     def q_pixel_per_angstrom(self) -> float:
@@ -156,7 +247,10 @@ class Simulation:
 
     particle: ParticleSettings = field(default_factory=ParticleSettings)
     microscope: MicroscopeSettings = field(default_factory=MicroscopeSettings)
-    seed: int = 0
+    seed: Annotated[int, Parameter("Seed", "Of noise and faults.", low=0)] = 0
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def to_toml(self) -> str:
         """The settings as TOML, which :func:`read_simulation` takes."""
@@ -226,9 +320,7 @@ def read_simulation(path: Path) -> Simulation:
     try:
         return TypeAdapter(Simulation).validate_python(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{key}: {first['msg'].removeprefix('Value error, ')}", where=str(path)) from error
+        raise wrong_key(error, where=str(path)) from error
 
 
 def facet(text: str) -> tuple[str, float]:
