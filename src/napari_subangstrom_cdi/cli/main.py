@@ -40,8 +40,8 @@ from napari_subangstrom_cdi.job.plan import (
     with_paths,
 )
 from napari_subangstrom_cdi.job.progress import Bar
-from napari_subangstrom_cdi.simulation.bundled import sample_records
 from napari_subangstrom_cdi.parameters import declared
+from napari_subangstrom_cdi.simulation.bundled import sample_records
 
 from .simulate import add_score, add_simulate, help_of
 
