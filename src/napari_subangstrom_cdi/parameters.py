@@ -164,11 +164,18 @@ class Declared:
         notes = "; ".join(note for note in (self.parameter.range_in_words() or unit, usual) if note)
         return f"{self.parameter.help} ({notes})" if notes else self.parameter.help
 
+    def but(self, name: str | None = None, **changes: Any) -> Declared:
+        """The same with another name, or something else in its :class:`Parameter`."""
+        return replace(self, name=name or self.name, parameter=replace(self.parameter, **changes))
+
+    def offering(self, *choices: Any) -> Declared:
+        """The same as a choice among these."""
+        return replace(self, kind="choice", choices=choices)
+
     def element(self, index: int, name: str, caption: str) -> Declared:
         """One element of a tuple as a parameter of its own."""
         default = self.default[index] if isinstance(self.default, tuple) else MISSING
-        parameter = replace(self.parameter, caption=caption)
-        return replace(self, name=name, parameter=parameter, length=None, optional=False, default=default)
+        return replace(self.but(name, caption=caption), length=None, optional=False, default=default)
 
 
 def picked(cls: Any, *names: str) -> tuple[Declared, ...]:

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
 import pytest
+from magicgui.widgets import Widget
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QToolButton
-
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
-
-FIELDS = (
-    Field("alpha", "α", "float", tooltip="Share of the misfit taken back.", minimum=0, maximum=1, step=0.05),
-    Field("pixel", "Image pixel", "float", "Å", minimum=0.001, maximum=100, optional=True),
-    Field("members", "Members N", "int", minimum=1, maximum=500),
-    Field("preset", "Schedule", "choice", choices=[("paper", "as in the paper"), ("extend", "phase extension")]),
-    Field("mirror", "Mirrored", "bool", optional=True),
-    Field("friedel", "Friedel mates too", "bool"),
-    Field("title", "Title", "text", optional=True),
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+    QWidget,
 )
-ADVANCED = (
-    Field("smoothing", "Smoothing", "float", "Å", minimum=0, maximum=50),
-    Field("seed", "Seed", "int", minimum=0),
-)
+from superqt import QCollapsible, QDoubleSlider
+
+from hands import SliderDrag
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
+from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
+from napari_subangstrom_cdi.parameters import Parameter, declared
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One row of each kind."""
+
+    alpha: Annotated[float, Parameter("α", "Share of the misfit taken back.", low=0, high=1, step=0.05)] = 0.9
+    pixel: Annotated[float | None, Parameter("Image pixel", unit="Å", low=0.001, high=100)] = None
+    members: Annotated[int, Parameter("Members N", low=1, high=500)] = 20
+    preset: Annotated[
+        Literal["paper", "extend"],
+        Parameter("Schedule", words=(("paper", "as in the paper"), ("extend", "phase extension"))),
+    ] = "paper"
+    mirror: Annotated[bool | None, Parameter("Mirrored")] = None
+    friedel: Annotated[bool, Parameter("Friedel mates too")] = False
+    title: Annotated[str | None, Parameter("Title")] = None
+    smoothing: Annotated[float, Parameter("Smoothing", unit="Å", low=0, high=50, advanced=True)] = 1.0
+    seed: Annotated[int, Parameter("Seed", low=0, advanced=True)] = 0
+
+
+FIELDS = tuple(declared(Settings).values())
 
 
 @pytest.fixture
 def form(qtbot):
-    form = FieldForm(FIELDS, advanced=ADVANCED)
+    form = FieldForm(FIELDS)
     qtbot.addWidget(form)
     form.resize(370, 400)
     form.show()
@@ -45,6 +71,13 @@ def type_over(qtbot, widget, text: str, end=Qt.Key.Key_Return) -> None:
     qtbot.keyClicks(widget, text)
     if end is not None:
         qtbot.keyClick(widget, end)
+
+
+def test_rows_are_magicguis_widgets_under_superqts_fold(form):
+    for known in FIELDS:
+        widget = form.editor(known.name)._magic_widget
+        assert isinstance(widget, Widget) and widget.name == known.name and widget.native is form.editor(known.name)
+    assert isinstance(form.findChild(QWidget, "advanced"), QCollapsible)
 
 
 def test_a_typed_number_is_told_once_at_enter(form, qtbot):
@@ -162,7 +195,7 @@ def test_an_error_stands_under_its_row_until_the_next_change(form, qtbot):
 
 
 def test_advanced_unfolds_by_click_and_for_an_error(form, qtbot):
-    smoothing, button = form.findChild(QDoubleSpinBox, "smoothing"), form.findChild(QToolButton, "advanced_button")
+    smoothing, button = form.findChild(QDoubleSpinBox, "smoothing"), form.findChild(QPushButton, "advanced_button")
 
     def shown() -> bool:
         return not smoothing.visibleRegion().isEmpty()
@@ -180,6 +213,7 @@ def test_advanced_unfolds_by_click_and_for_an_error(form, qtbot):
 def test_rows_tell_what_they_are(form):
     box = form.findChild(QDoubleSpinBox, "alpha")
     assert box.accessibleName() == "α"
+    assert box.accessibleDescription() == "Share of the misfit taken back."
     for words in ("α", "Share of the misfit", "Range: 0 to 1"):
         assert words in box.toolTip()
     assert "0.001 Å" not in form.findChild(QDoubleSpinBox, "pixel").toolTip()  # one unit for the range
@@ -189,3 +223,80 @@ def test_rows_tell_what_they_are(form):
     assert form.minimumSizeHint().width() <= 370
     with pytest.raises(ValueError, match="two fields"):
         FieldForm([FIELDS[0], FIELDS[0]])
+
+
+def test_a_row_says_why_it_has_no_effect(form):
+    form.set_enabled("alpha", False, "A run goes on.")
+    assert (
+        "Share of the misfit" in form.editor("alpha").toolTip() and "A run goes on." in form.editor("alpha").toolTip()
+    )
+    form.set_enabled("alpha", True)
+    assert "A run goes on." not in form.editor("alpha").toolTip() and form.editor("alpha").isEnabled()
+
+
+def test_what_is_folded_away_takes_no_focus(form, qtbot):
+    title, button = form.findChild(QLineEdit, "title"), form.findChild(QPushButton, "advanced_button")
+    title.setFocus()
+    qtbot.keyClick(title, Qt.Key.Key_Tab)
+    assert button.hasFocus()
+    qtbot.keyClick(button, Qt.Key.Key_Tab)
+    assert not form.findChild(QDoubleSpinBox, "smoothing").hasFocus()
+    button.setFocus()
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    qtbot.keyClick(button, Qt.Key.Key_Tab)
+    assert form.findChild(QDoubleSpinBox, "smoothing").hasFocus()
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Set by hand."""
+
+    level: Annotated[float | None, Parameter("Level", "Where.", low=0, high=100, step=0.5, reach=(0, 10), decimals=2)]
+
+
+@pytest.fixture
+def hand(qtbot):
+    panel = QWidget()
+    hand = HandSlider(declared(Hand)["level"], panel)
+    hand.add_to(QGridLayout(panel), 0)
+    qtbot.addWidget(panel)
+    panel.resize(370, 60)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    hand.set_value(5.0)
+    hand.moves, hand.ends = [], []
+    hand.moved.connect(hand.moves.append)
+    hand.settled.connect(hand.ends.append)
+    yield hand
+
+
+def test_a_slider_tries_while_it_is_held_and_settles_once(hand, qtbot):
+    assert isinstance(hand.slider, QDoubleSlider) and isinstance(hand.slider, QSlider)
+    with SliderDrag(qtbot, hand.slider) as drag:
+        assert hand.moves == []  # to take hold of it moves nothing
+        drag.by(30)
+        assert hand.is_held and hand.ends == []
+        assert len(hand.moves) > 1 and all(2 * value == round(2 * value) for value in hand.moves)  # by its step
+    assert hand.ends == [hand.moves[-1]] and hand.value > 5
+
+
+def test_a_slider_obeys_keys_and_only_with_the_focus_the_wheel(hand, qtbot):
+    hand.box.setFocus()
+    assert not scroll(hand.slider) and hand.moves == []
+    hand.slider.setFocus()
+    keys = (Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_End, Qt.Key.Key_Home)
+    for key in keys:
+        qtbot.keyClick(hand.slider, key)
+    assert hand.ends == hand.moves == [5.5, 5.0, 5.5, 10.0, 0.0]
+    assert scroll(hand.slider) and hand.value > 0
+
+
+def test_the_box_of_a_slider_takes_what_the_slider_does_not_reach(hand, qtbot):
+    type_over(qtbot, hand.box, "72,25")
+    assert hand.ends == [72.25] and hand.value == 72.25 and hand.slider.value() == 10.0
+    hand.set_value(1.23456)
+    assert hand.value == 1.23456 and hand.box.text() == "1.23" and hand.ends == [72.25]
+    hand.set_enabled(False, "Align first.")
+    assert not hand.slider.isEnabled() and "Align first." in hand.slider.toolTip()

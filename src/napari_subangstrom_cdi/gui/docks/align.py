@@ -14,29 +14,11 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import IMAGE_POWER, IMAGE
 from napari_subangstrom_cdi.gui.docks.parts.by_hand import ByHand, Geometry
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.docks.parts.registration_table import CandidateList, RegistrationTable, described
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
-from napari_subangstrom_cdi.gui.widgets.fold import Fold
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm, Fold
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
+from napari_subangstrom_cdi.job.plan import ImageSettings
+from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
-
-_FIELDS = (
-    Field(
-        "potential",
-        "Potential",
-        "choice",
-        tooltip="How the contrast of the image becomes a potential: by inverting the contrast transfer, or the "
-        "paper's (1 − I)/2, which takes the image as it is.",
-        choices=(("wiener", "Wiener inversion"), ("weak-phase", "(1 − I)/2")),
-    ),
-    Field(
-        "mirrored",
-        "Mirrored",
-        "choice",
-        tooltip="Whether image and pattern are mirror images of each other, as they may be after scanning or an odd "
-        "number of reflections. Set by hand it is told below.",
-        choices=((False, "no"), (True, "yes"), (None, "try both")),
-    ),
-)
 
 
 class AlignDock(StepDock):
@@ -49,7 +31,7 @@ class AlignDock(StepDock):
 
     def build(self) -> None:
         """Parameters, what was found, and the panel for the hand."""
-        self.form = FieldForm(_FIELDS)
+        self.form = FieldForm(picked(ImageSettings, "potential", "mirrored"))
         self.table = RegistrationTable()
         self.candidates = CandidateList()
         self.others = Fold("Other candidates", self.candidates)

@@ -10,44 +10,14 @@ from typing import Any
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.centre_tool import CentreTool
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
+from napari_subangstrom_cdi.job.plan import PatternSettings
 from napari_subangstrom_cdi.job.preparation.centre import Centred
+from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.session import State, Step
 
-_BINNING = Field(
-    "binning",
-    "Binning",
-    "int",
-    "px",
-    "Raw pixels a side that are added up to one. The coarsest that still oversamples the particle well is the fastest.",
-    1,
-    16,
-    optional=True,
-)
-_ARRAY_SIZE = Field(
-    "array_size",
-    "Array size",
-    "int",
-    "px",
-    "Side n of the array that the pattern is laid into, binned pixels, even. Less cuts the pattern's rim off.",
-    32,
-    8192,
-    2,
-    optional=True,
-)
-_SCALE = Field(
-    "background_scale",
-    "Background scale",
-    "float",
-    "",
-    "Factor on the background record before it is subtracted; differs from 1 if the exposures differ.",
-    0,
-    99,
-    0.01,
-    decimals=4,
-    optional=True,
-)
+_NAMES = ("binning", "array_size", "background_scale")
 
 
 class BackgroundDock(StepDock):
@@ -60,7 +30,7 @@ class BackgroundDock(StepDock):
 
     def build(self) -> None:
         """Parameters, the centre, and what was found."""
-        self.form = FieldForm([_BINNING, _ARRAY_SIZE, _SCALE])
+        self.form = FieldForm(picked(PatternSettings, *_NAMES))
         self.form.changed.connect(self._on_value)
         self.centre = CentreTool(self.controller)
         self.centre.said.connect(self.say)
@@ -85,7 +55,7 @@ class BackgroundDock(StepDock):
     def refresh(self) -> None:
         """Bring everything in line with the session."""
         pattern = self.session.plan.pattern
-        values = {name: getattr(pattern, name) for name in ("binning", "array_size", "background_scale")}
+        values = {name: getattr(pattern, name) for name in _NAMES}
         self.form.set_values({n: v for n, v in values.items() if n not in self._shown or self._shown[n] != v})
         self._shown = values
         self.form.set_enabled("background_scale", self.session.plan.inputs.background not in ("fit", "none"))

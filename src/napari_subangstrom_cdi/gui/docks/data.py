@@ -12,7 +12,7 @@ from qtpy.QtGui import QShowEvent
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.widgets.acquisition_form import AcquisitionForm, in_words, missing, with_values
-from napari_subangstrom_cdi.gui.widgets.fold import Fold
+from napari_subangstrom_cdi.gui.widgets.fields import Fold
 from napari_subangstrom_cdi.gui.widgets.input_row import Choice, InputRow
 from napari_subangstrom_cdi.gui.widgets.inputs import ROLES, Role, frame_shape, frames_of
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine

@@ -19,37 +19,18 @@ from napari_subangstrom_cdi.gui.docks.parts.model_hand import ModelByHand, Value
 from napari_subangstrom_cdi.gui.docks.parts.model_landscape import Landscape
 from napari_subangstrom_cdi.gui.docks.parts.model_table import ModelTable, headline, others
 from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel
 from napari_subangstrom_cdi.gui.window.atoms_view import show_atoms
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io.atoms import write_atoms
-from napari_subangstrom_cdi.job.plan import PRESETS
+from napari_subangstrom_cdi.job.plan import PRESETS, ModelSettings
 from napari_subangstrom_cdi.job.preparation.model import AUTOMATIC
+from napari_subangstrom_cdi.parameters import declared, picked
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 from napari_subangstrom_cdi.session.trials import ModelTrial, TriedModel
 
-_FIELDS = (
-    Field(
-        "zone",
-        "Zone axis",
-        "text",
-        tooltip="Of the crystal, along the beam: three indices such as 1 1 2, four such as 0 0 0 1, or auto to take "
-        "the one whose lattice the spots have. Which way it points is found.",
-    ),
-    Field(
-        "b_factor",
-        "B factor",
-        "float",
-        "Å²",
-        "Debye-Waller factor B = 8π²⟨u²⟩ of all atoms. A further fall-off with |q| is fitted.",
-        0,
-        99,
-        0.1,
-        decimals=2,
-    ),
-)
 # Shares of the time that a fit takes, by its parts in their order.
 _PARTS = (
     ("image", 0.01),
@@ -79,10 +60,11 @@ class ModelDock(StepDock):
     def build(self) -> None:
         """Crystal and zone, what was found, the panel for the hand."""
         self.crystal = CrystalRow(self.controller.previews)
-        self.form = FieldForm(_FIELDS)
-        self.use = QCheckBox("Start the members from this model")
+        self.form = FieldForm(picked(ModelSettings, "zone", "b_factor"))
+        use = declared(ModelSettings)["use"].parameter
+        self.use = QCheckBox(use.caption)
         self.use.setObjectName("model-use")
-        self.use.setToolTip("The preset “model”: each member starts from the model's object with a little noise")
+        self.use.setToolTip(use.help)
         self.table = ModelTable()
         self.landscape = Landscape(theme=self.controller.viewer.theme)
         self.landscape.setVisible(False)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
 from qtpy.QtWidgets import QProgressBar, QPushButton
 
+from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.docks.parts.steering_panel import SteeringPanel
 from napari_subangstrom_cdi.gui.plots.run_numbers import RunNumbers
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.preferences import remember
 from napari_subangstrom_cdi.job.pipeline import summary
 from napari_subangstrom_cdi.job.plan import ALL_PRESETS
+from napari_subangstrom_cdi.parameters import Parameter, declared, described
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 from napari_subangstrom_cdi.session.watch import Progress
 
@@ -24,69 +26,34 @@ from .r_factor import show_progress, show_result_numbers
 
 OWN = "own"
 _BAR_EVERY_S = 0.2
-_PRESET = Field(
+_PRESET = described(
     "preset",
-    "Preset",
-    "choice",
-    choices=(*ALL_PRESETS, OWN),
-    tooltip="Schedule and settings that belong together: extend goes outward from the image's band, paper follows the "
-    "Methods, model starts from the crystal of the Model step, own is the schedule below as edited. What was set by "
-    "hand elsewhere stays.",
-)
-_ENSEMBLE = (
-    Field("members", "Members", "int", minimum=1, maximum=500, tooltip="Independent runs that are averaged."),
-    Field("seed", "Seed", "int", minimum=0, maximum=2**31 - 1, tooltip="The same seed gives the same members."),
-    Field(
-        "noise",
-        "N",
-        "float",
-        minimum=0,
-        maximum=10,
-        step=0.05,
-        unit="σ",
-        tooltip="Noise added to the image each member starts from, in standard deviations of the image itself.",
-    ),
-)
-_ADVANCED = (
-    Field(
-        "spread",
-        "Spread",
-        "float",
-        minimum=0,
-        maximum=2,
-        step=0.05,
-        tooltip="Members differ in density threshold and image weight by factors of this scatter; the paper's is 0.",
-    ),
-    Field(
-        "free_fraction",
-        "Free fraction",
-        "float",
-        minimum=0,
-        maximum=0.49,
-        step=0.01,
-        tooltip="Share of the pixels of G that each member is not shown and is judged by: free R.",
-    ),
-    Field(
-        "reject_below",
-        "Reject below",
-        "float",
-        minimum=0,
-        maximum=1,
-        step=0.05,
-        tooltip="Members that correlate with the others less than this share of the best one are not averaged.",
-    ),
-)
-_FRAMES = Field(
+    Annotated[
+        str,
+        Parameter(
+            "Preset",
+            "Schedule and settings that belong together: extend goes outward from the image's band, paper follows the "
+            "Methods, model starts from the crystal of the Model step, own is the schedule below as edited. What was "
+            "set by hand elsewhere stays.",
+        ),
+    ],
+).offering(*ALL_PRESETS, OWN)
+_FRAMES = described(
     "frames_per_second",
-    "Frames",
-    "float",
-    unit="/s",
-    minimum=0.2,
-    maximum=30,
-    step=1,
-    decimals=1,
-    optional=True,
-    tooltip="How often the picture is drawn while it forms. Automatic: so that watching costs the run little.",
+    Annotated[
+        float | None,
+        Parameter(
+            "Frames",
+            "How often the picture is drawn while it forms. Automatic: so that watching costs the run little.",
+            unit="/s",
+            low=0.2,
+            high=30,
+            step=1,
+            decimals=1,
+            advanced=True,
+        ),
+    ],
+    None,
 )
 
 
@@ -100,7 +67,7 @@ class PhaseDock(StepDock):
 
     def build(self) -> None:
         """Fill the body and the row of buttons."""
-        self.form = FieldForm([_PRESET, *_ENSEMBLE], advanced=[*_ADVANCED, _FRAMES])
+        self.form = FieldForm([_PRESET, *declared(EnsembleSettings).values(), _FRAMES])
         self.form.changed.connect(self._on_field)
         self.schedule_hint = QuietLabel("The schedule is known once the masks are done.")
         self.schedule_hint.setWordWrap(True)
@@ -166,8 +133,7 @@ class PhaseDock(StepDock):
 
     def _show_settings(self) -> None:
         plan = self.session.plan
-        names = [field.name for field in (*_ENSEMBLE, *_ADVANCED)]
-        wanted = {name: getattr(plan.ensemble, name) for name in names}
+        wanted: dict[str, Any] = {name: getattr(plan.ensemble, name) for name in declared(EnsembleSettings)}
         wanted["preset"] = OWN if plan.retrieval.schedule else plan.retrieval.preset
         wanted["frames_per_second"] = self.controller.settings.frames_per_second or None
         shown = self.form.values()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.core.microscope import WAVES
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import UprightScroll
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
 from napari_subangstrom_cdi.gui.docks.parts.model_crystal import CrystalRow
 from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_which_folder
 from napari_subangstrom_cdi.gui.widgets.inputs import RECORDS
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, primary_button
@@ -25,6 +24,7 @@ from napari_subangstrom_cdi.gui.window.main_window import adopt_window, main_win
 from napari_subangstrom_cdi.gui.window.opening import WORKFLOW, open_dock
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.job.plan import Inputs, preset_plan, with_paths
+from napari_subangstrom_cdi.parameters import Parameter, declared, described, picked
 from napari_subangstrom_cdi.session.session import Step
 from napari_subangstrom_cdi.simulation.records import (
     RECORD_FILES,
@@ -39,86 +39,25 @@ from napari_subangstrom_cdi.simulation.records import (
     write_records,
 )
 
+_TILT = declared(ParticleSettings)["tilt_deg"]
 _PARTICLE = (
-    Field("zone", "Zone axis", "text", tooltip="Along the beam: three indices such as 1 1 2, or four such as 0 0 0 1."),
-    Field(
-        "diameter_angstrom", "Diameter", "float", "Å", "Of a sphere, or across a prism's flats.", 5, 400, 5, decimals=1
-    ),
-    Field(
-        "thickness_angstrom",
-        "Thickness",
-        "float",
-        "Å",
-        "Along the beam: top and bottom are cut off. A prism needs one.",
-        2,
-        2000,
-        5,
-        decimals=1,
-        optional=True,
-        auto_text="whole",
-    ),
-    Field(
-        "prism",
-        "Side faces",
-        "text",
-        tooltip="Miller indices of a prism's side faces, such as 1 0 -1 0.",
-        optional=True,
-        auto_text="none: a sphere",
-    ),
-    Field(
-        "facets",
-        "Facets",
-        "text",
-        tooltip="Forms of facets and their distances from the middle in Å, instead of a sphere or prism: "
-        "1 1 1:35, 1 0 0:38.",
-        optional=True,
-        auto_text="none",
-    ),
-    Field("tilt_x_deg", "Tilt about x", "float", "°", "Off the zone axis.", -10, 10, 0.1, decimals=2),
-    Field("tilt_y_deg", "Tilt about y", "float", "°", "Off the zone axis.", -10, 10, 0.1, decimals=2),
-    Field(
-        "azimuth_deg",
-        "Azimuth",
-        "float",
-        "°",
-        "Of the zone's shortest reflection, clockwise.",
-        -180,
-        180,
-        5,
-        decimals=1,
-    ),
-    Field(
-        "boundary_shift_angstrom",
-        "Boundary shift",
-        "float",
-        "Å",
-        "By which the lattice is shifted beyond a boundary through the particle, along it; 0 for none.",
-        -20,
-        20,
-        0.1,
-        decimals=2,
-    ),
+    *picked(ParticleSettings, "zone", "diameter_angstrom", "thickness_angstrom", "prism"),
+    replace(declared(ParticleSettings)["facets"], kind="text", optional=True, default=None),
+    _TILT.element(0, "tilt_x_deg", "Tilt about x"),
+    _TILT.element(1, "tilt_y_deg", "Tilt about y"),
+    *picked(ParticleSettings, "azimuth_deg", "boundary_shift_angstrom"),
 )
 _MICROSCOPE = (
-    Field("wave", "Scattering", "choice", tooltip="How the exit wave is calculated.", choices=WAVES),
-    Field("dose_per_angstrom2", "Dose", "float", "e⁻/Å²", "On the particle, in a pattern.", 1, 1e8, 1000, decimals=0),
-    Field("coherence_angstrom", "Coherence", "float", "Å", "Lateral coherence length.", 10, 1e5, 10, decimals=0),
-    Field("beam_stop_per_angstrom", "Beam stop", "float", "Å⁻¹", "Its radius; 0 for none.", 0, 1, 0.01, decimals=3),
-    Field("detector_px", "Detector", "int", "px", "Pixels a side; even.", 64, 8192, 2),
-    Field("detector_pixel_um", "Detector pixel", "float", "µm", "Of the detector.", 1, 1000, 1, decimals=1),
-    Field("saturation_counts", "Saturation", "int", "counts", "Highest count of the detector.", 100, 65535, 1000),
-    Field("defocus_nm", "Defocus", "float", "nm", "Of the image, underfocus negative.", -2000, 2000, 1, decimals=1),
-    Field(
-        "information_limit_per_angstrom", "Information limit", "float", "Å⁻¹", "Of the image.", 0.1, 2, 0.01, decimals=3
+    *picked(MicroscopeSettings, "wave", "dose_per_angstrom2", "coherence_angstrom", "beam_stop_per_angstrom"),
+    *picked(MicroscopeSettings, "detector_px", "detector_pixel_um", "saturation_counts", "defocus_nm"),
+    *picked(MicroscopeSettings, "information_limit_per_angstrom", "image_electrons_per_pixel"),
+    *picked(ParticleSettings, "b_factor"),
+    described(
+        "substrate",
+        Annotated[bool, Parameter("Substrate", "Few-layer graphene, and inelastic scattering between the spots.")],
     ),
-    Field("image_electrons_per_pixel", "Image dose", "float", "e⁻/px", "Of the image.", 1, 50000, 10, decimals=0),
-    Field("b_factor", "B factor", "float", "Å²", "Debye-Waller factor of all atoms.", 0, 99, 0.1, decimals=2),
-    Field("substrate", "Substrate", "bool", tooltip="Few-layer graphene, and inelastic scattering between the spots."),
-    Field("noise", "Noise", "bool", tooltip="Counting noise and the detector's."),
-    Field(
-        "faults", "Usual faults", "bool", tooltip="Records turned and shifted, and a microscopist who errs a little."
-    ),
-    Field("seed", "Seed", "int", "", "Of noise and faults.", 0, 10**9),
+    *picked(MicroscopeSettings, "noise", "faults"),
+    *picked(Simulation, "seed"),
 )
 _PARTS = ("particle", "pattern", "background", "image", "files")
 _LOOK_EVERY_MS = 200
@@ -153,7 +92,7 @@ class SimulateDock(Docked):
         usual = Simulation()
         self._crystal_name = usual.particle.crystal
         self.crystal = CrystalRow(self.controller.previews)
-        self.form = FieldForm(_PARTICLE, advanced=_MICROSCOPE)
+        self.form = FieldForm([*_PARTICLE, *(known.but(advanced=True) for known in _MICROSCOPE)])
         self.form.set_values(_values_of(usual))
         self.folder = QLineEdit()
         self.folder.setObjectName("simulate-folder")

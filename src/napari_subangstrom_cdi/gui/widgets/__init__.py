@@ -2,10 +2,9 @@
 
 - ``style``: state badge, status line, titles, buttons; colours of both themes
 - ``painting``: many changes painted in one go, and none for nothing new
-- ``fields``: rows of parameters: label, value with unit, what is wrong
-- ``field_editors``: editors of single values, exact, that speak up for the user's changes only
-- ``hand_slider``: a number set by hand: slider and box, exact in both
-- ``fold``: a part of a dock that can be folded away
+- ``editors``: magicgui's widgets from what a parameter declares: exact, and told of the user's changes only
+- ``fields``: rows of them: caption, value with unit, what is wrong; a part of a dock that can be folded away
+- ``hand_slider``: a number set by hand: superqt's slider and a box, exact in both
 - ``acquisition_form``: what is known of the records, as a form
 - ``input_row``: one input of a job: which layer or file, and which frame
 - ``inputs``: layers as inputs: which can be chosen, and what they know

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,83 +14,35 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition
-from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.io.acquisition import keys_by_field
+from napari_subangstrom_cdi.job.plan import PatternSettings, Plan
+from napari_subangstrom_cdi.parameters import Declared, declared
 
-from .fields import Field, FieldForm
+from .fields import FieldForm
 from .style import StatusLine
 
 _SPACINGS, _CENTRE = "known_spacings", "beam_centre_px"
 
 
-@dataclass(frozen=True)
-class _Value:
-    """A value of the acquisition: its field, its key in a file, and how it is asked for."""
-
-    name: str
-    key: str
-    label: str
-    unit: str
-    tooltip: str
-    empty: str = "unknown"
-    scale: float = 1.0
-
-    def field(self) -> Field:
-        label = f"{self.label} ({self.unit})" if self.unit else self.label
-        return Field(self.name, label, "text", tooltip=self.tooltip, optional=True, auto_text=self.empty)
+_UNITS = {
+    "A": "Å", "um": "µm", "μm": "µm", "keV": "kV", "deg": "°", "1/A": "Å⁻¹", "1/Å": "Å⁻¹", "A^-1": "Å⁻¹",
+    "Å^-1": "Å⁻¹", "nm⁻¹": "1/nm", "nm^-1": "1/nm",
+}  # fmt: skip
+"""Other ways to write a unit."""
+_WITH_UNIT = re.compile(r"([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([^\d\s].*)")
 
 
-_MAIN = (
-    _Value("energy_ev", "beam_energy_kV", "Beam energy E", "kV",
-           "E₀, the accelerating voltage; from it follow the wavelength λ and the contrast transfer. "
-           "Usually 60 to 300 kV.", scale=1e3),
-    _Value("camera_length_mm", "camera_length_mm", "Camera length L", "mm",
-           "Effective camera length of the pattern; with pixel and wavelength it gives Δq = p / (λ L). "
-           "Usually 150 to 20000 mm."),
-    _Value("detector_pixel_um", "detector_pixel_um", "Detector pixel p", "µm",
-           "Pixel of the detector of the pattern, as recorded (after binning in the camera). Usually 2 to 400 µm."),
-    _Value("reciprocal_pixel_per_angstrom", "reciprocal_pixel_per_A", "or pixel Δq", "Å⁻¹",
-           "Pixel of the pattern in reciprocal space, q = 1/d. If given, it goes before camera length and "
-           "detector pixel. Usually 0.00001 to 0.02 Å⁻¹.", empty="from camera length"),
-    _Value("image_pixel_angstrom", "image_pixel_nominal_A", "Image pixel", "Å",
-           "Nominal pixel of the TEM image; it is refined when the image is laid onto the pattern. "
-           "Usually 0.05 to 5 Å."),
-    _Value("cs_mm", "cs_mm", "Aberration Cs", "mm",
-           "C₃ = Cs, spherical aberration of the objective lens. Usually −10 to 10 mm; about 1 without a corrector."),
-    _Value("defocus_nm", "defocus_nm", "Defocus Δf", "nm",
-           "Defocus of the image: negative is underfocus, in which atoms are dark near Scherzer's focus, "
-           "about −60 nm at 200 kV."),
-    _Value("information_limit_per_angstrom", "information_limit_per_A", "Information limit", "Å⁻¹",
-           "Highest |q| = 1/d that the image transfers. Usually 0.05 to 2.5 Å⁻¹."),
-    _Value("defocus_spread_nm", "defocus_spread_nm", "Defocus spread δ", "nm",
-           "Standard deviation of the defocus (chromatic); it damps the contrast transfer. Usually 0 to 50 nm.",
-           empty="none"),
-    _Value("image_to_pattern_rotation_deg", "image_to_pattern_rotation_deg", "Rotation φ", "°",
-           "Nominal rotation that brings the image's axes onto the pattern's, from +x towards +y with y down. "
-           "Without it every angle is tried. −360 to 360°.", empty="any"),
-)  # fmt: skip
-_ADVANCED = (
-    _Value("counts_per_electron", "counts_per_electron", "Gain", "counts/e⁻",
-           "Counts that one electron gives in the pattern.", empty="1"),
-    _Value("offset_counts", "offset_counts", "Offset", "counts", "Counts of a pixel that received nothing.",
-           empty="estimated"),
-    _Value("dark_noise_electrons", "dark_noise_electrons", "Dark noise", "e⁻",
-           "Standard deviation of a pixel without a beam, in electrons.", empty="0"),
-    _Value("saturation_counts", "saturation_counts", "Saturation", "counts",
-           "Counts at and above which a pixel is saturated.", empty="found"),
-    _Value(_CENTRE, "beam_centre_px", "Beam hint y, x", "px",
-           "Roughly where the beam is in the raw pattern, relative to its middle, such as 3.5, -2; "
-           "the search for it starts there.", empty="middle"),
-)  # fmt: skip
-_VALUES = {value.name: value for value in (*_MAIN, *_ADVANCED)}
-_KNOWN_SPACINGS = Field(
-    _SPACINGS,
-    "Known spacings (px:Å)",
-    "text",
-    tooltip="Radius in raw pixels and lattice spacing in Å of reflections or rings that are known, such as "
-    "223.5:3.58, 365:2.19. They calibrate Δq, and the camera length is not used.",
-    optional=True,
-    auto_text="none",
-)
+def _fields() -> list[Declared]:
+    """The rows: text, so that they are as they were typed and may be empty, with what is usual in the help."""
+    rows = []
+    for known in (*declared(Acquisition).values(), declared(PatternSettings)[_SPACINGS]):
+        parameter, unit = known.parameter, known.parameter.unit
+        caption = f"{parameter.caption} ({unit})" if unit else parameter.caption
+        low, high = keys_by_field()[known.name].shown.usual if known.name in keys_by_field() else (-math.inf, math.inf)
+        usual = f" Usually {low:.12g} to {high:.12g} {unit}." if math.isfinite(low) else ""
+        text = replace(known, kind="text", optional=True, length=None, default=None)
+        rows.append(text.but(caption=caption, help=f"{parameter.help}{usual}", unit=""))
+    return rows
 
 
 class AcquisitionForm(QWidget):
@@ -109,8 +63,7 @@ class AcquisitionForm(QWidget):
         super().__init__(parent)
         self._acquisition = Acquisition()
         self._shown: dict[str, str | None] = {}
-        advanced = [*(value.field() for value in _ADVANCED), _KNOWN_SPACINGS]
-        self.form = FieldForm([value.field() for value in _MAIN], advanced=advanced)
+        self.form = FieldForm(_fields())
         self.form.changed.connect(self._on_changed)
         self.notes = StatusLine()
         self.notes.setObjectName("acquisition-notes")
@@ -126,7 +79,7 @@ class AcquisitionForm(QWidget):
 
     def show_plan(self, plan: Plan) -> None:
         """Show the values of a plan; what is being typed and is wrong stays until the plan's value changes."""
-        texts = {name: _text(value, getattr(plan.acquisition, name)) for name, value in _VALUES.items()}
+        texts = {name: _text(name, getattr(plan.acquisition, name)) for name in declared(Acquisition)}
         texts[_SPACINGS] = ", ".join(f"{radius:.12g}:{d:.12g}" for radius, d in plan.pattern.known_spacings) or None
         self.form.set_values({name: text for name, text in texts.items() if self._shown.get(name, "") != text})
         self._shown = texts
@@ -136,10 +89,10 @@ class AcquisitionForm(QWidget):
 
     def show_needed(self, names: Sequence[str]) -> None:
         """Mark the rows whose values are still needed."""
-        for name in _VALUES:
+        for name, known in declared(Acquisition).items():
             line = self.form.editor(name)
             line.setProperty("needed", name in names)
-            line.setPlaceholderText("needed" if name in names else _VALUES[name].empty)
+            line.setPlaceholderText("needed" if name in names else known.parameter.automatic)
 
     def show_found(self, offset_counts: float | None) -> None:
         """Say what was estimated for values that were left open."""
@@ -161,21 +114,11 @@ class AcquisitionForm(QWidget):
     def _on_changed(self, name: str, text: str | None) -> None:
         try:
             if name == _SPACINGS:
-                self.changed.emit("pattern", {name: _spacings(text)})
+                self.changed.emit("pattern", {name: PatternSettings(known_spacings=_spacings(text)).known_spacings})
             else:
-                self.changed.emit("acquisition", {name: self._checked(name, text)})
+                self.changed.emit("acquisition", {name: _checked(name, text)})
         except InputError as error:
             self.form.set_error(name, _in_words(error))
-
-    def _checked(self, name: str, text: str | None) -> Any:
-        """The value of a field; refused by the acquisition's own checks."""
-        value = _VALUES[name]
-        number: Any = None
-        if text is not None:
-            number = _numbers(text) if name == _CENTRE else _number(text)
-        with collected_doubts():
-            checked = Acquisition.from_mapping({value.key: number})
-        return getattr(checked, name)
 
     def _show_doubts(self) -> None:
         """What the acquisition's own checks find unusual."""
@@ -247,12 +190,35 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _text(value: _Value, number: Any) -> str | None:
+def _checked(name: str, text: str | None) -> Any:
+    """The value of a field from what was typed; refused by the acquisition's own checks."""
+    key, number = _CENTRE, None
+    if name != _CENTRE:
+        key = keys_by_field()[name].shown.name
+    if text is not None:
+        number = _pair(text) if name == _CENTRE else _in_unit(name, text)
+    with collected_doubts():
+        return getattr(Acquisition.from_mapping({key: number}), name)
+
+
+def _text(name: str, number: Any) -> str | None:
     if number is None:
         return None
     if isinstance(number, tuple):
         return ", ".join(f"{part:.12g}" for part in number)
-    return f"{number / value.scale:.12g}"
+    return f"{number / keys_by_field()[name].shown.scale:.12g}"
+
+
+def _in_unit(name: str, text: str) -> float:
+    """A number, in the unit of its row unless another one stands behind it that leaves no doubt."""
+    parts = _WITH_UNIT.fullmatch(text.strip().replace("−", "-"))
+    if parts is None:
+        return _number(text)
+    unit, own = _UNITS.get(parts[2], parts[2]), declared(Acquisition)[name].parameter.unit
+    factors = {**dict(keys_by_field()[name].shown.mistaken), own: 1.0}
+    if unit not in factors:
+        raise InputError(f"{parts[2]!r:.30} is no unit for it", mend=f"give it in {own}" if own else "give the number")
+    return _number(parts[1]) * factors[unit]
 
 
 def _number(text: str) -> float:
@@ -262,10 +228,10 @@ def _number(text: str) -> float:
     try:
         return float(plain)
     except ValueError:
-        raise InputError(f"{text.strip()!r:.30} is no number", mend="give the bare number, without its unit") from None
+        raise InputError(f"{text.strip()!r:.30} is no number", mend="give a number") from None
 
 
-def _numbers(text: str) -> list[float]:
+def _pair(text: str) -> list[float]:
     parts = text.replace(";", ",").split(",")
     if len(parts) != 2:
         raise InputError(f"{text.strip()!r:.30} is no pair y, x", mend="give two numbers, such as 3.5, -2")
@@ -280,21 +246,15 @@ def _spacings(text: str | None) -> tuple[tuple[float, float], ...]:
         radius, colon, spacing = part.partition(":")
         if not colon:
             raise InputError(f"{part.strip()!r:.30} has no colon", mend="write radius in px : spacing in Å")
-        pair = (_number(radius), _number(spacing))
-        if not (0 < pair[0] < 1e6 and 0 < pair[1] < 1e3):
-            raise InputError(f"{part.strip()!r:.30} is impossible", mend="give a radius in px and a spacing in Å")
-        pairs.append(pair)
+        pairs.append((_number(radius), _number(spacing)))
     return tuple(pairs)
 
 
 def _as_file(acquisition: Acquisition) -> dict[str, Any]:
     """Under the keys that a user is shown: the energy in kV."""
-    values: dict[str, Any] = {}
-    for name, value in _VALUES.items():
-        number = getattr(acquisition, name)
-        if number is not None:
-            values[value.key] = list(number) if isinstance(number, tuple) else number / value.scale
-    return values
+    known = {field: (keys.shown, getattr(acquisition, field)) for field, keys in keys_by_field().items()}
+    values: dict[str, Any] = {key.name: number / key.scale for key, number in known.values() if number is not None}
+    return values | ({_CENTRE: list(acquisition.beam_centre_px)} if acquisition.beam_centre_px is not None else {})
 
 
 def _in_words(error: InputError) -> str:
@@ -303,8 +263,10 @@ def _in_words(error: InputError) -> str:
 
 def _with_labels(text: str) -> str:
     """Keys of the file as the form calls them."""
-    for value in sorted(_VALUES.values(), key=lambda value: -len(value.key)):
-        text = text.replace(value.key, value.label)
+    words = {keys.shown.name: declared(Acquisition)[name].parameter.caption for name, keys in keys_by_field().items()}
+    words[_CENTRE] = declared(Acquisition)[_CENTRE].parameter.caption
+    for key in sorted(words, key=len, reverse=True):
+        text = text.replace(key, words[key])
     return text
 
 

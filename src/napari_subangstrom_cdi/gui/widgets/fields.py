@@ -1,94 +1,24 @@
-"""Rows of parameters made from plain descriptions: label, value with unit, what it means, what is wrong."""
+"""Rows of parameters as their dataclasses declare them: caption, value with unit, what it means, what is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QIcon, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
-from .field_editors import Editor, make_editor
-from .fold import Fold
+from napari_subangstrom_cdi.parameters import Declared
+
+from .editors import Number, editor_of, help_of
 from .style import StatusLine
 
-Kind = Literal["float", "int", "choice", "bool", "text"]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One parameter.
-
-    Parameters
-    ----------
-    name : str
-        Key in `FieldForm.values`, and object name of the editor.
-    label : str
-        As shown, with the symbol of the paper where there is one.
-    kind : {'float', 'int', 'choice', 'bool', 'text'}
-        Kind of value.
-    unit, tooltip : str
-        Unit behind the value; one or two sentences that say what the parameter does.
-    minimum, maximum, step : float, optional
-        Range of a number and the step of its arrows.
-    choices : sequence
-        Values of a choice, or pairs ``(value, text)``.
-    decimals : int, optional
-        Digits shown behind the point of a float; the value itself is kept whole. By default 4.
-    optional : bool
-        The value may be None, shown as ``auto_text`` with the value found automatically.
-    auto_text : str
-        What None is called.
-    """
-
-    name: str
-    label: str
-    kind: Kind
-    unit: str = ""
-    tooltip: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
-    choices: Sequence[Any] = ()
-    decimals: int | None = None
-    optional: bool = False
-    auto_text: str = "automatic"
-
-    def pairs(self) -> list[tuple[Any, str]]:
-        """Values of the choice with the text for each."""
-        return [choice if isinstance(choice, tuple) else (choice, str(choice)) for choice in self.choices]
-
-    def number(self, value: float) -> str:
-        """A value as it is shown, without its unit."""
-        if self.kind == "int":
-            return f"{value:.0f}"
-        places = self.places()
-        text = f"{value:.{places}f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-
-    def places(self) -> int:
-        """Digits behind the point of a float."""
-        return 4 if self.decimals is None else self.decimals
-
-    def help(self) -> str:
-        """The tooltip: name and unit, what it does, range, what automatic means."""
-        unit = f" ({escape(self.unit)})" if self.unit else ""
-        lines = [f"<b>{escape(self.label)}</b>{unit}"]
-        if self.tooltip:
-            lines.append(escape(self.tooltip))
-        low, high = self.minimum, self.maximum
-        if low is not None and high is not None:
-            lines.append(f"Range: {self.number(low)} to {self.number(high)}{_with_unit(self.unit)}")
-        elif low is not None:
-            lines.append(f"Range: {self.number(low)}{_with_unit(self.unit)} or more")
-        elif high is not None:
-            lines.append(f"Range: {self.number(high)}{_with_unit(self.unit)} or less")
-        if self.optional:
-            lines.append(f"May be left {escape(self.auto_text)}.")
-        return "<br>".join(lines)
+_WRONG = "QAbstractSpinBox, QComboBox, QLineEdit, QCheckBox { border: 1px solid #e5484d; }"
+_NO_LIMIT = 16777215  # Qt's own for the height of a widget
 
 
 class FieldForm(QWidget):
@@ -96,19 +26,24 @@ class FieldForm(QWidget):
 
     ``changed(name, value)`` is emitted when the user has entered another value, not while typing and
     not for `set_values`.
+
+    Parameters
+    ----------
+    fields : sequence of Declared
+        The rows, the advanced ones by their declaration under a fold; magicgui's own containers have neither a line
+        for what is wrong nor a place for "auto".
     """
 
     changed = Signal(str, object)
 
-    def __init__(
-        self, fields: Sequence[Field], *, advanced: Sequence[Field] = (), parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, fields: Sequence[Declared], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._rows: dict[str, _Row] = {}
-        self._advanced_names = frozenset(field.name for field in advanced)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self._grids = [self._add_grid(layout, fields)]
+        self._grids = [self._add_grid(layout, [known for known in fields if not known.parameter.advanced])]
+        advanced = [known for known in fields if known.parameter.advanced]
+        self._advanced_names = frozenset(known.name for known in advanced)
         self._advanced: Fold | None = None
         if advanced:
             body = QWidget()
@@ -149,9 +84,9 @@ class FieldForm(QWidget):
         if text and name in self._advanced_names:
             self.set_advanced_open(True)
 
-    def set_enabled(self, name: str, enabled: bool) -> None:
-        """Grey a row that has no effect at present."""
-        self._rows[name].set_enabled(enabled)
+    def set_enabled(self, name: str, enabled: bool, why: str = "") -> None:
+        """Grey a row that has no effect at present, and say why, or not."""
+        self._rows[name].set_enabled(enabled, why)
 
     def set_advanced_open(self, is_open: bool) -> None:
         """Unfold or fold the advanced rows."""
@@ -160,19 +95,20 @@ class FieldForm(QWidget):
 
     def editor(self, name: str) -> QWidget:
         """The widget that edits a parameter; its object name is the parameter's."""
-        return self._rows[name].editor.widget
+        native: QWidget = self._rows[name].editor.native
+        return native
 
-    def _add_grid(self, layout: QVBoxLayout, fields: Sequence[Field]) -> QGridLayout:
+    def _add_grid(self, layout: QVBoxLayout, fields: Sequence[Declared]) -> QGridLayout:
         grid = QGridLayout()
         grid.setColumnStretch(1, 1)
         grid.setVerticalSpacing(max(2, self.fontMetrics().height() // 4))
         layout.addLayout(grid)
-        for i, field in enumerate(fields):
-            if field.name in self._rows:
-                raise ValueError(f"two fields are named {field.name!r}")
-            self._rows[field.name] = row = _Row(field, self)
+        for i, known in enumerate(fields):
+            if known.name in self._rows:
+                raise ValueError(f"two fields are named {known.name!r}")
+            self._rows[known.name] = row = _Row(known)
             row.add_to(grid, 2 * i)
-            row.editor.edited.connect(lambda value, name=field.name: self._on_edited(name, value))
+            row.editor.changed.connect(partial(self._on_edited, known.name))
         return grid
 
     def _on_edited(self, name: str, value: Any) -> None:
@@ -183,53 +119,76 @@ class FieldForm(QWidget):
 class _Row:
     """Label, editor, box for "automatic", and the sentence that says what is wrong."""
 
-    def __init__(self, field: Field, parent: QWidget) -> None:
-        self.editor: Editor = make_editor(field, parent)
-        self.label = QLabel(field.label)
-        self.label.setBuddy(self.editor.widget)
+    def __init__(self, known: Declared) -> None:
+        self.editor = editor_of(known)
+        self.label = QLabel(known.parameter.caption)
+        self.label.setBuddy(self.editor.native)
         self._error = StatusLine()
-        self._error.setObjectName(f"{field.name}_error")
-        self._auto: QCheckBox | None = None
-        if self.editor.needs_box:
-            self._auto = QCheckBox("auto")
-            self._auto.setObjectName(f"{field.name}_auto")
-            self._auto.setAccessibleName(f"{field.label}: {field.auto_text}")
-            self._auto.setToolTip(f"{field.auto_text}: let the program find it")
-            self._auto.setChecked(True)
-            self._auto.clicked.connect(self.editor.user_set_automatic)
-        for widget in (self.label, self.editor.widget):
-            widget.setToolTip(field.help())
-        self.editor.widget.setObjectName(field.name)
-        self.editor.widget.setAccessibleName(field.label)
-        self.editor.widget.setAccessibleDescription(field.tooltip)
-        self.editor.widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._error.setObjectName(f"{known.name}_error")
+        self._auto = _auto_box(self.editor) if isinstance(self.editor, Number) and known.optional else None
+        self.editor.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.set_enabled(True, "")
 
     def add_to(self, grid: QGridLayout, row: int) -> None:
         grid.addWidget(self.label, row, 0)
-        grid.addWidget(self.editor.widget, row, 1, 1, 1 if self._auto else 2)
+        grid.addWidget(self.editor.native, row, 1, 1, 1 if self._auto else 2)
         if self._auto:
             grid.addWidget(self._auto, row, 2)
         grid.addWidget(self._error, row + 1, 0, 1, 3)
 
     def show_value(self, value: Any) -> None:
-        self.editor.set_value(value)
+        self.editor.value = value
         if self._auto:
             self._auto.setChecked(value is None)
         self.set_error("")
 
     def set_error(self, text: str) -> None:
         self._error.show_message(text, "error")
-        self.editor.widget.setStyleSheet(_WRONG if text else "")
+        self.editor.native.setStyleSheet(_WRONG if text else "")
 
-    def set_enabled(self, enabled: bool) -> None:
-        self.label.setEnabled(enabled)
-        self.editor.set_enabled(enabled)
-        if self._auto:
-            self._auto.setEnabled(enabled)
+    def set_enabled(self, enabled: bool, why: str) -> None:
+        self.editor.allow(enabled)
+        for beside in (self.label, self._auto):
+            if beside is not None:
+                beside.setEnabled(enabled)
+        for widget in (self.label, self.editor.native):
+            widget.setToolTip(help_of(self.editor.known) + (f"<br><i>{escape(why)}</i>" if why else ""))
 
 
-_WRONG = "QAbstractSpinBox, QComboBox, QLineEdit, QCheckBox { border: 1px solid #e5484d; }"
+def _auto_box(editor: Number) -> QCheckBox:
+    caption, word = editor.known.parameter.caption, editor.known.parameter.automatic
+    box = QCheckBox("auto")
+    box.setObjectName(f"{editor.known.name}_auto")
+    box.setAccessibleName(f"{caption}: {word}")
+    box.setToolTip(f"{word}: let the program find it")
+    box.setChecked(editor.value is None)
+    box.clicked.connect(editor.set_to_automatic)
+    return box
 
 
-def _with_unit(unit: str) -> str:
-    return f" {escape(unit)}" if unit else ""
+class Fold(QCollapsible):
+    """A title to click on, and below it what it opens; folded at first.
+
+    Superqt's own keeps to the height that the inside needed when it was opened, and hides it by a height of nothing:
+    here the inside may grow, as by a line that says what is wrong, and takes no focus while it is folded away.
+    """
+
+    def __init__(self, title: str, inside: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent, QIcon(), QIcon())  # its icons keep the colour of the theme they are made in
+        self.inside, self._title = inside, title
+        self.button = self.toggleButton()
+        self.button.setStyleSheet(
+            "QPushButton { border: none; background: transparent; text-align: left; padding: 2px; }"
+            "QPushButton:focus { text-decoration: underline; }"
+        )
+        self.setDuration(0)
+        self.setContent(inside)
+        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(2)
+        self.toggled.connect(self._on_toggled)
+        self._on_toggled(False)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        self.setText(f"{'▾' if is_open else '▸'} {self._title}")
+        self.inside.setMaximumHeight(_NO_LIMIT)
+        self.inside.setVisible(is_open)

@@ -1,28 +1,34 @@
-"""A number set by hand: a slider to drag and a box to type into, with the value exact in both."""
+"""A number set by hand: superqt's slider to drag and a box to type into, with the value exact in both."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
+from dataclasses import MISSING, replace
 
-from .field_editors import NumberBox
-from .fields import Field
+from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QMouseEvent
+from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QStyle, QStyleOptionSlider, QWidget
+from superqt import QDoubleSlider
+
+from napari_subangstrom_cdi.parameters import Declared
+
+from .editors import CalmWheel, Number, help_of
 
 _BOX_IN_LETTERS = 22
 _LEAST_SLIDER_PX = 48
 _WIDE = 1.5  # times the range that is wanted
+_ARROWS = {Qt.Key.Key_Right: 1, Qt.Key.Key_Up: 1, Qt.Key.Key_Left: -1, Qt.Key.Key_Down: -1}
 
 
 class HandSlider(QObject):
     """Label, slider and box of one float.
 
+    Superqt's labelled slider lets type only what the slider reaches; here the slider covers the parameter's reach, and
+    the box its range. The slider goes by the parameter's step, and the box keeps what was typed.
+
     Parameters
     ----------
-    field : Field
-        What it is; its step is the slider's, its range the box's.
-    low, high : float, optional
-        Range of the slider, by default the field's.
+    known : Declared
+        What it is.
     """
 
     moved = Signal(float)
@@ -30,28 +36,28 @@ class HandSlider(QObject):
     settled = Signal(float)
     """The user let it go, or entered a value."""
 
-    def __init__(self, field: Field, parent: QWidget, *, low: float | None = None, high: float | None = None) -> None:
+    def __init__(self, known: Declared, parent: QWidget) -> None:
         super().__init__(parent)
-        self.field = field
-        self.label = QLabel(field.label, parent)
+        parameter = known.parameter
+        self.known = replace(known, optional=False, choices=(), default=MISSING)
+        self._number = Number(self.known)
+        self.label = QLabel(parameter.caption, parent)
         self.slider = _Slider(parent)
-        self.slider.setObjectName(f"{field.name}-slider")
-        self.box = NumberBox(field, parent)
-        self.box.setObjectName(field.name)
-        self.box.setSuffix(f" {field.unit}" if field.unit else "")
+        self.slider.setObjectName(f"{known.name}-slider")
+        self.box = self._number.native
+        self.box.setParent(parent)
         self.box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.box.setFixedWidth(_BOX_IN_LETTERS * self.box.fontMetrics().averageCharWidth())
         self.label.setBuddy(self.box)
-        self._value = 0.0
-        self._low, self._step = 0.0, field.step or 0.01
-        self.set_range(field.minimum or 0.0 if low is None else low, field.maximum or 1.0 if high is None else high)
+        self._step = parameter.step or 0.01
+        self.slider.setSingleStep(self._step)
+        self.set_range(*(parameter.reach or (parameter.low or 0.0, parameter.high or 1.0)))
         self.set_enabled(True)
-        for widget in (self.slider, self.box):
-            widget.setAccessibleName(field.label)
-            widget.setAccessibleDescription(field.tooltip)
+        self.slider.setAccessibleName(parameter.caption)
+        self.slider.setAccessibleDescription(parameter.help)
         self.slider.valueChanged.connect(self._on_slider)
         self.slider.sliderReleased.connect(self._on_released)
-        self.box.valueChanged.connect(self._on_box)
+        self._number.changed.connect(self._on_typed)
 
     def add_to(self, grid: QGridLayout, row: int) -> None:
         """Put label, slider and box into a row."""
@@ -62,60 +68,58 @@ class HandSlider(QObject):
     @property
     def value(self) -> float:
         """The value, exactly."""
-        return self._value
+        return float(self._number.value)
 
     @property
     def is_held(self) -> bool:
         """Whether the user holds the slider."""
-        return self.slider.isSliderDown()
+        return bool(self.slider.isSliderDown())
 
     def set_value(self, value: float) -> None:
         """Show a value; emits nothing."""
-        self._value = value
-        with QSignalBlocker(self.slider), QSignalBlocker(self.box):
-            self.slider.setValue(round((value - self._low) / self._step))
-            self.box.setRange(min(self.box.minimum(), value), max(self.box.maximum(), value))
-            self.box.setValue(value)
+        self._number.value = value
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(value)
 
     def set_range(self, low: float, high: float) -> None:
         """Let the slider go from one value to another; emits nothing."""
-        self._low = low
         with QSignalBlocker(self.slider):
-            steps = max(1, round((high - low) / self._step))
-            self.slider.setRange(0, steps)
-            self.slider.setPageStep(max(1, steps // 20))
-            self.slider.setValue(round((self._value - low) / self._step))
+            self.slider.setRange(low, high)
+            self.slider.setPageStep(max(self._step, (high - low) / 20))
+            self.slider.setValue(self.value)
 
     def near_end(self, reach: float) -> bool:
         """Whether the slider is about to run out of its range, or has one much wider than so far to either side."""
-        share, span = self.slider.value() / self.slider.maximum(), self.slider.maximum() * self._step
+        span = self.slider.maximum() - self.slider.minimum()
+        share = (self.slider.value() - self.slider.minimum()) / span
         return not 0.1 < share < 0.9 or span > _WIDE * 2 * reach
 
     def set_enabled(self, enabled: bool, why: str = "") -> None:
         """Grey it, and say why, or not."""
         for widget in (self.label, self.slider, self.box):
             widget.setEnabled(enabled)
-            widget.setToolTip(self.field.help() if enabled else f"{self.field.help()}<br><i>{why}</i>")
+            widget.setToolTip(help_of(self.known) if enabled else f"{help_of(self.known)}<br><i>{why}</i>")
 
-    def _on_slider(self, position: int) -> None:
-        self._take(self._low + position * self._step)
+    def _on_slider(self, position: float) -> None:
+        low = self.slider.minimum()
+        self._take(low + round((position - low) / self._step) * self._step)
         if not self.slider.isSliderDown():
-            self.settled.emit(self._value)
+            self.settled.emit(self.value)
 
     def _on_released(self) -> None:
-        self.settled.emit(self._value)
+        self.settled.emit(self.value)
 
-    def _on_box(self, value: float) -> None:
+    def _on_typed(self, value: float) -> None:
         self._take(value)
-        self.settled.emit(self._value)
+        self.settled.emit(self.value)
 
     def _take(self, value: float) -> None:
         self.set_value(round(value, 9))
-        self.moved.emit(self._value)
+        self.moved.emit(self.value)
 
 
-class _Slider(QSlider):
-    """Leaves the wheel to the dock unless it has the focus."""
+class _Slider(CalmWheel, QDoubleSlider):
+    """What superqt's lacks: keys, and to be held from the press on; pressed on its handle it stays where it is."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
@@ -123,8 +127,33 @@ class _Slider(QSlider):
         self.setMinimumWidth(_LEAST_SLIDER_PX)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        if event is not None and not self.hasFocus():
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """By steps, by pages, to either end."""
+        steps, key = {key: sign * self.singleStep() for key, sign in _ARROWS.items()}, event.key()
+        steps |= {Qt.Key.Key_PageUp: self.pageStep(), Qt.Key.Key_PageDown: -self.pageStep()}
+        ends = {Qt.Key.Key_Home: self.minimum(), Qt.Key.Key_End: self.maximum()}
+        if key in steps:
+            self.setValue(self.value() + steps[key])
+        elif key in ends:
+            self.setValue(ends[key])
+        else:
             event.ignore()
-            return
-        super().wheelEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Take hold of it."""
+        left, value = event.button() == Qt.MouseButton.LeftButton, float(self.value())
+        if left:
+            self.setSliderDown(True)
+        if left and self._handle_is_at(event):
+            with QSignalBlocker(self):
+                super().mousePressEvent(event)
+                self.setValue(value)
+        else:
+            super().mousePressEvent(event)
+
+    def _handle_is_at(self, event: QMouseEvent) -> bool:
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        control, part = QStyle.ComplexControl.CC_Slider, QStyle.SubControl.SC_SliderHandle
+        handle = self.style().subControlRect(control, option, part, self)
+        return bool(handle.contains(event.position().toPoint()))

@@ -8,12 +8,11 @@ from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.io import FORMATS
 
-from .field_editors import ComboBox
+from .editors import CalmWheel, ComboBox
 from .file_dialogs import TakesFiles, pick_file
 from .inputs import Role
 from .style import Level, StatusLine
@@ -151,14 +150,8 @@ class InputRow(TakesFiles):
         self.picked.emit(path)
 
 
-class _FrameBox(QSpinBox):
+class _FrameBox(CalmWheel, QSpinBox):
     """A number that leaves the wheel to the dock unless it has the focus."""
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:
-        if event is not None and not self.hasFocus():
-            event.ignore()
-            return
-        super().wheelEvent(event)
 
 
 def file_filters() -> str:

@@ -8,37 +8,22 @@ from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.widgets.fields import Field
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, colours_of
+from napari_subangstrom_cdi.job.plan import ImageSettings
+from napari_subangstrom_cdi.parameters import picked
 
 Geometry = tuple[float, float, bool]
 """Rotation in degrees, image pixel in Å, mirrored."""
 
 _ROTATION_REACH_DEG, _PIXEL_REACH = 6.0, 0.05
-_ROTATION = Field(
-    "rotation_deg",
-    "Rotation φ",
-    "float",
-    "°",
-    "From the image's axes to the pattern's, clockwise on the screen. The slider reaches 6° to either side of where "
-    "it was let go; type larger turns, or drag in reciprocal space.",
-    -180,
-    180,
-    0.02,
-    decimals=3,
+_ROTATION, _PIXEL = picked(ImageSettings, "rotation_deg", "pixel_angstrom")
+_ROTATION_TIP = (
+    "The slider reaches 6° to either side of where it was let go; type larger turns, or drag in reciprocal space."
 )
-_PIXEL = Field(
-    "pixel_angstrom",
-    "Image pixel",
-    "float",
-    "Å",
-    "Pixel of the image. The slider reaches 5 % to either side of where it was let go; with Shift, dragging in "
-    "reciprocal space changes it too.",
-    0.001,
-    99,
-    0.0001,
-    decimals=5,
+_PIXEL_TIP = (
+    "The slider reaches 5 % to either side of where it was let go; with Shift, dragging in reciprocal space changes "
+    "it too."
 )
 
 
@@ -54,7 +39,10 @@ class ByHand(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.rotation, self.pixel = HandSlider(_ROTATION, self), HandSlider(_PIXEL, self)
+        self.rotation, self.pixel = (
+            HandSlider(known.but(help=f"{known.parameter.help} {tip}"), self)
+            for known, tip in ((_ROTATION, _ROTATION_TIP), (_PIXEL, _PIXEL_TIP))
+        )
         self.mirrored = QCheckBox("mirrored")
         self.mirrored.setObjectName("mirrored-by-hand")
         self.mirrored.setToolTip("The image's x axis is reversed before it is turned")

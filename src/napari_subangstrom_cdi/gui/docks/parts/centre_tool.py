@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck, FriedelResidual
@@ -20,11 +20,12 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
     REGIONS,
 )
 from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
-from napari_subangstrom_cdi.gui.widgets.field_editors import NumberBox
-from napari_subangstrom_cdi.gui.widgets.fields import Field
+from napari_subangstrom_cdi.gui.widgets.editors import Number, help_of
 from napari_subangstrom_cdi.gui.widgets.later import once
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
+from napari_subangstrom_cdi.job.plan import PatternSettings
+from napari_subangstrom_cdi.parameters import declared
 from napari_subangstrom_cdi.session.session import State, Step
 from napari_subangstrom_cdi.session.trials import friedel_check
 
@@ -37,12 +38,11 @@ _IN_THE_WAY = (PATTERN, REGIONS, IMAGE_POWER, IMAGE_SPOTS, PATTERN_SPOTS, RECONS
 _RESIDUAL_EVERY_MS = 40
 _BOX_LETTERS = 12
 _FEW_PAIRS = 6
+_CENTRE = declared(PatternSettings)["beam_centre_px"]
 _AXES = (
-    Field("centre_y", "y", "float", "px", "Beam centre, rows below the middle of the raw pattern.",
-          -1e4, 1e4, 0.1, decimals=2),
-    Field("centre_x", "x", "float", "px", "Beam centre, columns to the right of the middle of the raw pattern.",
-          -1e4, 1e4, 0.1, decimals=2),
-)  # fmt: skip
+    _CENTRE.element(0, "centre_y", "y").but(help="Beam centre, rows below the middle of the raw pattern."),
+    _CENTRE.element(1, "centre_x", "x").but(help="Beam centre, columns to the right of the middle of the raw pattern."),
+)
 
 
 class CentreTool(QWidget):
@@ -87,7 +87,8 @@ class CentreTool(QWidget):
         self.automatic = QPushButton("Back to automatic")
         self.automatic.setObjectName("centre-automatic")
         self.automatic.setToolTip("Forget the centre that was set by hand; the step then finds it again")
-        self.boxes = tuple(NumberBox(field) for field in _AXES)
+        self._numbers = tuple(Number(known) for known in _AXES)
+        self.boxes = tuple(number.native for number in self._numbers)
         self.origin = QuietLabel()
         self.origin.setWordWrap(True)
         self.match = QLabel()
@@ -97,20 +98,18 @@ class CentreTool(QWidget):
         self.by_hand.toggled.connect(self._on_toggled)
         self.snap.clicked.connect(self._on_snap)
         self.automatic.clicked.connect(self._on_automatic)
-        for axis, box in enumerate(self.boxes):
-            box.valueChanged.connect(partial(self._on_typed, axis))
+        for axis, number in enumerate(self._numbers):
+            number.changed.connect(partial(self._on_typed, axis))
 
     def _lay_out(self) -> None:
         places = QHBoxLayout()
-        for field, box in zip(_AXES, self.boxes, strict=True):
-            label = QLabel(field.label)
+        for known, box in zip(_AXES, self.boxes, strict=True):
+            label = QLabel(known.parameter.caption)
             label.setBuddy(box)
-            box.setObjectName(field.name)
-            box.setAccessibleName(f"beam centre {field.label}")
-            box.setSuffix(" px")
+            box.setAccessibleName(f"beam centre {known.parameter.caption}")
             box.setMinimumWidth(_BOX_LETTERS * box.fontMetrics().averageCharWidth())
             for widget in (label, box):
-                widget.setToolTip(field.help())
+                widget.setToolTip(help_of(known))
             places.addWidget(label)
             places.addWidget(box, stretch=1)
         buttons = QGridLayout()
@@ -160,9 +159,8 @@ class CentreTool(QWidget):
         return f"Found to ± {errors[0]:.3f}, ± {errors[1]:.3f} px from {count} pairs of spots."
 
     def _set_boxes(self, relative: Pair) -> None:
-        for box, value in zip(self.boxes, relative, strict=True):
-            with QSignalBlocker(box):
-                box.setValue(value)
+        for number, value in zip(self._numbers, relative, strict=True):
+            number.value = value
 
     def _relative(self, centre_px: Pair) -> Pair:
         middle = self._middle()

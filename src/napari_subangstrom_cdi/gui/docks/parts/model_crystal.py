@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCompleter, QHBoxLayout, QLabel, QToolButton, QVBoxLa
 
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, crystal, crystal_names
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.widgets.field_editors import ComboBox
+from napari_subangstrom_cdi.gui.widgets.editors import ComboBox
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import TakesFiles, pick_file
 from napari_subangstrom_cdi.gui.widgets.previews import Previews
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine

@@ -7,33 +7,23 @@ import math
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.widgets.field_editors import ComboBox
-from napari_subangstrom_cdi.gui.widgets.fields import Field
+from napari_subangstrom_cdi.gui.widgets.editors import ComboBox
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel
+from napari_subangstrom_cdi.job.plan import ModelSettings
+from napari_subangstrom_cdi.parameters import picked
 
 Values = tuple[tuple[float, float], float, float]
 """Tilt in degrees, thickness in Å, roundness."""
 
-_TILT_REACH_DEG = 2.0
+_TILT, _THICKNESS, _ROUNDNESS = picked(ModelSettings, "tilt_deg", "thickness_angstrom", "roundness")
 _TILTS = tuple(
-    Field(
-        f"tilt_{axis}",
-        f"Tilt {axis}",
-        "float",
-        "°",
-        f"Rotation of the crystal about {axis}, out of the zone axis.",
-        -10,
-        10,
-        0.02,
-        decimals=3,
+    _TILT.element(index, f"tilt_{axis}", f"Tilt {axis}").but(
+        help=f"Rotation of the crystal about {axis}, out of the zone axis."
     )
-    for axis in "xy"
+    for index, axis in enumerate("xy")
 )
-_THICKNESS = Field(
-    "thickness_angstrom", "Thickness", "float", "Å", "Where the particle is thickest.", 2, 2000, 0.5, decimals=1
-)
-_SHAPES = ((0.0, "prism"), (0.25, "rounded"), (0.5, "ellipsoid"))
+_SHAPES = _ROUNDNESS.parameter.words
 
 
 class ModelByHand(QWidget):
@@ -48,13 +38,10 @@ class ModelByHand(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.tilt_x, self.tilt_y = (
-            HandSlider(field, self, low=-_TILT_REACH_DEG, high=_TILT_REACH_DEG) for field in _TILTS
-        )
-        self.thickness = HandSlider(_THICKNESS, self, low=2, high=200)
+        self.tilt_x, self.tilt_y, self.thickness = (HandSlider(known, self) for known in (*_TILTS, _THICKNESS))
         self.shape = ComboBox()
         self.shape.setObjectName("model-shape")
-        self.shape.setToolTip("How the particle thins towards its edge")
+        self.shape.setToolTip(_ROUNDNESS.parameter.help)
         for roundness, name in _SHAPES:
             self.shape.addItem(name, roundness)
         self.number = QLabel("–")
@@ -71,7 +58,7 @@ class ModelByHand(QWidget):
             slider.moved.connect(self._on_moved)
             slider.settled.connect(self._on_settled)
         row = len(self._sliders)
-        grid.addWidget(QLabel("Shape"), row, 0)
+        grid.addWidget(QLabel(_ROUNDNESS.parameter.caption), row, 0)
         grid.addWidget(self.shape, row, 1, 1, 2)
         grid.addWidget(QLabel("R, pattern"), row + 1, 0)
         grid.addWidget(self.number, row + 1, 1, 1, 2)

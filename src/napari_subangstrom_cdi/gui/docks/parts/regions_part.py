@@ -13,66 +13,22 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import PAINTED
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.paint_tools import PaintTools
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.io.mask_text import painted_on
-from napari_subangstrom_cdi.job.plan import RegionSettings
+from napari_subangstrom_cdi.job.plan import PatternSettings, RegionSettings
 from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
+from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.trials import TriedRegions, try_regions
 
 from .numbers import Numbers
 
-_ALPHA = Field(
-    "alpha",
-    "α",
-    "float",
-    "",
-    "Share of the amplitude that is kept where the pattern does not stand above the noise (region B).",
-    0,
-    1,
-    0.01,
-    decimals=3,
-)
-_MULTIPLE = Field(
-    "noise_multiple",
-    "Noise multiple",
-    "float",
-    "σ",
-    "Signal (region G) is where the intensity exceeds this many σ of the background; the paper takes 3.",
-    0.1,
-    100,
-    0.05,
-    decimals=2,
-)
 _ADVANCED = (
-    Field(
-        "reading",
-        "In region B",
-        "choice",
-        tooltip="The paper has two readings: its Methods fix the amplitude to α times the lesser of √I and √(kσ), its "
-        "main text only forbids intensities above kσ.",
-        choices=(("methods", "fix |F| (Methods)"), ("upper-limit", "upper limit only")),
-    ),
-    Field(
-        "beam_radius_per_angstrom",
-        "Beam radius",
-        "float",
-        "Å⁻¹",
-        "Radius of the direct beam, which is not recorded well and goes to region M.",
-        0,
-        0.5,
-        0.001,
-        decimals=4,
-    ),
-    Field(
-        "remove_noise_between_spots",
-        "Noise filter",
-        "bool",
-        tooltip="Remove the noise between spots: keep only what an object of the support's size can scatter.",
-    ),
+    *picked(RegionSettings, "reading", "beam_radius_per_angstrom"),
+    *picked(PatternSettings, "remove_noise_between_spots"),
 )
 _COLUMNS = (
     ("region-G", "G", "Signal: share of the pixels recorded above the noise; green"),
@@ -92,9 +48,10 @@ class RegionsPart(QWidget):
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.controller = controller
-        self.alpha = HandSlider(_ALPHA, self)
-        self.multiple = HandSlider(_MULTIPLE, self, low=0.5, high=10.0)
-        self.form = FieldForm([], advanced=_ADVANCED)
+        self.alpha, self.multiple = (
+            HandSlider(known, self) for known in picked(RegionSettings, "alpha", "noise_multiple")
+        )
+        self.form = FieldForm(_ADVANCED)
         self.numbers = Numbers(_COLUMNS)
         view = controller.reciprocal
         self.tools = PaintTools(view.model, lambda: view.layer(PAINTED), "excluded")
@@ -175,11 +132,8 @@ class RegionsPart(QWidget):
         )
 
     def _enable(self, steerable: bool) -> None:
-        for field in _ADVANCED:
-            self.form.set_enabled(field.name, not steerable)
-            self.form.editor(field.name).setToolTip(
-                f"{field.help()}<br><i>{_RUNNING}</i>" if steerable else field.help()
-            )
+        for known in _ADVANCED:
+            self.form.set_enabled(known.name, not steerable, _RUNNING if steerable else "")
         fixed = self.controller.session.plan.regions.reading == "methods"
         self.alpha.set_enabled(fixed, "With an upper limit only, α is not used.")
 

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QListWidget, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
+from napari_subangstrom_cdi.job.plan import Change
+from napari_subangstrom_cdi.parameters import picked
 
 if TYPE_CHECKING:
     from napari_subangstrom_cdi.gui.window.controller import Controller
 
-_FIELDS = (
-    Field(
-        "alpha",
-        "α",
-        "float",
-        minimum=0,
-        maximum=1,
-        step=0.05,
-        tooltip="Share of an amplitude in B that is kept: the paper's α.",
-    ),
-    Field(
-        "noise_multiple",
-        "Noise multiple",
-        "float",
-        unit="σ",
-        minimum=0.1,
-        maximum=50,
-        step=0.5,
-        tooltip="G is where the intensity exceeds this many σ of the background: the paper's 3.",
-    ),
-    Field(
-        "beta",
-        "β",
-        "float",
-        minimum=0.05,
-        maximum=1,
-        step=0.05,
-        tooltip="Feedback of HIO, RAAR and the difference map, in every stage from here on.",
-    ),
-)
+_KNOWN = picked(Change, "alpha", "noise_multiple", "beta")
 _MOST_LINES = 4
 
 
@@ -54,7 +28,7 @@ class SteeringPanel(QWidget):
         self._controller = controller
         self._run: Any = None
         self._listed = -1
-        self.form = FieldForm(_FIELDS)
+        self.form = FieldForm([replace(known, optional=False, default=MISSING) for known in _KNOWN])
         self.form.changed.connect(self._on_changed)
         self._hint = QuietLabel()
         self._hint.setWordWrap(True)

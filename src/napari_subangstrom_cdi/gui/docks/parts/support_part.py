@@ -13,57 +13,25 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.support import Support, SupportFinder
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.gui.canvas.real_view import SUPPORT
-from napari_subangstrom_cdi.gui.widgets.fields import Field, FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.paint_tools import PaintTools
 from napari_subangstrom_cdi.gui.widgets.style import section_title
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.job.plan import SupportSettings
+from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.trials import TriedSupport, measured_support, try_support
 
 from .numbers import Numbers
 
 _LEAST_OVERSAMPLING = 2.0
 _BY_HAND = "by hand"
-_RULE = Field(
-    "threshold",
-    "Threshold",
-    "choice",
-    tooltip="Rule that splits the smoothed potential into particle and vacuum, or a level set by hand.",
-    choices=(("li", "Li"), ("otsu", "Otsu"), ("triangle", "triangle"), (_BY_HAND, "by hand")),
-)
-_LEVEL = Field(
+_THRESHOLD, _SMOOTH, _GROW = picked(SupportSettings, "threshold", "smooth_angstrom", "grow_angstrom")
+_RULE = _THRESHOLD.offering(*_THRESHOLD.choices, _BY_HAND)
+_LEVEL = _THRESHOLD.but(
     "level",
-    "Level",
-    "float",
-    "",
-    "Level of the smoothed potential, as a fraction of its highest value, above which the particle lies.",
-    0.01,
-    0.99,
-    0.005,
-    decimals=3,
-)
-_SMOOTH = Field(
-    "smooth_angstrom",
-    "Smoothing",
-    "float",
-    "Å",
-    "Standard deviation of the smoothing before the threshold; about one lattice spacing.",
-    0.2,
-    20,
-    0.1,
-    decimals=2,
-)
-_GROW = Field(
-    "grow_angstrom",
-    "Growth",
-    "float",
-    "Å",
-    "How far the support is grown beyond the threshold; negative shrinks it.",
-    -200,
-    200,
-    0.1,
-    decimals=2,
+    caption="Level",
+    help="Level of the smoothed potential, as a fraction of its highest value, above which the particle lies.",
 )
 _COLUMNS = (
     (
@@ -90,9 +58,7 @@ class SupportPart(QWidget):
         super().__init__(parent)
         self.controller = controller
         self.rule = FieldForm([_RULE])
-        self.level = HandSlider(_LEVEL, self, low=0.02, high=0.98)
-        self.smooth = HandSlider(_SMOOTH, self, low=0.5, high=8.0)
-        self.grow = HandSlider(_GROW, self, low=-10.0, high=20.0)
+        self.level, self.smooth, self.grow = (HandSlider(known, self) for known in (_LEVEL, _SMOOTH, _GROW))
         self.numbers = Numbers(_COLUMNS)
         self.tools = PaintTools(controller.viewer, lambda: controller.real.layer(SUPPORT), "support")
         self.keep = QCheckBox("Keep what is painted")
