@@ -10,7 +10,7 @@ PYSIDE_DEV := $(PYSIDE)/.installed
 PIP_OPTIONS := install --disable-pip-version-check --quiet
 PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
 
-.PHONY: help demo test test-pyside lint types manifest bench screenshots clean
+.PHONY: help demo test test-pyside lint types manifest docs bench screenshots clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,6 +41,10 @@ types: $(DEV)  ## check types
 manifest: $(DEV)  ## validate the napari manifest, as installed
 	$(BIN)/npe2 validate --imports napari-subangstrom-cdi
 
+docs: $(DEV)  ## build the documentation's site in docs/_build/html; a broken link, page or picture fails
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -q -n -W --keep-going -j auto -c docs -d docs/_build/doctrees . docs/_build/html
+
 bench: $(BASE)  ## time an iteration against the fastest FFT pair
 	$(BIN)/napari-subangstrom-cdi bench
 
@@ -49,7 +53,7 @@ screenshots: $(DEV)  ## take the documentation's pictures from the real window, 
 	env -u QT_QPA_PLATFORM xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python tools/screenshots.py
 
 clean:  ## remove the virtual environment, the demo's output and caches
-	rm -rf $(VENV) $(PYSIDE) demo build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PYSIDE) demo build dist docs/_build docs/api htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@bash tools/make_venv.sh $(VENV)

@@ -15,6 +15,7 @@
 A new image format is a module of ``formats`` with a `Format` and one entry in `image.FORMATS`.
 """
 
+from ._common import Format, Stored
 from .acquisition import Acquisition, read_acquisition, require
 from .atomic import atomic_hdf5, atomic_path, check_writable
 from .image import FORMATS, ImageFile, read_image, read_mask
@@ -22,7 +23,9 @@ from .image import FORMATS, ImageFile, read_image, read_mask
 __all__ = [
     "FORMATS",
     "Acquisition",
+    "Format",
     "ImageFile",
+    "Stored",
     "atomic_hdf5",
     "atomic_path",
     "check_writable",

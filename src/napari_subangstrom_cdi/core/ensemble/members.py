@@ -205,7 +205,7 @@ def iterate_ensemble(
     Raises
     ------
     InputError, ArithmeticError
-        As :func:`.iterate` does.
+        As :func:`.retrieval.iterate` does.
     """
     force = _InForce(problem, steer)
     finished: list[Retrieval] = []

@@ -36,7 +36,7 @@ class Match:
     Parameters
     ----------
     azimuth_deg : float
-        As of :class:`.crystal.Orientation`.
+        As of :class:`.Orientation`.
     scale : float
         Measured |g| over the crystal's: a lattice smaller, or a reciprocal pixel larger, by this factor than told.
     explained : float

@@ -111,7 +111,7 @@ class Held:
     Parameters
     ----------
     tilt_deg : (float, float), optional
-        As of :class:`.crystal.Orientation`.
+        As of :class:`.Orientation`.
     thickness_angstrom, roundness : float, optional
         As of :class:`.nanocrystal.Shape`.
     """

@@ -144,7 +144,7 @@ def resample_to_pattern(
     estimate : ndarray, shape (y, x)
         Potential estimate on the image's pixels, 0 in the vacuum.
     registration : ImageRegistration
-        From :func:`register_image`.
+        From :func:`.register_image`.
     grid : Grid
         Grid of the object.
     centre_px : tuple of float
