@@ -48,6 +48,7 @@ def test_installed_metadata_agrees_with_the_project_file():
     assert version("napari-subangstrom-cdi") == project["version"] == napari_subangstrom_cdi.__version__
     assert "Framework :: napari" in metadata("napari-subangstrom-cdi").get_all("Classifier")
     assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert entry_points(group="console_scripts", name="napari-subangstrom-cdi")
 
 
