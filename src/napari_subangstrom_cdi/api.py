@@ -179,6 +179,19 @@ class Prepared:
         """What the steps found: centre, background, registration, regions."""
         return self.outputs.readings
 
+    def with_alpha(self, alpha: float) -> Prepared:
+        """The same with another α: nothing before the amplitudes' band depends on it.
+
+        Raises
+        ------
+        InputError
+            If it is not from 0 to 1.
+        """
+        settings = with_settings(self.plan.regions, {"alpha": alpha}, where="regions")
+        band = self.outputs.amplitudes.band(self.problem.regions, settings)
+        problem = replace(self.problem, band=band)
+        return replace(self, plan=replace(self.plan, regions=settings), outputs=replace(self.outputs, problem=problem))
+
     def __repr__(self) -> str:
         grid, stages = self.problem.grid, ", ".join(f"{stage.name} {stage.iterations}" for stage in self.schedule)
         unit = "Å" if self.outputs.calibrated else "px"

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
+import textwrap
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition
 
-from .plan import ALL_PRESETS, FILE_ROLES, Plan, named_files, plan_from_toml, preset_plan
+from .arguments import SECTIONS
+from .plan import ALL_PRESETS, FILE_ROLES, Inputs, Plan, named_files, plan_from_toml, preset_plan
 
 _PROGRAM = "napari-subangstrom-cdi"
 
 _SCRIPT = '''"""Repeat a reconstruction of {program}."""
 
-from napari_subangstrom_cdi.io.cxi import write_cxi
-from napari_subangstrom_cdi.pipeline import run, summary, with_timing
-from napari_subangstrom_cdi.plan import plan_from_toml
+import napari_subangstrom_cdi as sacdi
 
-RECIPE = {recipe}
-
-outcome = run(plan_from_toml(RECIPE, where="the recipe in this script"))
-for warning in outcome.warnings:
+result = {call}
+for warning in result.warnings:
     print(f"warning: {{warning}}")
-result = with_timing(outcome, outcome.seconds)
-write_cxi({output}, result)
-print(summary(result.metrics))
+result.save({output})
+print(result)
 '''
+_WIDTH = 100
 
 
 def plan_that_repeats(plan: Plan, result: Result) -> Plan:
@@ -85,9 +85,101 @@ def as_command(plan: Plan, project: Path | None = None) -> str:
 
 
 def as_python(plan: Plan) -> str:
-    """A script that does the job with this package and writes the result beside it."""
+    """A script that does the job with this package and writes the result beside it.
+
+    It says no more than what differs from the preset and the defaults.
+    """
     plan = _with_absolute_paths(plan)
-    return _SCRIPT.format(program=_PROGRAM, recipe=_literal(plan.to_toml()), output=repr(f"{_stem(plan)}_result.cxi"))
+    arguments = [_source(plan.inputs.pattern), *(f"{name}={_source(value)}" for name, value in _keywords(plan).items())]
+    return _SCRIPT.format(
+        program=_PROGRAM,
+        call=_bracketed("sacdi.reconstruct(", arguments, ")"),
+        output=_source(f"{_stem(plan)}_result.cxi"),
+    )
+
+
+def _keywords(plan: Plan) -> dict[str, Any]:
+    """Keyword arguments of :func:`~napari_subangstrom_cdi.reconstruct` that say the same as the plan."""
+    retrieval, ensemble = plan.retrieval, plan.ensemble
+    preset = retrieval.preset if retrieval.preset in ALL_PRESETS else "extend"
+    usual = preset_plan(preset, plan.inputs, Acquisition(), EnsembleSettings())
+    said = _differing(plan.inputs, Inputs(plan.inputs.pattern))
+    if plan.acquisition != usual.acquisition:
+        readable = _survives_json(plan.acquisition)
+        said["acquisition"] = plan.acquisition.to_dict() if readable else plan.acquisition
+    if retrieval.preset != "extend":
+        said["preset"] = retrieval.preset
+    if retrieval.schedule:
+        said["schedule"] = list(retrieval.schedule)
+    said |= _differing(ensemble, usual.ensemble, ("members", "seed"))
+    if plan.model.zone:
+        said["zone"] = plan.model.zone
+    for keyword, section in SECTIONS.items():
+        elsewhere = {"ensemble": ("members", "seed"), "model": ("zone",)}.get(section, ())
+        changed = _differing(getattr(plan, section), getattr(usual, section))
+        changed = {name: value for name, value in changed.items() if name not in elsewhere}
+        if changed:
+            said[keyword] = changed
+    if plan.steering:
+        said["steering"] = list(plan.steering)
+    return said
+
+
+def _differing(settings: Any, usual: Any, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Fields of a dataclass, of those named, that are not as in another."""
+    values = {name: getattr(settings, name) for name in names or (f.name for f in fields(settings))}
+    return {name: value for name, value in values.items() if value != getattr(usual, name)}
+
+
+def _source(value: Any) -> str:
+    """A value as Python source."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _bracketed(f"sacdi.{type(value).__name__}(", _arguments(value), ")")
+    if isinstance(value, Mapping):
+        return _bracketed("{", [f"{_source(key)}: {_source(item)}" for key, item in value.items()], "}")
+    if isinstance(value, list):
+        return _bracketed("[", [_source(item) for item in value], "]")
+    if isinstance(value, tuple):
+        inside = ", ".join(_source(item) for item in value)
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, str):
+        return _text(value)
+    return repr(value)
+
+
+def _arguments(value: Any) -> list[str]:
+    """Arguments that make a dataclass again: by place where there is no default, by name where it differs."""
+    said = []
+    for item in fields(value):
+        given = getattr(value, item.name)
+        if item.default is MISSING and item.default_factory is MISSING:
+            said.append(_source(given))
+        elif given != item.default:
+            said.append(f"{item.name}={_source(given)}")
+    return said
+
+
+def _bracketed(opening: str, items: list[str], closing: str) -> str:
+    """Items between brackets: on one line, or each on its own if that would be too long."""
+    line = f"{opening}{', '.join(items)}{closing}"
+    if "\n" not in line and len(line) <= _WIDTH:
+        return line
+    inside = "".join(f"{item},\n" for item in items)
+    return f"{opening}\n{textwrap.indent(inside, '    ')}{closing}"
+
+
+def _text(value: str) -> str:
+    """A text as a literal; a packed mask, which has no spaces, in pieces."""
+    if len(value) <= _WIDTH or " " in value:
+        return _double_quoted(value)
+    pieces = "".join(f"    {_double_quoted(value[i : i + _WIDTH])}\n" for i in range(0, len(value), _WIDTH))
+    return f"(\n{pieces})"
+
+
+def _double_quoted(value: str) -> str:
+    """As a formatter of sources writes it, where that is as simple."""
+    plain = repr(value)
+    return f'"{value}"' if plain == f"'{value}'" and '"' not in value else plain
 
 
 def _options(plan: Plan) -> list[str] | None:
@@ -156,10 +248,3 @@ def _here_document(name: str, text: str) -> str:
     while end in text.splitlines():
         end += "_"
     return f"cat > {shlex.quote(name)} <<'{end}'\n{text.rstrip()}\n{end}"
-
-
-def _literal(text: str) -> str:
-    """Text as Python source, readable where it can be."""
-    if "'''" in text or text.endswith("\\"):
-        return repr(text)
-    return f"r'''\n{text}'''"

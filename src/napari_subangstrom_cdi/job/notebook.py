@@ -42,7 +42,7 @@ def png_of(result: Result) -> bytes:
     )
     window = most_real(result.object, result.support).real[rows, columns]
     inside = window[result.support[rows, columns]]
-    figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DPI)
+    figure = Figure(figsize=(_INCHES, _INCHES * window.shape[0] / window.shape[1]), dpi=_DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
