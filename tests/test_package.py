@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 import tomllib
+import types
 from importlib.metadata import entry_points, metadata, version
 from pathlib import Path
 
@@ -70,9 +73,140 @@ def imported_modules(source: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             above = folders[: len(folders) - node.level + 1] if node.level else []
             module = ".".join([*above, *([node.module] if node.module else [])])
-            # "from . import x" may name a module
-            names |= {module} if node.module else {f"{module}.{alias.name}" for alias in node.names}
+            # "from package import x" may name a module
+            inner = {f"{module}.{alias.name}" for alias in node.names}
+            names |= {name for name in inner if is_module(name)} or {module}
     return names
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def folders() -> list[Path]:
+    """Every room of the package, the whole house first."""
+    return sorted({path.parent for path in PACKAGE.rglob("*.py")})
+
+
+def rooms_id(folder: Path) -> str:
+    return "/".join(folder.relative_to(PACKAGE).parts) or "the house"
+
+
+def entry_of(module: str, folder: Path) -> str | None:
+    """The file or room of a folder that a module is, or is in."""
+    prefix = ["napari_subangstrom_cdi", *folder.relative_to(PACKAGE).parts]
+    parts = module.split(".")
+    return parts[len(prefix)] if parts[: len(prefix)] == prefix and len(parts) > len(prefix) else None
+
+
+def arrows(folder: Path) -> dict[str, set[str]]:
+    """Which entries of a folder each of its entries imports, for type checkers alone, too; faces left out."""
+    found: dict[str, set[str]] = {}
+    for source in folder.rglob("*.py"):
+        if source.name != "__init__.py":
+            own = source.relative_to(folder).parts[0].removesuffix(".py")
+            named = {entry_of(module, folder) for module in imported_modules(source)}
+            found.setdefault(own, set()).update(name for name in named if name not in (None, own))
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """A way back to where it began, if there is one."""
+    clear: set[str] = set()
+
+    def walk(node: str, way: list[str]) -> list[str]:
+        if node in way:
+            return [*way[way.index(node) :], node]
+        if node not in clear:
+            for other in sorted(graph.get(node, ())):
+                if back := walk(other, [*way, node]):
+                    return back
+            clear.add(node)
+        return []
+
+    return next((back for node in sorted(graph) if (back := walk(node, []))), [])
+
+
+@pytest.mark.parametrize("folder", folders(), ids=rooms_id)
+def test_no_room_has_a_circle(folder):
+    assert " <- ".join(circle(arrows(folder))) == ""
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c", "a"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
+def test_rooms_import_one_way():
+    below = {
+        "errors": set(),
+        "parameters": {"errors"},
+        "core": {"errors", "parameters"},
+        "io": {"errors", "parameters", "core"},
+        "simulation": {"errors", "parameters", "core", "io"},
+    }
+    below["job"] = {*below["io"], "io"}
+    below["api"] = {*below["job"], "job", "simulation"}
+    below["session"] = {*below["job"], "job", "simulation"}
+    below["gui"] = {*below["session"], "session"}
+    below["plugin"] = below["cli"] = {*below["gui"], "gui"}
+    below["__main__"] = {"cli"}
+    graph = arrows(PACKAGE)
+    assert graph.keys() == below.keys()
+    assert {room: found - below[room] for room, found in graph.items() if found - below[room]} == {}
+
+
+@pytest.mark.parametrize("folder", folders(), ids=rooms_id)
+def test_a_room_holds_no_more_than_one_can_survey(folder):
+    if folder == PACKAGE:
+        entries = sorted(path.name for path in folder.iterdir() if path.name != "__pycache__")
+    else:
+        entries = sorted(path.name for path in folder.glob("*.py"))
+    assert len(entries) <= 15, f"{len(entries)} entries: {', '.join(entries)}"
+
+
+@pytest.mark.parametrize("folder", folders(), ids=rooms_id)
+def test_the_face_of_a_room_lists_what_is_in_it(folder):
+    face = (folder / "__init__.py").read_text(encoding="utf-8")
+    told = set(re.findall(r"``([\w.]+)``", ast.get_docstring(ast.parse(face)) or ""))
+    there = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    missing = sorted(there - told - {"__init__"})
+    assert not missing, f"the docstring of {folder.name}/__init__.py does not name {', '.join(missing)}"
+    if folder != PACKAGE:
+        gone = sorted(name for name in told_first(face) if not (folder / name).is_dir() and name not in there)
+        assert not gone, f"the docstring of {folder.name}/__init__.py names {', '.join(gone)}, which is not there"
+
+
+def told_first(face: str) -> set[str]:
+    """The names at the head of a face's lines."""
+    return set(re.findall(r"^- ``(\w+)``: ", ast.get_docstring(ast.parse(face)) or "", re.MULTILINE))
+
+
+@pytest.mark.parametrize("folder", folders(), ids=rooms_id)
+def test_the_public_names_of_a_room_are_there(folder):
+    if "gui" in folder.parts:
+        pytest.importorskip("napari")
+    name = ".".join(["napari_subangstrom_cdi", *folder.relative_to(PACKAGE).parts])
+    for path in folder.glob("*.py"):
+        if path.stem not in ("__init__", "__main__"):
+            importlib.import_module(f"{name}.{path.stem}")  # so that a module of a name's own name would take its place
+    room = importlib.import_module(name)
+    submodules = {path.parent.name for path in folder.glob("*/__init__.py")} | {p.stem for p in folder.glob("*.py")}
+    assert room.__all__, "a room has public names"
+    for public in room.__all__:
+        is_face = isinstance(getattr(room, public), types.ModuleType)
+        assert is_face == (public in submodules), f"{name}.{public} is a module, and a name's own"
+
+
+def test_entering_a_room_loads_no_window_and_no_figures():
+    rooms = [".".join(["napari_subangstrom_cdi", *path.relative_to(PACKAGE).parts]) for path in folders()]
+    script = (
+        f"import sys, importlib\nfor room in {rooms}: importlib.import_module(room)\n"
+        f"print(sorted({{m.split('.')[0] for m in sys.modules}} & {GUI_MODULES | {'matplotlib'}!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_only_gui_imports_napari_or_qt():
@@ -88,7 +222,17 @@ def test_only_gui_imports_napari_or_qt():
 
 
 def test_core_imports_nothing_but_arrays_and_crystals():
-    allowed = {"numpy", "scipy", "skimage", "ase", "gemmi", "spglib", "threadpoolctl", *sys.stdlib_module_names}
+    allowed = {
+        "numpy",
+        "scipy",
+        "skimage",
+        "ase",
+        "gemmi",
+        "lazy_loader",
+        "spglib",
+        "threadpoolctl",
+        *sys.stdlib_module_names,
+    }
     own = tuple(f"napari_subangstrom_cdi.{name}" for name in ("core", "errors", "parameters"))
     found = {
         f"{source.name}: {module}"
