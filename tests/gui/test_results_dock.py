@@ -19,6 +19,8 @@ from napari_subangstrom_cdi.job.as_script import as_command, as_python
 from napari_subangstrom_cdi.job.plan import plan_from_toml
 from napari_subangstrom_cdi.session.session import State, Step
 
+from .questions import Answers
+
 
 @pytest.fixture
 def short_run(ready_run):
@@ -194,13 +196,15 @@ def _let_go(view) -> None:
 
 
 def test_unsaved_result_is_not_dropped_by_opening_another(dock, short_run, qtbot, tmp_path):
-    click(qtbot, dock, "results-open")
-    assert "not saved" in dock.status.text() and QApplication.activeModalWidget() is None
+    with Answers("Cancel") as answers:
+        click(qtbot, dock, "results-open")
+    assert "not saved" in answers.asked[0] and QApplication.activeModalWidget() is None
     assert short_run.session.unsaved
     wrong = tmp_path / "wrong.cxi"
     wrong.write_text("no HDF5")
     choose_file(wrong)
-    click(qtbot, dock, "results-open")
+    with Answers("Discard"):
+        click(qtbot, dock, "results-open")
     qtbot.waitUntil(lambda: "wrong.cxi" in dock.status.text())
     assert dock.status.level() == "error"
     assert short_run.session.result is not None and short_run.session.unsaved
