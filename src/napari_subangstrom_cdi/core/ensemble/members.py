@@ -303,35 +303,72 @@ def combine(
     reach = _reach(problem, reach)
     frame = _frame(problem.grid, reach)
     fields = [fit_to_size(run.estimate, frame.n) for run in runs]
-    twin = problem.image is None
     first = int(np.argmax([_fitness(run) for run in runs]))
-    aligned, _ = _align_all(fields, fields[first], frame, twin)
-    correlations = _correlations(aligned, fit_to_size(reach, frame.n))
-    reference = first if twin else int(np.argmax(np.median(correlations, axis=1)))
-    centre = object_origin(aligned[reference], frame)
+    # Without an image members may be twins, and most may be stuck: the one of lowest R judges, not their majority.
+    judge = first if problem.image is None else None
+    rough = _aligned(fields, fields[first], reach, frame, judge)
+    reference = int(np.argmax(rough.agreement())) if judge is None else judge
+    centre = object_origin(rough.fields[reference], frame)
     origin = (-centre[0], -centre[1])
-    aligned, how = _align_all(fields, shift(aligned[reference], origin), frame, twin)
     reach = moved_mask(reach, origin)
-    correlations = _correlations(aligned, fit_to_size(reach, frame.n))
-    # Without an image most members may be stuck; the one of lowest R judges them then, not their majority.
-    agreement = correlations[reference] if twin else np.median(correlations, axis=1)
+    final = _aligned(fields, shift(rough.fields[reference], origin), reach, frame, judge)
+    agreement = final.agreement()
     kept = agreement >= settings.reject_below * agreement.max()
-    stack = np.stack([field for field, keep in zip(aligned, kept, strict=True) if keep])
-    mean = stack.mean(axis=0, dtype=np.complex64)
-    deviation = np.sqrt(np.mean(np.abs(stack - mean) ** 2, axis=0, dtype=np.float32))
+    mean, deviation = _mean_and_deviation([field for field, keep in zip(final.fields, kept, strict=True) if keep])
     n = problem.grid.n
     box = _padded(support_box(reach), n, margin=8)
     return Ensemble(
-        fit_to_size(mean, n),
-        fit_to_size(deviation.astype(np.float32), n),
-        np.stack([fit_to_size(field, n)[box] for field in aligned]),
-        box,
-        tuple(bool(k) for k in kept),
-        tuple(how),
-        tuple(replace(run, estimate=run.estimate[:0, :0]) for run in runs),
-        reference,
-        origin,
+        mean=fit_to_size(mean, n),
+        deviation=fit_to_size(deviation, n),
+        members=np.stack([fit_to_size(field, n)[box] for field in final.fields]),
+        box=box,
+        kept=tuple(bool(k) for k in kept),
+        alignments=tuple(final.alignments),
+        runs=tuple(replace(run, estimate=run.estimate[:0, :0]) for run in runs),
+        reference=reference,
+        origin_shift_px=origin,
     )
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """Members in one frame, how they came there, and how they agree.
+
+    Parameters
+    ----------
+    fields : list of ndarray of complex64
+        The members.
+    alignments : list of Alignment
+        What was done to each.
+    correlations : ndarray, shape (k, k)
+        Modulus of the complex correlation of every pair, where any of them may be other than zero.
+    judge : int or None
+        The member that the others have to agree with; None for their majority.
+    """
+
+    fields: list[Complex64]
+    alignments: list[Alignment]
+    correlations: NDArray[np.float64]
+    judge: int | None
+
+    def agreement(self) -> NDArray[np.float64]:
+        """Of each member, with the judge or with the majority."""
+        if self.judge is not None:
+            return self.correlations[self.judge]
+        return np.asarray(np.median(self.correlations, axis=1))
+
+
+def _aligned(fields: list[Complex64], reference: Complex64, reach: Bool, frame: Grid, judge: int | None) -> _Aligned:
+    """Members brought onto a reference; their twins, too, where one of them judges."""
+    pairs = [align(field, reference, frame.pixel_angstrom, allow_twin=judge is not None) for field in fields]
+    moved = [field for field, _ in pairs]
+    return _Aligned(moved, [how for _, how in pairs], _correlations(moved, fit_to_size(reach, frame.n)), judge)
+
+
+def _mean_and_deviation(fields: list[Complex64]) -> tuple[Complex64, Float32]:
+    stack = np.stack(fields)
+    mean = stack.mean(axis=0, dtype=np.complex64)
+    return mean, np.sqrt(np.mean(np.abs(stack - mean) ** 2, axis=0, dtype=np.float32)).astype(np.float32)
 
 
 def _reach(problem: Problem, reach: Bool | None) -> Bool:
@@ -359,13 +396,6 @@ def moved_mask(mask: Bool, shift_px: tuple[float, float]) -> Bool:
 def _fitness(run: Retrieval) -> float:
     """A first guess at the best member: agreement with the image, or a low R without one."""
     return run.image_agreement if np.isfinite(run.image_agreement) else -run.r_factor
-
-
-def _align_all(
-    fields: list[Complex64], reference: Complex64, frame: Grid, twin: bool
-) -> tuple[list[Complex64], list[Alignment]]:
-    pairs = [align(field, reference, frame.pixel_angstrom, allow_twin=twin) for field in fields]
-    return [field for field, _ in pairs], [how for _, how in pairs]
 
 
 def _correlations(fields: list[Complex64], support: Bool) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -132,41 +133,30 @@ def fit_model(
     InputError
         If the zone does not show in the pattern.
     """
-    told("indexing")
     held = held or Held()
-    orientations = _orientations(evidence, crystal, zone, energy_ev, b_factor, held)
-    fits = []
-    for k, (coarse, fine) in enumerate(orientations):
-        part = f"tilt and thickness, orientation {k + 1} of {len(orientations)}"
-        fits.append(fine.refine(coarse.search(_saying(told, part))))
-    order = sorted(range(len(fits)), key=lambda k: fits[k].r_reflections)
-    (coarse, fine), best = orientations[order[0]], fits[order[0]]
-    image = LatticeImage(evidence, fine) if evidence.contrast is not None else None
-    choose = _chooser(image)
-    tilt_error, thickness_error = coarse.errors(best, choose, _saying(told, "errors"))
-    placed = [_placed(choose(fine.likely(best, roundness)), image) for roundness in fine.roundness]
-    worth = _AS_ROUND * min(candidate.fit.r_reflections for candidate in placed)
-    placed = [candidate for candidate in placed if candidate.fit.r_reflections <= worth]
-    trials = _Trials(evidence, crystal.scaled(1 / best.match.scale), energy_ev, b_factor, _saying(told, "edge"))
-    chosen = trials.best(placed)
+    told("indexing")
+    best, *rivals = _fitted(_orientations(evidence, crystal, zone, energy_ev, b_factor, held), told)
+    view = _View(LatticeImage(evidence, best.many) if evidence.contrast is not None else None)
+    tilt_error, thickness_error = _errors(best, view, held, partial(told, "errors"))
+    scaled = crystal.scaled(1 / best.fit.match.scale)
+    trials = _Trials(evidence, scaled, energy_ev, b_factor, partial(told, "edge"))
+    chosen = trials.best(_worth_a_trial(best, view))
     told("wave")
     atoms = chosen.particle.atoms()
-    object_field, r_pattern, scale = scaled_object(atoms, evidence, energy_ev, best.falloff_angstrom2)
-    # R as of the rivals and of other crystals, to compare it with theirs: of the shape that suits the reflections best
-    fit = replace(chosen.placed.fit, r_reflections=best.r_reflections)
+    object_field, r_pattern, scale = scaled_object(atoms, evidence, energy_ev, best.fit.falloff_angstrom2)
     return FittedModel(
-        chosen.particle,
-        fit,
-        tuple(fits[k] for k in order[1:]),
-        math.nan if held.tilt_deg is not None else max(tilt_error, coarse.as_good(best)),
-        math.nan if held.thickness_angstrom is not None else thickness_error,
-        chosen.placed.correlation,
-        atoms,
-        object_field,
-        scale,
-        r_pattern,
-        coarse.landscape,
-        coarse.tilts_deg,
+        particle=chosen.particle,
+        fit=replace(chosen.placed.fit, r_reflections=best.fit.r_reflections),
+        rivals=tuple(rival.fit for rival in rivals),
+        tilt_error_deg=tilt_error,
+        thickness_error_angstrom=thickness_error,
+        image_correlation=chosen.placed.correlation,
+        atoms=atoms,
+        object_field=object_field,
+        scale=scale,
+        r_pattern=r_pattern,
+        landscape=best.few.landscape,
+        tilts_deg=best.few.tilts_deg,
     )
 
 
@@ -194,22 +184,37 @@ def fit_reflections(
         If the zone does not show in the pattern.
     """
     orientations = _orientations(evidence, crystal, zone, energy_ev, b_factor, Held())
-    return min((fine.refine(coarse.search(told)) for coarse, fine in orientations), key=lambda fit: fit.r_reflections)
+    return min((one.best_fit(told) for one in orientations), key=lambda fit: fit.r_reflections)
 
 
-def _saying(told: Callable[[str], None], part: str) -> Callable[[], None]:
-    return lambda: told(part)
+@dataclass(frozen=True)
+class _Orientation:
+    """One way in which the crystal may lie on the spots: with few beams to search, with many to refine."""
+
+    few: Reflections
+    many: Reflections
+
+    def best_fit(self, told: Callable[[], None]) -> Fit:
+        """Tilt, thickness and roundness that suit the reflections best."""
+        return self.many.refine(self.few.search(told))
+
+
+@dataclass(frozen=True)
+class _Fitted(_Orientation):
+    """An orientation, and what suits its reflections best."""
+
+    fit: Fit
 
 
 def _orientations(
     evidence: Evidence, crystal: Crystal, zone: Zone, energy_ev: float, b_factor: float, held: Held
-) -> list[tuple[Reflections, Reflections]]:
-    """Azimuths of [uvw] and its opposite that differ in intensities: with few beams to search, with many to refine."""
+) -> list[_Orientation]:
+    """Azimuths of [uvw] and its opposite that differ in intensities."""
     amplitude = np.sqrt(np.maximum(evidence.intensity, 0))
     columns = Columns(evidence.support, evidence.grid, held)
     area = crystal.volume / crystal.zone_period_angstrom(zone)  # of the projected cell, Å²
     beams_to = min(_BEAMS_TO, math.sqrt(_MOST_BEAMS / (math.pi * area)))
-    found: list[tuple[Reflections, Reflections]] = []
+    found: list[_Orientation] = []
     for way in (zone, (-zone[0], -zone[1], -zone[2])):
         few, many = (
             ZoneBeams(crystal, way, energy_ev=energy_ev, q_max_per_angstrom=q, b_factor=b_factor)
@@ -217,19 +222,18 @@ def _orientations(
         )
         for match in match_zone(amplitude, evidence.regions, evidence.grid, few):
             coarse = Reflections(evidence, few, way, match, columns, held.lean)
-            if not any(coarse.same_as(other) for other, _ in found):
-                found.append((coarse, Reflections(evidence, many, way, match, columns, held.lean)))
+            if not any(coarse.same_as(other.few) for other in found):
+                found.append(_Orientation(coarse, Reflections(evidence, many, way, match, columns, held.lean)))
     return found
 
 
-def _chooser(image: LatticeImage | None) -> Callable[[list[Fit]], Fit]:
-    """The thickness of lowest R; with an image, R and the misfit of its contrast together.
-
-    Of a thin crystal the reflections' ratios say little about the thickness, but the contrast is in proportion.
-    """
-    if image is None:
-        return lambda trials: trials[0]
-    return lambda trials: min(trials, key=lambda trial: trial.r_reflections + image.misfit(trial))
+def _fitted(orientations: list[_Orientation], told: Callable[[str], None]) -> list[_Fitted]:
+    """Every orientation fitted, the best first."""
+    fitted = []
+    for k, one in enumerate(orientations):
+        part = f"tilt and thickness, orientation {k + 1} of {len(orientations)}"
+        fitted.append(_Fitted(one.few, one.many, one.best_fit(partial(told, part))))
+    return sorted(fitted, key=lambda one: one.fit.r_reflections)
 
 
 @dataclass(frozen=True)
@@ -241,8 +245,41 @@ class _Placed:
     correlation: float
 
 
-def _placed(fit: Fit, image: LatticeImage | None) -> _Placed:
-    return _Placed(fit, *(((0.0, 0.0), math.nan) if image is None else image.place(fit)))
+@dataclass(frozen=True)
+class _View:
+    """What the image says of a fit, if there is one."""
+
+    image: LatticeImage | None
+
+    def choose(self, trials: list[Fit]) -> Fit:
+        """The thickness of lowest R; with an image, R and the misfit of its contrast together.
+
+        Of a thin crystal the reflections' ratios say little about the thickness, but the contrast is in proportion.
+        """
+        image = self.image
+        if image is None:
+            return trials[0]
+        return min(trials, key=lambda trial: trial.r_reflections + image.misfit(trial))
+
+    def place(self, fit: Fit) -> _Placed:
+        """The fit where the image has it; in the middle without one."""
+        if self.image is None:
+            return _Placed(fit, (0.0, 0.0), math.nan)
+        return _Placed(fit, *self.image.place(fit))
+
+
+def _errors(best: _Fitted, view: _View, held: Held, told: Callable[[], None]) -> tuple[float, float]:
+    """Of tilt (degrees) and thickness (Å); NaN of what is held."""
+    tilt, thickness = best.few.errors(best.fit, view.choose, told)
+    tilt = math.nan if held.tilt_deg is not None else max(tilt, best.few.as_good(best.fit))
+    return tilt, math.nan if held.thickness_angstrom is not None else thickness
+
+
+def _worth_a_trial(best: _Fitted, view: _View) -> list[_Placed]:
+    """Of each roundness the likeliest thickness, in its place; those left out whose reflections fit much worse."""
+    placed = [view.place(view.choose(best.many.likely(best.fit, roundness))) for roundness in best.many.roundness]
+    limit = _AS_ROUND * min(candidate.fit.r_reflections for candidate in placed)
+    return [candidate for candidate in placed if candidate.fit.r_reflections <= limit]
 
 
 @dataclass(frozen=True)
