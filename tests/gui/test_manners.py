@@ -16,10 +16,10 @@ from napari.settings import get_plugin_settings
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QFileDialog, QLabel, QLineEdit, QListWidget
 
+from napari_subangstrom_cdi.gui.canvas.shortcuts import SHORTCUTS, ShortcutHelp
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.gui.window.opening import R_FACTOR, RECIPROCAL, open_workflow
 from napari_subangstrom_cdi.gui.window.preferences import PLUGIN, Settings, remember
-from napari_subangstrom_cdi.gui.window.shortcuts import SHORTCUTS, ShortcutHelp
 from napari_subangstrom_cdi.job.pipeline import run
 from napari_subangstrom_cdi.session.session import State, Step
 

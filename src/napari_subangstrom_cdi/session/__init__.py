@@ -8,6 +8,7 @@
 - ``by_hand``: the tools that work by hand needs, made with the steps and kept until they are stale
 - ``history``: the settings as they stand, with undo and redo
 - ``watch``: a run as it is seen: pause, step, stop, the newest frame, R-factors, running average
+- ``pace``: how often what is watched is shown
 - ``trials``: what these tools answer: supports, regions and models by settings that are being tried
 - ``recovery``: finished members on the disk until they are saved
 - ``_lock``: a file that says that its process lives

@@ -3,6 +3,7 @@
 - ``real_view``: image, potential, support and the object as it forms, in napari's main canvas
 - ``reciprocal_view``: pattern, regions and spots in a canvas of its own, in Å⁻¹
 - ``colours``: a complex field as colours: hue for the phase, brightness for the amplitude
+- ``shortcuts``: keys on both canvases, and a list of them
 - ``gl_guard``: layers freed in the OpenGL context that drew them
 - ``_layers``: layers found by a tag and updated in place
 - ``_reciprocal_layers``: those of the second canvas

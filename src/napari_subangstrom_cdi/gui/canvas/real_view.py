@@ -94,7 +94,7 @@ class RealView:
         on_made: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_made = on_made
-        self._viewer = viewer
+        self.viewer = viewer
         self._layers = LayerSet(viewer, ROLES, on_deleted or _ignore)
         self._support = MaskLayer(
             self._layers,
@@ -314,11 +314,11 @@ class RealView:
     def home(self) -> None:
         """Fill the canvas with the particle, or with everything if no support is known."""
         if self._home_box is None:
-            self._viewer.reset_view()
+            self.viewer.reset_view()
             return
         top, bottom, left, right = self._home_box
-        camera = self._viewer.scene.camera
-        height, width = self._viewer.canvas.size
+        camera = self.viewer.scene.camera
+        height, width = self.viewer.canvas.size
         room = 1 + 2 * _HOME_MARGIN
         camera.center = ((top + bottom) / 2, (left + right) / 2)
         camera.zoom = min(height / (room * (bottom - top)), width / (room * (right - left)))

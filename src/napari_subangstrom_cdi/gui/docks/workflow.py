@@ -8,6 +8,7 @@ from qtpy.QtCore import QSize
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
+from napari_subangstrom_cdi.gui.canvas.shortcuts import ShortcutHelp
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock, UprightScroll
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
 from napari_subangstrom_cdi.gui.widgets.later import later
@@ -15,7 +16,6 @@ from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.gui.window.closing import RecoveryBanner
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.gui.window.layout import arrange
-from napari_subangstrom_cdi.gui.window.shortcuts import ShortcutHelp
 from napari_subangstrom_cdi.session.recovery import default_folder, found
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 

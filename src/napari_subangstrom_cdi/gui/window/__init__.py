@@ -6,9 +6,9 @@
 - ``activity``: what goes on, in napari's activity dock
 - ``main_window``: what a window needs once a dock stands in it
 - ``closing``: its end, and what an earlier one left behind: nothing is lost without a question
+- ``asking``: the questions before something computed is lost
 - ``opening``: docks by the names of napari's menu; a project opened
 - ``layout``: where the docks stand
-- ``shortcuts``: keys, and a list of them
 - ``preferences``: preferences, kept by napari
 - ``atoms_view``: a model's atoms and facets in three dimensions
 - ``launch``: napari with the plugin, from the command line

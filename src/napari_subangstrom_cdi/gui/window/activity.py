@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.utils.progress import progress
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication, QLabel
 
-from napari_subangstrom_cdi.session.session import Event, Happening, Step
-
-if TYPE_CHECKING:
-    from .controller import Controller
+from napari_subangstrom_cdi.session.session import Event, Happening, Session, Step
 
 _UPDATE_EVERY_MS = 1000  # a progress bar may take 60 ms to draw
 _AT_ONCE_MS = 250
@@ -31,11 +28,18 @@ class Activity(QObject):
 
     napari runs its event loop at each change of a bar. That must not happen while events are passed on, nor in the
     middle of news, half of which would then be painted; so a timer of its own does it.
+
+    Parameters
+    ----------
+    session : Session
+        Whose steps they are.
+    parent : QObject
+        With which it ends.
     """
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        self._controller = controller
+    def __init__(self, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session = session
         self._bar: Any = None
         self._step = Step.DATA
         self._text = ""
@@ -43,7 +47,6 @@ class Activity(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_UPDATE_EVERY_MS)
         self._timer.timeout.connect(self.update)
-        controller.happened.connect(self._on_event)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -64,7 +67,7 @@ class Activity(QObject):
             self._updating = False
 
     def _update(self) -> None:
-        session = self._controller.session
+        session = self._session
         self._timer.setInterval(_UPDATE_EVERY_MS)
         if not session.busy:
             self.close()
@@ -92,7 +95,8 @@ class Activity(QObject):
         if done > bar.n and self._bar is bar:  # it may have been closed meanwhile
             bar.update(done - bar.n)
 
-    def _on_event(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
+        """News of the session."""
         if event.happening is Happening.STARTED and event.step is not None:
             self._step = event.step
             self._timer.start(_AT_ONCE_MS)

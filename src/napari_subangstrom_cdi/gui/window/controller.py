@@ -16,6 +16,7 @@ from napari_subangstrom_cdi.core.image.support import edits
 from napari_subangstrom_cdi.core.phasing.regions import with_friedel_mates
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.gui.canvas import shortcuts
 from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
 from napari_subangstrom_cdi.gui.widgets.inputs import Role
@@ -24,11 +25,11 @@ from napari_subangstrom_cdi.gui.widgets.painting import painted_at_once
 from napari_subangstrom_cdi.gui.widgets.previews import Previews
 from napari_subangstrom_cdi.io.mask_text import PackedMask, painted_on
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, with_preset
+from napari_subangstrom_cdi.session.pace import Pace
 from napari_subangstrom_cdi.session.recovery import default_folder
 from napari_subangstrom_cdi.session.session import Event, Happening, Session, Step
-from napari_subangstrom_cdi.session.watch import Frame, Progress
+from napari_subangstrom_cdi.session.watch import Frame, Live, Progress
 
-from . import shortcuts
 from .activity import Activity
 from .asking import may_run
 from .input_layers import InputLayers
@@ -36,12 +37,6 @@ from .preferences import Settings, kept_by_napari
 from .presenter import Presenter
 
 _POLL_MS = 40
-_NUMBERS_EVERY_S = 0.25
-_ASKED_BEFORE_S = 0.12
-"""A frame is asked for so long before it is due: it comes with the next iteration."""
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-_PAINTING_SHARE = 0.025
-"""Of the time, at most, is spent on painting while the update rate is automatic."""
 
 
 def _new_job(settings: Settings) -> Plan:
@@ -104,14 +99,17 @@ class Controller(QObject):
             viewer, on_deleted=self._deleted, on_support_painted=self.paint_support, on_made=self.changed.emit
         )
         self.reciprocal = ReciprocalView(viewer, on_deleted=self._deleted, on_painted=self.paint_excluded)
-        self.presenter = Presenter(self.session, self.real, self.reciprocal)
-        self.inputs = InputLayers(self)
+        self.presenter = Presenter(
+            self.session, self.real, self.reciprocal, lambda: self.inputs.image_to_adopt() is not None
+        )
+        self.inputs = InputLayers(self.session, self.presenter, self)
+        self.inputs.said.connect(self._on_said_of_inputs)
         self.project_path: Path | None = None
         self.friedel_mates = False
         self.previews = Previews(self)
-        self.activity = Activity(self)
-        self._due = 0.0
-        self._numbers_due = 0.0
+        self.activity = Activity(self.session, self)
+        self.happened.connect(self.activity.on_event)
+        self._pace = Pace(self.settings.frames_per_second)
         self._told: Progress | None = None
         self._average_due = False
         self._marked = (0, 0)
@@ -127,7 +125,8 @@ class Controller(QObject):
     def _on_preferences(self) -> None:
         self.settings = Settings.read()
         self.session.recovery_folder = self._recovery_folder()
-        self._due = 0.0
+        self._pace.frames_per_second = self.settings.frames_per_second
+        self._pace.hurry()
         self.changed.emit()
 
     # What the docks do
@@ -162,14 +161,14 @@ class Controller(QObject):
             self.session.resume()
         else:
             self.session.pause()
-        self._due = 0.0  # what it stands at is to be seen at once
+        self._pace.hurry()  # what it stands at is to be seen
         self.changed.emit()
 
     def step_once(self) -> None:
         """One iteration, then wait."""
         if self.session.busy:
             self.session.step_once()
-            self._due = 0.0
+            self._pace.hurry()
             self.changed.emit()
         else:
             self._run_if_asked(paused=True)
@@ -375,37 +374,46 @@ class Controller(QObject):
         Both in one turn of the event loop: whatever is painted, the whole window is put together anew, and where
         no graphics card does it, that costs more than anything else here.
         """
-        live, now = self.session.live, time.perf_counter()
+        live, now, pace = self.session.live, time.perf_counter(), self._pace
         if live is None:
             return
-        marked = (id(live), len(live.marks))
-        if marked != self._marked:  # something was steered: that is to be seen at once
-            if marked[0] != self._marked[0]:
-                self._told = None
-            self._marked, self._due, self._numbers_due = marked, now, now
-        if now >= self._due - _ASKED_BEFORE_S:
+        self._notice_change(live, now)
+        if pace.wants_frame(now):
             live.request_frame()
-        if now < self._due:
+        if not pace.is_due(now):
             return
-        rate = self.settings.frames_per_second
-        self._due = now + (1 / rate if rate > 0 else _LONGEST_PAUSE_S)
-        # while layers are still being made one by one, a frame between them would make the window wait longer,
-        # and a new run's curve is drawn up before its first frame for the same reason
-        frame = None if self.real.is_making or self._told is None else live.take_frame()
-        news = live.progress is not None and live.progress != self._told
-        if not news and frame is None:  # it waits, and so does the processor
-            self._due = now + _SHORTEST_PAUSE_S
+        frame = live.take_frame() if self._is_ready_for_frames else None
+        news = live.progress if live.progress != self._told else None
+        pace.wait(now, is_news=frame is not None or news is not None)
+        if frame is None and news is None:
             return
-        numbers = live.progress if news and (rate <= 0 or now >= self._numbers_due) else None
         with painted_at_once():
-            self._show_news(numbers, frame, now)
-        if rate <= 0:
+            self._show_news(news if pace.wants_numbers(now) else None, frame, now)
+        if pace.is_automatic:
             # After what was posted, the painting, comes the end of the turn after; then the time is known.
             later(self, lambda: later(self, lambda: self._painted(now)))
 
+    def _notice_change(self, live: Live, now: float) -> None:
+        """A run that begins, or was steered, is to be seen at once."""
+        marked = (id(live), len(live.marks))
+        if marked == self._marked:
+            return
+        if marked[0] != self._marked[0]:
+            self._told = None
+        self._marked = marked
+        self._pace.begin(now)
+
+    @property
+    def _is_ready_for_frames(self) -> bool:
+        """Not while layers are made one by one: a frame between them would make the window wait longer.
+
+        And a new run's curve is drawn up, with its first numbers, before its first frame for the same reason.
+        """
+        return not self.real.is_making and self._told is not None
+
     def _show_news(self, numbers: Progress | None, frame: Frame | None, now: float) -> None:
         if numbers is not None:
-            self._numbers_due = now + _NUMBERS_EVERY_S
+            self._pace.numbers_shown(now)
             self._told = numbers
             self.progressed.emit(numbers)
         if frame is None:
@@ -417,10 +425,12 @@ class Controller(QObject):
         self.framed.emit(frame)
 
     def _painted(self, began: float) -> None:
-        """Choose when to show more, so that showing takes no more than its share of the time."""
-        cost = time.perf_counter() - began
-        pause = 0.0 if self.session.paused or self.real.is_making else cost / _PAINTING_SHARE
-        self._due = began + min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S, pause))
+        at_leisure = self.session.paused or self.real.is_making
+        self._pace.painted(began, time.perf_counter(), at_leisure=at_leisure)
+
+    def _on_said_of_inputs(self, text: str, level: str) -> None:
+        self.said.emit(text, level)
+        self.changed.emit()
 
     def _deleted(self, role: str) -> None:
         self.said.emit(f"the layer “{role}” was deleted; it comes back when its step is done again", "info")

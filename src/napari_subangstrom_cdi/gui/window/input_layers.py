@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -28,10 +28,9 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
 )
 from napari_subangstrom_cdi.gui.widgets.later import once
 from napari_subangstrom_cdi.io.stack import describe
-from napari_subangstrom_cdi.session.session import State, Step
+from napari_subangstrom_cdi.session.session import Session, State, Step
 
-if TYPE_CHECKING:
-    from .controller import Controller
+from .presenter import Presenter
 
 _AUTOMATIC: tuple[Role, ...] = ("pattern", "background", "image")
 _RECIPROCAL: tuple[Role, ...] = ("pattern", "background", "mask")
@@ -41,18 +40,30 @@ _UNCHOSEN = {"pattern": "", "background": "fit", "image": None}
 class InputLayers(QObject):
     """One for each viewer.
 
+    Parameters
+    ----------
+    session : Session
+        Whose inputs they are.
+    presenter : Presenter
+        Whose canvases they lie on.
+    parent : QObject
+        With which it ends.
+
     Signals
     -------
     choices_changed
         Layers came, went or were renamed, in either canvas.
+    said : str, str
+        A sentence for the user, and its level.
     """
 
     choices_changed = Signal()
+    said = Signal(str, str)
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        self._controller = controller
-        self._canvases: tuple[ViewerModel, ViewerModel] = (controller.viewer, controller.reciprocal.model)
+    def __init__(self, session: Session, presenter: Presenter, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._presenter = session, presenter
+        self._canvases: tuple[ViewerModel, ViewerModel] = (presenter.real.viewer, presenter.reciprocal.model)
         self._by_path: dict[str, Layer] = {}
         self._names: dict[str, str] = {}
         self._touched: set[str] = set()
@@ -64,7 +75,6 @@ class InputLayers(QObject):
         self._superseded: Layer | None = None
         self._followed: list[Layer] = []
         self._patterns: list[Layer] = []
-        controller.presenter.image_is_a_layer = lambda: self._image_to_adopt() is not None
         self._news = once(self, self.choices_changed.emit)
         self._mover = once(self, self._move_on)
         for canvas in self._canvases:
@@ -77,12 +87,12 @@ class InputLayers(QObject):
     def choices(self, role: Role) -> list[Layer]:
         """Layers of either canvas that can be chosen, the plugin's own left out."""
         suits = is_record if role in RECORDS else is_mask
-        owns = self._controller.presenter.owns
+        owns = self._presenter.owns
         return [layer for canvas in self._canvases for layer in canvas.layers if suits(layer) and not owns(layer)]
 
     def chosen(self, role: str) -> Layer | None:
         """The layer that is an input now; None if that is a file, or the layer is gone."""
-        return self._by_path.get(str(getattr(self._controller.session.plan.inputs, role)))
+        return self._by_path.get(str(getattr(self._session.plan.inputs, role)))
 
     def name_of(self, path: str) -> str:
         """What an input is called: the layer's name, or the file's."""
@@ -100,7 +110,7 @@ class InputLayers(QObject):
         InputError
             If it cannot be one.
         """
-        session = self._controller.session
+        session = self._session
         given = source_of(source) if isinstance(source, Layer) else source
         if isinstance(source, Layer) and role not in RECORDS and source.ndim != 2:
             raise InputError(f"the layer has {source.ndim} axes", where=source.name, mend="choose a mask of two axes")
@@ -123,7 +133,7 @@ class InputLayers(QObject):
         One at a time, because files are read to see whether the layers still hold them; `choices_changed` comes
         again while there may be more.
         """
-        session = self._controller.session
+        session = self._session
         for role in _AUTOMATIC:
             chosen = role in self._touched or getattr(session.plan.inputs, role) != _UNCHOSEN[role]
             found = [layer for layer in self.choices(role) if role_of(layer) == role and not self._was_offered(layer)]
@@ -143,7 +153,7 @@ class InputLayers(QObject):
 
         None while a step goes on, or while the pattern is still to be chosen.
         """
-        session = self._controller.session
+        session = self._session
         if session.busy or not session.plan.inputs.pattern:
             return {}
         came = {
@@ -170,7 +180,7 @@ class InputLayers(QObject):
             self.touch(role)
             self.take(role, layer)
             doubts += self.learn_from(role, layer)
-        session = self._controller.session
+        session = self._session
         session.begin_anew(session.plan)  # there is nothing of the user's in it to undo
         return tuple(doubts)
 
@@ -182,9 +192,9 @@ class InputLayers(QObject):
         stated, doubts = acquisition_of(layer)
         if role == "image":
             stated = with_nominal_pixel(stated, layer)
-        new = filled_in(self._controller.session.plan.acquisition, stated)
+        new = filled_in(self._session.plan.acquisition, stated)
         if new:
-            self._controller.session.change("acquisition", **new)
+            self._session.change("acquisition", **new)
         return doubts
 
     def retake_edited(self) -> None:
@@ -195,7 +205,7 @@ class InputLayers(QObject):
         InputError
             If one can no longer be an input.
         """
-        inputs = self._controller.session.plan.inputs
+        inputs = self._session.plan.inputs
         for role in ("pattern", "background", "image", "support", "mask"):
             layer = self.chosen(role)
             if layer is not None and any(layer is other for other in self._edited):
@@ -227,7 +237,7 @@ class InputLayers(QObject):
         layer = event.value
         if layer is self._on_the_way:
             return
-        inputs = self._controller.session.plan.inputs
+        inputs = self._session.plan.inputs
         gone = [path for path, other in self._by_path.items() if other is layer]
         for path in gone:
             self._names[path] = str(layer.name)
@@ -235,8 +245,7 @@ class InputLayers(QObject):
         for role in ("pattern", "background", "image", "support", "mask"):
             if getattr(inputs, role) in gone:
                 told = f"the layer of the {role} was deleted; its data stay in use"
-                self._controller.said.emit(told, "info")
-                self._controller.changed.emit()
+                self.said.emit(told, "info")
         self._news.start()
 
     # To the canvas of their units
@@ -283,25 +292,26 @@ class InputLayers(QObject):
             self._say_what_has_no_unit()
             self._news.start()
 
-    def _image_to_adopt(self) -> Layer | None:
+    def image_to_adopt(self) -> Layer | None:
+        """The layer of the user's that is about to be shown as the image; None if that is a file."""
         layer = self.chosen("image")
         return layer if layer is not None and layer.ndim == 2 and layer in self._canvases[0].layers else None
 
     def _adopt_image(self) -> None:
-        controller, layer = self._controller, self._image_to_adopt()
+        presenter, layer = self._presenter, self.image_to_adopt()
         if layer is None:
             return
-        former = controller.real.layer(IMAGE)
-        controller.presenter.adopt_image(layer)
-        if controller.session.state(Step.ALIGN) is State.DONE:
-            controller.presenter.show(Step.ALIGN)
+        former = presenter.real.layer(IMAGE)
+        presenter.adopt_image(layer)
+        if self._session.state(Step.ALIGN) is State.DONE:
+            presenter.show(Step.ALIGN)
         if former is not None and former is not layer and not former.metadata.get("input"):
             self._superseded = former
             self._mover.start()
 
     def _is_pattern(self, layer: Layer) -> bool:
         """Whether a layer was ever chosen as a pattern, or says that it is one."""
-        if self._controller.presenter.owns(layer) or layer is self.chosen("image"):
+        if self._presenter.owns(layer) or layer is self.chosen("image"):
             return False
         return any(layer is other for other in self._patterns) or role_of(layer) in ("pattern", "background")
 
@@ -310,7 +320,7 @@ class InputLayers(QObject):
         if main.units is None:
             names = [f"“{layer.name}”" for layer in main if str(layer.units[-1]) == "pixel"]
             if names:
-                self._controller.said.emit(
+                self.said.emit(
                     f"napari shows no ångströms beside layers in pixels: {', '.join(names)}; "
                     "remove them, or give them a scale and a unit",
                     "warning",
@@ -323,12 +333,12 @@ class InputLayers(QObject):
 
     def _place(self, layer: Layer) -> None:
         """About the beam, in Å⁻¹, another detector's record about its middle; frames of a stack are counted."""
-        loaded = self._controller.session.loaded
+        loaded = self._session.loaded
         if loaded is None or layer.ndim not in (2, 3):
             return
         height, width = layer.data.shape[-2:]
         same = (height, width) == loaded.records.particle.shape
-        centre = self._controller.presenter.raw_centre_px if same else (height / 2, width / 2)
+        centre = self._presenter.raw_centre_px if same else (height / 2, width / 2)
         place = reciprocal_space(centre, loaded.calibration.q_pixel_per_angstrom)
         frames = layer.ndim - 2
         layer.affine = np.eye(layer.ndim + 1)
@@ -352,7 +362,6 @@ class InputLayers(QObject):
         self._followed.clear()
         self._patterns.clear()
         self._by_path.clear()
-        self._controller.presenter.image_is_a_layer = lambda: False
 
 
 def _usual_frame(role: Role, source: Layer | str | Path | None) -> int | str | None:

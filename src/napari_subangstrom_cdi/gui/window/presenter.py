@@ -33,14 +33,30 @@ Pair = tuple[float, float]
 
 
 class Presenter:
-    """Shows each step's output when it is done, and frames while the phases are retrieved."""
+    """Shows each step's output when it is done, and frames while the phases are retrieved.
 
-    def __init__(self, session: Session, real: RealView, reciprocal: ReciprocalView) -> None:
+    Parameters
+    ----------
+    session : Session
+        What was computed.
+    real, reciprocal
+        The canvases.
+    image_is_a_layer : callable
+        Whether a layer of the user's is about to be adopted as the image, so that none is made of the file.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        real: RealView,
+        reciprocal: ReciprocalView,
+        image_is_a_layer: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.session = session
         self.real = real
         self.reciprocal = reciprocal
         self._power_of: LiveComparison | None = None
-        self.image_is_a_layer: Callable[[], bool] = lambda: False
+        self._image_is_a_layer = image_is_a_layer
         self._preview_support: Bool | None = None
         self._origin_shift_px = (0, 0)
         self._origin_shift_angstrom = np.zeros(2)
@@ -104,7 +120,7 @@ class Presenter:
         self.show_record()
         loaded = self.session.loaded
         pixel = self.session.plan.acquisition.image_pixel_angstrom
-        if loaded is not None and loaded.normalised is not None and pixel is not None and not self.image_is_a_layer():
+        if loaded is not None and loaded.normalised is not None and pixel is not None and not self._image_is_a_layer():
             self.real.show_image(loaded.normalised.intensity, pixel)
             self.real.home()
         self.reciprocal.home()

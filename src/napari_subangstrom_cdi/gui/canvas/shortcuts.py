@@ -4,39 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-if TYPE_CHECKING:
-    from .controller import Controller
+
+class Commands(Protocol):
+    """What the shortcuts do."""
+
+    def toggle_run(self) -> None:
+        """Run, pause or go on."""
+
+    def step_once(self) -> None:
+        """One iteration, then wait."""
+
+    def stop(self) -> None:
+        """End what goes on."""
+
+    def next_step(self) -> None:
+        """Do the first step that is not done."""
+
+    def toggle_masks(self) -> None:
+        """Show or hide support and regions."""
+
+    def undo(self) -> None:
+        """Take back the last change of settings."""
+
+    def redo(self) -> None:
+        """Make it again."""
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """Keys, as napari writes them, what they do in words, and the controller's method that does it."""
+    """Keys, as napari writes them, what they do in words, and what does it."""
 
     keys: str
     does: str
-    method: str
+    act: Callable[[Commands], None]
 
 
 SHORTCUTS = (
-    Shortcut("Control-Shift-R", "Run, pause or resume the phase retrieval", "toggle_run"),
-    Shortcut("Control-Shift-I", "One iteration, then wait", "step_once"),
-    Shortcut("Control-Shift-X", "Stop what goes on; finished members are kept", "stop"),
-    Shortcut("Control-Shift-N", "Do the next step", "next_step"),
-    Shortcut("Control-Shift-M", "Show or hide support and regions", "toggle_masks"),
-    Shortcut("Control-Alt-Z", "Undo the last change of settings", "undo"),
-    Shortcut("Control-Alt-Y", "Redo it", "redo"),
+    Shortcut("Control-Shift-R", "Run, pause or resume the phase retrieval", lambda commands: commands.toggle_run()),
+    Shortcut("Control-Shift-I", "One iteration, then wait", lambda commands: commands.step_once()),
+    Shortcut("Control-Shift-X", "Stop what goes on; finished members are kept", lambda commands: commands.stop()),
+    Shortcut("Control-Shift-N", "Do the next step", lambda commands: commands.next_step()),
+    Shortcut("Control-Shift-M", "Show or hide support and regions", lambda commands: commands.toggle_masks()),
+    Shortcut("Control-Alt-Z", "Undo the last change of settings", lambda commands: commands.undo()),
+    Shortcut("Control-Alt-Y", "Redo it", lambda commands: commands.redo()),
 )
 
 
-def bind(viewer: ViewerModel, controller: Controller) -> None:
+def bind(viewer: ViewerModel, commands: Commands) -> None:
     """Bind the shortcuts on a canvas."""
     for shortcut in SHORTCUTS:
-        viewer.bind_key(shortcut.keys, _caller(shortcut, controller), overwrite=True)
+        viewer.bind_key(shortcut.keys, _caller(shortcut, commands), overwrite=True)
 
 
 def unbind(viewer: ViewerModel) -> None:
@@ -45,9 +67,9 @@ def unbind(viewer: ViewerModel) -> None:
         viewer.bind_key(shortcut.keys, None, overwrite=True)
 
 
-def _caller(shortcut: Shortcut, controller: Controller) -> Callable[[ViewerModel], None]:
+def _caller(shortcut: Shortcut, commands: Commands) -> Callable[[ViewerModel], None]:
     def call(viewer: ViewerModel) -> None:
-        getattr(controller, shortcut.method)()
+        shortcut.act(commands)
 
     call.__doc__ = shortcut.does
     return call
