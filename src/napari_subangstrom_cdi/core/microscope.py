@@ -29,45 +29,6 @@ _FOCUS_STEPS = 9
 _GRAPHENE_A = 2.461  # Å
 _GRAPHENE_REACH = 1.4  # Å⁻¹
 
-# How a record is taken: here, and in the settings of a simulation, which repeat it.
-Dose = Annotated[
-    float,
-    Parameter("Dose", "On the particle, in a pattern.", unit="e⁻/Å²", above=0, below=1e9, step=1000, decimals=0),
-]
-BeamWidth = Annotated[
-    float,
-    Parameter("Beam width", "Full width of the beam at half its maximum.", unit="Å", above=0, below=1e9, decimals=0),
-]
-Coherence = Annotated[
-    float,
-    Parameter("Coherence", "Lateral coherence length.", unit="Å", above=0, below=1e9, step=10, decimals=0),
-]
-Gain = Annotated[
-    float,
-    Parameter("Gain", "Counts that one electron gives.", unit="counts/e⁻", above=0, below=1e9),
-]
-DarkNoise = Annotated[
-    float,
-    Parameter("Dark noise", "Of the detector, a pixel.", unit="e⁻", low=0, below=1e6),
-]
-Saturation = Annotated[
-    int,
-    Parameter("Saturation", "Highest count of the detector.", unit="counts", low=1, high=65535, step=1000),
-]
-BeamStop = Annotated[
-    float,
-    Parameter("Beam stop", "Its radius; 0 for none.", unit="Å⁻¹", low=0, below=1e6, step=0.01, decimals=3),
-]
-Inelastic = Annotated[
-    float,
-    Parameter("Inelastic", "Scattering between the spots, in units of the usual; 0 for none.", low=0, below=1e6),
-]
-GrapheneLayers = Annotated[
-    int,
-    Parameter("Graphene", "Layers of the substrate.", unit="layers", low=0, below=1e6),
-]
-Counted = Annotated[bool, Parameter("Noise", "Counting noise and the detector's.")]
-
 
 @dataclass(frozen=True)
 class Exposure:
@@ -95,17 +56,46 @@ class Exposure:
         Whether electrons are counted and the detector is noisy; otherwise counts are those expected, rounded.
     """
 
-    dose_per_angstrom2: Dose = 1e4
-    beam_fwhm_angstrom: BeamWidth = 400.0
-    coherence_angstrom: Coherence = 350.0
-    counts_per_electron: Gain = 0.8
-    dark_noise_electrons: DarkNoise = 1.0
+    dose_per_angstrom2: Annotated[
+        float,
+        Parameter("Dose", "On the particle, in a pattern.", unit="e⁻/Å²", above=0, below=1e9, step=1000, decimals=0),
+    ] = 1e4
+    beam_fwhm_angstrom: Annotated[
+        float,
+        Parameter(
+            "Beam width", "Full width of the beam at half its maximum.", unit="Å", above=0, below=1e9, decimals=0
+        ),
+    ] = 400.0
+    coherence_angstrom: Annotated[
+        float,
+        Parameter("Coherence", "Lateral coherence length.", unit="Å", above=0, below=1e9, step=10, decimals=0),
+    ] = 350.0
+    counts_per_electron: Annotated[
+        float,
+        Parameter("Gain", "Counts that one electron gives.", unit="counts/e⁻", above=0, below=1e9),
+    ] = 0.8
+    dark_noise_electrons: Annotated[
+        float,
+        Parameter("Dark noise", "Of the detector, a pixel.", unit="e⁻", low=0, below=1e6),
+    ] = 1.0
     offset_counts: float = 20.0
-    saturation_counts: Saturation = 65535
-    beam_stop_per_angstrom: BeamStop = 0.0
-    inelastic: Inelastic = 1.0
-    graphene_layers: GrapheneLayers = 2
-    noise: Counted = True
+    saturation_counts: Annotated[
+        int,
+        Parameter("Saturation", "Highest count of the detector.", unit="counts", low=1, high=65535, step=1000),
+    ] = 65535
+    beam_stop_per_angstrom: Annotated[
+        float,
+        Parameter("Beam stop", "Its radius; 0 for none.", unit="Å⁻¹", low=0, below=1e6, step=0.01, decimals=3),
+    ] = 0.0
+    inelastic: Annotated[
+        float,
+        Parameter("Inelastic", "Scattering between the spots, in units of the usual; 0 for none.", low=0, below=1e6),
+    ] = 1.0
+    graphene_layers: Annotated[
+        int,
+        Parameter("Graphene", "Layers of the substrate.", unit="layers", low=0, below=1e6),
+    ] = 2
+    noise: Annotated[bool, Parameter("Noise", "Counting noise and the detector's.")] = True
 
     def __post_init__(self) -> None:
         check(self)

@@ -27,17 +27,7 @@ from napari_subangstrom_cdi.core.fourier import inverse
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.potential import ImagingConditions
 from napari_subangstrom_cdi.core.microscope import (
-    BeamStop,
-    BeamWidth,
-    Coherence,
-    Counted,
-    DarkNoise,
-    Dose,
     Exposure,
-    Gain,
-    GrapheneLayers,
-    Inelastic,
-    Saturation,
     Wave,
     exit_spectrum,
     image_intensity,
@@ -174,8 +164,11 @@ class ParticleSettings:
 
 @with_config(extra="forbid")
 @dataclass(frozen=True)
-class MicroscopeSettings:
-    """How it is seen; what a microscopist knows of it has a microscope's usual errors (see the record set)."""
+class MicroscopeSettings(Exposure):
+    """How it is seen; what a microscopist knows of it has a microscope's usual errors (see the record set).
+
+    How the diffraction records are taken is an :class:`.core.microscope.Exposure`'s; the rest is here.
+    """
 
     energy_ev: Annotated[float, Parameter("Beam energy", "Of the electrons.", unit="eV", low=1e3, high=5e6)] = 200e3
     wave: Annotated[Wave, Parameter("Scattering", "How the exit wave is calculated.")] = "multislice"
@@ -188,16 +181,6 @@ class MicroscopeSettings:
     detector_px: Annotated[int, Parameter("Detector", "Pixels a side; even.", unit="px", low=64, high=8192, step=2)] = (
         2048
     )
-    dose_per_angstrom2: Dose = 1e4
-    coherence_angstrom: Coherence = 350.0
-    beam_fwhm_angstrom: BeamWidth = 400.0
-    beam_stop_per_angstrom: BeamStop = 0.0
-    inelastic: Inelastic = 1.0
-    graphene_layers: GrapheneLayers = 2
-    counts_per_electron: Gain = 0.8
-    dark_noise_electrons: DarkNoise = 1.0
-    saturation_counts: Saturation = 65535
-    noise: Counted = True
     cs_mm: Annotated[
         float, Parameter("Aberration Cs", "Spherical aberration of the image.", unit="mm", low=-50, high=50)
     ] = 1.0
@@ -454,33 +437,16 @@ def simulate(settings: Simulation, told: Callable[[str], None] = lambda part: No
     atoms = particle_atoms(settings.particle)
     rng = np.random.default_rng([settings.seed, 2])
     told("pattern")
-    exposure = exposure_of(microscope)
     layers = tuple(float(a) for a in rng.uniform(0, 60, max(microscope.graphene_layers, 0)))
-    pattern = _record(settings, exposure, faults.beam_px, 0.0, layers, atoms, rng)
+    pattern = _record(settings, microscope, faults.beam_px, 0.0, layers, atoms, rng)
     told("background")
-    elsewhere = replace(exposure, dose_per_angstrom2=exposure.dose_per_angstrom2 * _BACKGROUND_EXPOSURE)
+    elsewhere = replace(microscope, dose_per_angstrom2=microscope.dose_per_angstrom2 * _BACKGROUND_EXPOSURE)
     turn = faults.background_turn_deg
     background = _record(settings, elsewhere, faults.background_beam_px, turn, layers, None, rng)
     told("image")
     truth = true_object(atoms, microscope)
     image = _image(truth, settings, faults, rng)
     return RecordSet(settings, faults, pattern, background, image, truth, atoms)
-
-
-def exposure_of(microscope: MicroscopeSettings) -> Exposure:
-    """How the diffraction records are taken."""
-    return Exposure(
-        dose_per_angstrom2=microscope.dose_per_angstrom2,
-        beam_fwhm_angstrom=microscope.beam_fwhm_angstrom,
-        coherence_angstrom=microscope.coherence_angstrom,
-        beam_stop_per_angstrom=microscope.beam_stop_per_angstrom,
-        inelastic=microscope.inelastic,
-        graphene_layers=microscope.graphene_layers,
-        counts_per_electron=microscope.counts_per_electron,
-        dark_noise_electrons=microscope.dark_noise_electrons,
-        saturation_counts=microscope.saturation_counts,
-        noise=microscope.noise,
-    )
 
 
 def true_object(atoms: AtomicModel, microscope: MicroscopeSettings) -> NDArray[np.complex64]:
@@ -543,13 +509,12 @@ def _image(
 def acquisition_of(records: RecordSet) -> dict[str, Any]:
     """What the microscopist knows, as ``acquisition.json`` holds it."""
     microscope, faults = records.settings.microscope, records.faults
-    exposure = exposure_of(microscope)
     return {
         "beam_energy_kV": microscope.energy_ev / 1e3,
         "camera_length_mm": microscope.camera_length_mm,
         "detector_pixel_um": microscope.detector_pixel_um,
-        "counts_per_electron": exposure.counts_per_electron,
-        "dark_noise_electrons": exposure.dark_noise_electrons,
+        "counts_per_electron": microscope.counts_per_electron,
+        "dark_noise_electrons": microscope.dark_noise_electrons,
         "image_pixel_nominal_A": microscope.image_pixel_angstrom,
         "cs_mm": microscope.cs_mm,
         "defocus_nm": faults.told_defocus_nm,
