@@ -15,6 +15,7 @@ from napari_subangstrom_cdi.core.image.geometry import (
     pattern_from_image_frequency,
     resample_to_pattern,
 )
+from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.potential import normalise_to_vacuum
 from napari_subangstrom_cdi.core.image.registration import register_image
 from napari_subangstrom_cdi.errors import InputError
@@ -28,22 +29,14 @@ def bundled():
     pixel = acquisition["image_pixel_nominal_A"]
     rotation = acquisition["image_to_pattern_rotation_deg"]
     found = register_image(
-        image,
-        pattern.intensity,
-        grid,
+        Pair(image, pattern.intensity, grid, conditions=conditions, **common),
         image_pixel_angstrom=pixel,
         rotation_deg=rotation,
-        conditions=conditions,
-        **common,
     )
     comparison = LiveComparison(
-        image,
-        pattern.intensity,
-        grid,
+        Pair(image, pattern.intensity, grid, conditions=replace(conditions, defocus_nm=found.defocus_nm), **common),
         image_pixel_angstrom=pixel,
-        conditions=replace(conditions, defocus_nm=found.defocus_nm),
         object_phase_deg=found.object_phase_deg,
-        **common,
     )
     return comparison, found, grid
 
@@ -136,7 +129,7 @@ def test_frequencies_turn_as_resampling_turns_the_image(rotation, mirrored):
 def test_a_lattice_without_imaging_conditions(mirrored):
     r = atoms()
     image = normalise_to_vacuum(image_of(r, -50.0, 0.36, mirrored))
-    comparison = LiveComparison(image, pattern_of(r), GRID, image_pixel_angstrom=0.37)
+    comparison = LiveComparison(Pair(image, pattern_of(r), GRID), image_pixel_angstrom=0.37)
     right = comparison.correlation(-50.0, 0.36, mirrored)
     assert right > 0.5
     assert comparison.correlation(-50.0, 0.36, not mirrored) < right - 0.2
@@ -152,7 +145,9 @@ def test_an_unrecorded_beam_does_not_count():
     scores = []
     for spoilt in (0.0, 1e6):
         marred = np.where(valid, pattern, spoilt).astype(np.float32)
-        comparison = LiveComparison(image, marred, GRID, image_pixel_angstrom=0.36, conditions=CONDITIONS, valid=valid)
+        comparison = LiveComparison(
+            Pair(image, marred, GRID, conditions=CONDITIONS, valid=valid), image_pixel_angstrom=0.36
+        )
         scores.append(comparison.correlation(10.0, 0.36, False))
     assert scores[0] == scores[1] > 0.5
 
@@ -160,7 +155,7 @@ def test_an_unrecorded_beam_does_not_count():
 def test_bad_input_is_refused():
     image, pattern = normalise_to_vacuum(image_of(atoms(), 0.0, 0.36)), pattern_of(atoms())
     with pytest.raises(InputError, match="shape"):
-        LiveComparison(image, pattern[:100], GRID, image_pixel_angstrom=0.36)
+        LiveComparison(Pair(image, pattern[:100], GRID), image_pixel_angstrom=0.36)
     with pytest.raises(InputError, match="positive"):
         pattern_from_image_frequency(0.0, 0.0, False)
     with pytest.raises(InputError, match="positive"):
@@ -170,6 +165,6 @@ def test_bad_input_is_refused():
 def test_a_blank_pattern_has_no_spots():
     blank = np.random.default_rng(0).normal(size=GRID.shape).astype(np.float32)
     image = normalise_to_vacuum(image_of(atoms(), 0.0, 0.36))
-    comparison = LiveComparison(image, blank, GRID, image_pixel_angstrom=0.36)
+    comparison = LiveComparison(Pair(image, blank, GRID), image_pixel_angstrom=0.36)
     assert comparison.spots_pattern.shape == (0, 2)
     assert abs(comparison.correlation(0.0, 0.36, False)) < 0.1

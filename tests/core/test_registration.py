@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lattice_image import CONDITIONS, GRID, IMAGE_SHAPE, atoms, draw, image_of, pattern_of, sample, sample_pattern
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
     NormalisedImage,
@@ -39,11 +40,8 @@ def test_random_known_transforms(rotation, scale, nominal_error, mirrored, a, ga
     r = atoms(a, 3.0, gamma)
     image = normalise_to_vacuum(image_of(r, rotation, 0.36 * scale, mirrored))
     found = register_image(
-        image,
-        pattern_of(r),
-        GRID,
+        Pair(image, pattern_of(r), GRID, conditions=CONDITIONS),
         image_pixel_angstrom=0.36,
-        conditions=CONDITIONS,
         rotation_deg=rotation + nominal_error,
         mirrored=mirrored,
     )
@@ -56,7 +54,9 @@ def test_random_known_transforms(rotation, scale, nominal_error, mirrored, a, ga
 def test_mirror_is_found_and_rotation_too_without_nominal_values():
     r = atoms()
     image = normalise_to_vacuum(image_of(r, 33.0, 0.36, mirrored=True))
-    found = register_image(image, pattern_of(r), GRID, image_pixel_angstrom=0.365, conditions=CONDITIONS, mirrored=None)
+    found = register_image(
+        Pair(image, pattern_of(r), GRID, conditions=CONDITIONS), image_pixel_angstrom=0.365, mirrored=None
+    )
     assert found.mirrored
     assert abs((found.rotation_deg - 33 + 90) % 180 - 90) < 0.1
     best = found.candidates[0]
@@ -69,7 +69,7 @@ def test_mirror_is_found_and_rotation_too_without_nominal_values():
 def test_without_imaging_conditions():
     r = atoms()
     image = normalise_to_vacuum(image_of(r, -50.0, 0.36))
-    found = register_image(image, pattern_of(r), GRID, image_pixel_angstrom=0.37, rotation_deg=-52.0)
+    found = register_image(Pair(image, pattern_of(r), GRID), image_pixel_angstrom=0.37, rotation_deg=-52.0)
     assert found.rotation_deg == pytest.approx(-50, abs=0.15)
     assert found.image_pixel_angstrom == pytest.approx(0.36, rel=5e-3)
     assert math.isnan(found.defocus_nm)
@@ -82,7 +82,7 @@ def test_unrecorded_beam_is_left_out():
     pattern[~valid] = np.nan
     image = normalise_to_vacuum(image_of(r, 10.0, 0.36))
     found = register_image(
-        image, pattern, GRID, image_pixel_angstrom=0.36, conditions=CONDITIONS, rotation_deg=12.0, valid=valid
+        Pair(image, pattern, GRID, conditions=CONDITIONS, valid=valid), image_pixel_angstrom=0.36, rotation_deg=12.0
     )
     assert found.rotation_deg == pytest.approx(10, abs=0.1)
 
@@ -114,11 +114,8 @@ def test_bundled_sample_against_its_truth():
     )
     normalised = normalise_to_vacuum(image)
     found = register_image(
-        normalised,
-        np.abs(fourier.transform(full)) ** 2,
-        grid,
+        Pair(normalised, np.abs(fourier.transform(full)) ** 2, grid, conditions=conditions),
         image_pixel_angstrom=acquisition["image_pixel_nominal_A"],
-        conditions=conditions,
         rotation_deg=acquisition["image_to_pattern_rotation_deg"],
     )
     assert found.rotation_deg == pytest.approx(answer["phi"], abs=0.05)
@@ -147,11 +144,8 @@ def test_opposite_defocus_is_noticed():
     wrong = ImagingConditions(200e3, 1.0, +61.0, 4.0, 0.52)
     with pytest.warns(QualityWarning, match="underfocus is negative"):
         register_image(
-            normalise_to_vacuum(image),
-            pattern,
-            Grid(1024, 400.0),
+            Pair(normalise_to_vacuum(image), pattern, Grid(1024, 400.0), conditions=wrong),
             image_pixel_angstrom=0.36,
-            conditions=wrong,
             rotation_deg=answer["phi"],
         )
 
@@ -163,26 +157,28 @@ def plain_image():
 def test_incompatible_fields_of_view():
     image, pattern = plain_image(), pattern_of(atoms())
     with pytest.raises(InputError, match="half of the pattern's field of view"):
-        register_image(image, pattern, GRID, image_pixel_angstrom=3.6)
+        register_image(Pair(image, pattern, GRID), image_pixel_angstrom=3.6)
     with pytest.raises(InputError, match="in ångström"):
-        register_image(image, pattern, GRID, image_pixel_angstrom=0.036)
+        register_image(Pair(image, pattern, GRID), image_pixel_angstrom=0.036)
     with pytest.raises(InputError, match="positive"):
-        register_image(image, pattern, GRID, image_pixel_angstrom=0.0)
+        register_image(Pair(image, pattern, GRID), image_pixel_angstrom=0.0)
     with pytest.raises(InputError, match="shape"):
-        register_image(image, pattern[:100], GRID, image_pixel_angstrom=0.36)
+        register_image(Pair(image, pattern[:100], GRID), image_pixel_angstrom=0.36)
 
 
 def test_pattern_without_reflections():
     blank = np.random.default_rng(0).normal(size=GRID.shape).astype(np.float32)
     with pytest.raises(InputError, match="no reflection"), warnings.catch_warnings():
         warnings.simplefilter("ignore", QualityWarning)
-        register_image(plain_image(), blank, GRID, image_pixel_angstrom=0.36, conditions=CONDITIONS, rotation_deg=0)
+        register_image(
+            Pair(plain_image(), blank, GRID, conditions=CONDITIONS), image_pixel_angstrom=0.36, rotation_deg=0
+        )
 
 
 def test_information_limit_below_the_particle():
     low = ImagingConditions(200e3, 1.0, -61.0, 4.0, 0.06)
     with pytest.raises(InputError, match="share only the band"):
-        register_image(plain_image(), pattern_of(atoms()), GRID, image_pixel_angstrom=0.36, conditions=low)
+        register_image(Pair(plain_image(), pattern_of(atoms()), GRID, conditions=low), image_pixel_angstrom=0.36)
 
 
 def test_complex_estimate_is_refused():
@@ -201,21 +197,15 @@ def test_a_found_geometry_set_by_hand_is_described_alike():
     image, pattern, grid, conditions, acquisition = sample_pattern()
     common = {"conditions": conditions, "valid": pattern.valid, "noise_std": np.sqrt(pattern.variance)}
     found = register_image(
-        image,
-        pattern.intensity,
-        grid,
+        Pair(image, pattern.intensity, grid, **common),
         image_pixel_angstrom=acquisition["image_pixel_nominal_A"],
         rotation_deg=acquisition["image_to_pattern_rotation_deg"],
-        **common,
     )
     at = registration_at(
-        image,
-        pattern.intensity,
-        grid,
+        Pair(image, pattern.intensity, grid, **common),
         rotation_deg=found.rotation_deg,
         image_pixel_angstrom=found.image_pixel_angstrom,
         mirrored=found.mirrored,
-        **common,
     )
     assert (at.rotation_deg, at.image_pixel_angstrom) == (found.rotation_deg, found.image_pixel_angstrom)
     assert at.correlation == pytest.approx(found.correlation, abs=2e-3)
@@ -232,7 +222,7 @@ def test_a_geometry_set_by_hand_stays_and_shows_that_it_is_wrong():
     r = atoms()
     image, pattern = normalise_to_vacuum(image_of(r, 33.0, 0.36, mirrored=True)), pattern_of(r)
     right, off = (
-        registration_at(image, pattern, GRID, rotation_deg=turn, image_pixel_angstrom=0.36, mirrored=True)
+        registration_at(Pair(image, pattern, GRID), rotation_deg=turn, image_pixel_angstrom=0.36, mirrored=True)
         for turn in (33.0, 35.0)
     )
     assert off.rotation_deg == 35.0
@@ -245,4 +235,6 @@ def test_a_geometry_set_by_hand_stays_and_shows_that_it_is_wrong():
 @pytest.mark.parametrize(("rotation", "pixel", "match"), [(math.nan, 0.36, "degrees"), (0.0, -1.0, "positive")])
 def test_an_impossible_geometry_is_refused(rotation, pixel, match):
     with pytest.raises(InputError, match=match):
-        registration_at(plain_image(), pattern_of(atoms()), GRID, rotation_deg=rotation, image_pixel_angstrom=pixel)
+        registration_at(
+            Pair(plain_image(), pattern_of(atoms()), GRID), rotation_deg=rotation, image_pixel_angstrom=pixel
+        )

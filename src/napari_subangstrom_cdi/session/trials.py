@@ -32,6 +32,7 @@ from napari_subangstrom_cdi.job.plan import Plan, RegionSettings, SupportSetting
 from napari_subangstrom_cdi.job.preparation import Prepared
 from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
 from napari_subangstrom_cdi.job.preparation.centre import Centred
+from napari_subangstrom_cdi.job.preparation.image import pair_of
 from napari_subangstrom_cdi.job.preparation.load import Loaded, imaging_conditions
 from napari_subangstrom_cdi.job.preparation.support import largest_extent_px, painted_support
 
@@ -61,14 +62,9 @@ def live_comparison(
         conditions = replace(conditions, defocus_nm=found.defocus_nm)
     try:
         return LiveComparison(
-            loaded.normalised,
-            centred.pattern.intensity,
-            centred.grid,
+            pair_of(loaded.normalised, centred.pattern, centred.grid, conditions),
             image_pixel_angstrom=pixel,
-            conditions=conditions,
             object_phase_deg=0.0 if found is None else found.object_phase_deg,
-            valid=centred.pattern.valid,
-            noise_std=np.sqrt(centred.pattern.variance),
         )
     except InputError:
         return None

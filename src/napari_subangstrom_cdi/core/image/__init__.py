@@ -1,6 +1,7 @@
 """From the TEM image to a potential on the grid of the pattern, and its outline.
 
 - ``potential``: the image normalised to vacuum, and its contrast transfer inverted
+- ``pair``: image and pattern of one particle, with what is needed to compare them
 - ``registration``: the image brought onto the pattern: rotation, pixel and mirror
 - ``geometry``: how the image lies on the pattern, and the image resampled to it
 - ``comparison``: image and pattern compared at any rotation and pixel, for alignment by hand
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "comparison": ["LiveComparison"],
         "geometry": ["Geometry", "ImageRegistration", "resample_to_pattern"],
+        "pair": ["Pair"],
         "potential": [
             "ImagingConditions",
             "NormalisedImage",

@@ -13,7 +13,8 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 from napari_subangstrom_cdi.errors import InputError
 
-from .potential import ImagingConditions, NormalisedImage, particle_window, vacuum_power
+from .pair import Pair
+from .potential import NormalisedImage, particle_window, vacuum_power
 
 PADDED = 2048
 ANGLE_STEP_DEG = 0.25  # of the polar mesh
@@ -64,14 +65,14 @@ def particle_spectrum(image: NormalisedImage) -> Spectrum:
     return Spectrum(power, np.asarray(ndi.spline_filter(power, order=3, output=np.float32)), noise)
 
 
-def checked_diameter(image: NormalisedImage, pixel_angstrom: float, grid: Grid) -> float:
+def checked_diameter(pair: Pair, pixel_angstrom: float) -> float:
     if not (math.isfinite(pixel_angstrom) and pixel_angstrom > 0):
         raise InputError(
             f"an image pixel of {pixel_angstrom:g} Å",
             where="image pixel",
             mend="give a positive length in ångström",
         )
-    diameter = image.diameter_px * pixel_angstrom
+    diameter, grid = pair.image.diameter_px * pixel_angstrom, pair.grid
     if diameter > grid.field_of_view_angstrom / 2:
         raise InputError(
             f"the particle is {diameter:.0f} Å wide, more than half of the pattern's field of view of "
@@ -86,25 +87,18 @@ def checked_diameter(image: NormalisedImage, pixel_angstrom: float, grid: Grid) 
     return diameter
 
 
-def checked_pattern(
-    pattern: Float32,
-    grid: Grid,
-    valid: Bool | None,
-    noise_std: Float32 | None,
-    diameter: float,
-    pixel_angstrom: float,
-    conditions: ImagingConditions | None,
-) -> ObservedPattern:
+def checked_pattern(pair: Pair, diameter: float, pixel_angstrom: float) -> ObservedPattern:
+    pattern, grid, noise_std = pair.pattern, pair.grid, pair.noise_std
     if pattern.shape != grid.shape:
         raise InputError(f"the pattern has shape {pattern.shape}, the grid {grid.shape}")
-    good = np.isfinite(pattern) if valid is None else valid & np.isfinite(pattern)
+    good = np.isfinite(pattern) if pair.valid is None else pair.valid & np.isfinite(pattern)
     intensity = np.where(good, pattern, 0).astype(np.float64)
     q = grid.q_per_angstrom()
     if noise_std is None:
         outer = intensity[good & (q > 0.85 * grid.q_max_per_angstrom)]
         level = 1.4826 * float(np.median(np.abs(outer - np.median(outer)))) if outer.size else 0.0
         noise_std = np.sqrt(level**2 + np.clip(intensity, 0, None)).astype(np.float32)
-    limit = math.inf if conditions is None else conditions.information_limit_per_angstrom
+    limit = math.inf if pair.conditions is None else pair.conditions.information_limit_per_angstrom
     # Below a few times 1/diameter the shape transform of the central beam drowns the reflections.
     q_min, q_max = 4.0 / diameter, min(limit, 0.45 / pixel_angstrom, grid.q_max_per_angstrom)
     if q_max < 1.5 * q_min:

@@ -9,14 +9,14 @@ import numpy as np
 import scipy.ndimage as ndi
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 
 from ._reflections import reflection_tops
 from ._spectra import PADDED, Spectrum, checked_diameter, checked_pattern, particle_spectrum, polar_mesh, standardised
 from ._transfer import Transfer
 from .geometry import Geometry, pattern_from_image_frequency
-from .potential import ImagingConditions, NormalisedImage
+from .pair import Pair
+from .potential import NormalisedImage
 
 _MOST_SPOTS = 60
 _ABOVE_VACUUM = 10.0
@@ -56,23 +56,13 @@ class LiveComparison:
 
     Parameters
     ----------
-    image : NormalisedImage
-        From :func:`~napari_subangstrom_cdi.core.image.potential.normalise_to_vacuum`.
-    pattern : ndarray, shape (n, n)
-        Intensity on ``grid``, background subtracted, beam at element n // 2.
-    grid : Grid
-        Sampling of the pattern.
+    pair : Pair
+        Image and pattern.
     image_pixel_angstrom : float
         Nominal pixel of the image, Å: it sets the band that is compared.
-    conditions : ImagingConditions, optional
-        Aberrations of the image, and its information limit.
     object_phase_deg : float, optional
         Mean phase of the object. With this and the defocus that a registration has found the correlation is highest
         where the registration is; with nominal ones some tenths of a per cent beside it.
-    valid : ndarray of bool, shape (n, n), optional
-        Where the pattern was recorded and not saturated.
-    noise_std : ndarray, shape (n, n), optional
-        Standard deviation of the pattern; estimated from its outermost ring if not given.
 
     Attributes
     ----------
@@ -91,31 +81,27 @@ class LiveComparison:
 
     def __init__(
         self,
-        image: NormalisedImage,
-        pattern: Float32,
-        grid: Grid,
+        pair: Pair,
         /,
         *,
         image_pixel_angstrom: float,
-        conditions: ImagingConditions | None = None,
         object_phase_deg: float = 0.0,
-        valid: Bool | None = None,
-        noise_std: Float32 | None = None,
     ) -> None:
-        diameter = checked_diameter(image, image_pixel_angstrom, grid)
-        observed = checked_pattern(pattern, grid, valid, noise_std, diameter, image_pixel_angstrom, conditions)
-        spectrum = particle_spectrum(image)
+        grid = pair.grid
+        diameter = checked_diameter(pair, image_pixel_angstrom)
+        observed = checked_pattern(pair, diameter, image_pixel_angstrom)
+        spectrum = particle_spectrum(pair.image)
         self._spectrum = spectrum
         qx, qy, q, weight = polar_mesh(observed)
         where = [a / grid.q_pixel_per_angstrom + grid.n // 2 for a in (qy, qx)]
         known = ndi.map_coordinates(observed.valid.astype(np.float32), where, order=1) > 0.99
         smooth = ndi.gaussian_filter(np.clip(observed.intensity, 0, None), 1.0)
         polar = ndi.map_coordinates(smooth, where, order=1)
-        amplitude = np.sqrt(polar * Transfer(conditions, object_phase_deg).power(q)) * weight
+        amplitude = np.sqrt(polar * Transfer(pair.conditions, object_phase_deg).power(q)) * weight
         self._qx, self._qy, self._weight = qx[known], qy[known], np.broadcast_to(weight, q.shape)[known]
         self._reference = standardised(amplitude[known])
         self.spots_pattern = _strongest(*reflection_tops(observed, diameter)) * grid.q_pixel_per_angstrom
-        self.spots_image = _image_spots(spectrum, image, observed.q_min, observed.q_max, image_pixel_angstrom)
+        self.spots_image = _image_spots(spectrum, pair.image, observed.q_min, observed.q_max, image_pixel_angstrom)
         self.power_display = _power_display(spectrum, _DISPLAY_MARGIN * observed.q_max * image_pixel_angstrom)
 
     def correlation(self, rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> float:

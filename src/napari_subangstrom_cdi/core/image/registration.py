@@ -14,8 +14,7 @@ import math
 import numpy as np
 import scipy.ndimage as ndi
 
-from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 
 from ._reflections import common_reflections, refine, shape_correlations
@@ -31,7 +30,7 @@ from ._spectra import (
 )
 from ._transfer import Transfer, check_defocus_sign, fit_transfer
 from .geometry import Candidate, Geometry, ImageRegistration, resample_to_pattern, wrap_deg
-from .potential import ImagingConditions, NormalisedImage
+from .pair import Pair
 
 __all__ = ["Candidate", "ImageRegistration", "register_image", "registration_at", "resample_to_pattern"]
 
@@ -43,19 +42,14 @@ _AGREEING = 0.9
 
 
 def register_image(
-    image: NormalisedImage,
-    pattern: Float32,
-    grid: Grid,
+    pair: Pair,
     /,
     *,
     image_pixel_angstrom: float,
-    conditions: ImagingConditions | None = None,
     rotation_deg: float | None = None,
     rotation_tolerance_deg: float = 6.0,
     pixel_tolerance: float = 0.05,
     mirrored: bool | None = False,
-    valid: Bool | None = None,
-    noise_std: Float32 | None = None,
 ) -> ImageRegistration:
     """Find rotation, pixel size and mirror that bring the image onto the pattern.
 
@@ -67,26 +61,16 @@ def register_image(
 
     Parameters
     ----------
-    image : NormalisedImage
-        From :func:`~napari_subangstrom_cdi.core.image.potential.normalise_to_vacuum`.
-    pattern : ndarray, shape (n, n)
-        Intensity on ``grid``, background subtracted, beam at element n // 2.
-    grid : Grid
-        Sampling of the pattern.
+    pair : Pair
+        Image and pattern.
     image_pixel_angstrom : float
         Nominal pixel of the image, Å.
-    conditions : ImagingConditions, optional
-        Nominal aberrations of the image, and its information limit.
     rotation_deg : float, optional
         Nominal rotation. Without it the best of all candidates is taken; 180° cannot be told.
     rotation_tolerance_deg, pixel_tolerance : float, optional
         How far from nominal to search: degrees, and fraction of the pixel.
     mirrored : bool or None, optional
         Whether the image's x axis is reversed; None tries both.
-    valid : ndarray of bool, shape (n, n), optional
-        Where the pattern was recorded and not saturated.
-    noise_std : ndarray, shape (n, n), optional
-        Standard deviation of the pattern; estimated from its outermost ring if not given.
 
     Raises
     ------
@@ -98,9 +82,10 @@ def register_image(
     ----------
     W. J. Huang et al., Nature Physics 5, 129 (2009), Methods; doi:10.1038/nphys1161.
     """
-    diameter = checked_diameter(image, image_pixel_angstrom, grid)
-    spectrum = particle_spectrum(image)
-    observed = checked_pattern(pattern, grid, valid, noise_std, diameter, image_pixel_angstrom, conditions)
+    conditions = pair.conditions
+    diameter = checked_diameter(pair, image_pixel_angstrom)
+    spectrum = particle_spectrum(pair.image)
+    observed = checked_pattern(pair, diameter, image_pixel_angstrom)
     transfer = Transfer(conditions)
     nominal = None if rotation_deg is None else (rotation_deg, rotation_tolerance_deg)
     mirrors = (False, True) if mirrored is None else (mirrored,)
@@ -127,36 +112,21 @@ def register_image(
 
 
 def registration_at(
-    image: NormalisedImage,
-    pattern: Float32,
-    grid: Grid,
+    pair: Pair,
     /,
     *,
     rotation_deg: float,
     image_pixel_angstrom: float,
     mirrored: bool = False,
-    conditions: ImagingConditions | None = None,
-    valid: Bool | None = None,
-    noise_std: Float32 | None = None,
 ) -> ImageRegistration:
     """Describe a geometry set by hand as :func:`register_image` describes the one it finds; nothing is refined.
 
     Parameters
     ----------
-    image : NormalisedImage
-        From :func:`~napari_subangstrom_cdi.core.image.potential.normalise_to_vacuum`.
-    pattern : ndarray, shape (n, n)
-        Intensity on ``grid``, background subtracted, beam at element n // 2.
-    grid : Grid
-        Sampling of the pattern.
+    pair : Pair
+        Image and pattern.
     rotation_deg, image_pixel_angstrom, mirrored
         The geometry, as in :class:`~napari_subangstrom_cdi.core.image.geometry.Candidate`.
-    conditions : ImagingConditions, optional
-        Nominal aberrations of the image, and its information limit.
-    valid : ndarray of bool, shape (n, n), optional
-        Where the pattern was recorded and not saturated.
-    noise_std : ndarray, shape (n, n), optional
-        Standard deviation of the pattern; estimated from its outermost ring if not given.
 
     Returns
     -------
@@ -171,9 +141,10 @@ def registration_at(
     """
     if not math.isfinite(rotation_deg):
         raise InputError(f"a rotation of {rotation_deg:g}°", where="image rotation", mend="give it in degrees")
-    diameter = checked_diameter(image, image_pixel_angstrom, grid)
-    spectrum = particle_spectrum(image)
-    observed = checked_pattern(pattern, grid, valid, noise_std, diameter, image_pixel_angstrom, conditions)
+    conditions = pair.conditions
+    diameter = checked_diameter(pair, image_pixel_angstrom)
+    spectrum = particle_spectrum(pair.image)
+    observed = checked_pattern(pair, diameter, image_pixel_angstrom)
     geometry, transfer, residual = (
         Geometry(rotation_deg, image_pixel_angstrom, mirrored),
         Transfer(conditions),

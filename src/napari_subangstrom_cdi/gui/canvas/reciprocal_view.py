@@ -326,7 +326,7 @@ class ReciprocalView(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """A dock that holds it stays in its window."""
         super().showEvent(event)
-        dock = self._dock()
+        dock = dock_of(self)
         if dock is not None and not QCoreApplication.testAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts):
             keep_docked(dock)
             if dock is not self._kept:
@@ -335,15 +335,9 @@ class ReciprocalView(QWidget):
 
     def _keep_docked(self) -> None:
         """Napari makes a new title bar when a dock has moved."""
-        dock = self._dock()
+        dock = dock_of(self)
         if dock is not None:
             keep_docked(dock)
-
-    def _dock(self) -> QDockWidget | None:
-        parent = self.parentWidget()
-        while parent is not None and not isinstance(parent, QDockWidget):
-            parent = parent.parentWidget()
-        return parent
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Release canvas, callbacks and layers; a closed view is not shown again."""
@@ -371,6 +365,14 @@ class ReciprocalView(QWidget):
             self.qt_viewer.close()
         # napari counts the canvases that are alive; ours is not to wait for the garbage collector with this widget.
         self.qt_viewer = None
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock that a widget stands in."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
 
 
 def keep_docked(dock: QDockWidget) -> None:

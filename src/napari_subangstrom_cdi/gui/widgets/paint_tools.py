@@ -8,11 +8,11 @@ from functools import partial
 from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.resources import get_colorized_svg, get_icon_path
-from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QSpinBox, QToolButton, QWidget
 
-from .style import colours_of, is_style_change
+from .style import FollowsTheme, colours_of
 
 _MODES = (
     ("pan_zoom", "pan_arrows", "Move the view"),
@@ -29,7 +29,7 @@ _UNDO = (
 )
 
 
-class PaintTools(QWidget):
+class PaintTools(FollowsTheme, QWidget):
     """Chooses layer and mode in a canvas, and follows them when they are chosen there.
 
     Parameters
@@ -134,12 +134,6 @@ class PaintTools(QWidget):
         if layer is not None:
             with QSignalBlocker(self.brush):
                 self.brush.setValue(round(layer.brush_size))
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if is_style_change(event):
-            self._recolour()
 
     def _recolour(self) -> None:
         """Draw the icons in the colour of the text around them."""

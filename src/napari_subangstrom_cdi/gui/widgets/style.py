@@ -187,7 +187,21 @@ def _draw_glyph(painter: QPainter, state: State, colour: QColor) -> None:
         painter.drawLine(QPointF(-0.5, 0.5), QPointF(0.5, -0.5))
 
 
-class StatusLine(QLabel):
+class FollowsTheme:
+    """What a widget has whose colours are its own: among its bases before Qt's class, coloured anew with the theme."""
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)  # type: ignore[misc]
+        if is_style_change(event):
+            self._recolour()
+
+    def _recolour(self) -> None:
+        """Take the colours of the theme; called often, so do nothing if they are the same."""
+        raise NotImplementedError
+
+
+class StatusLine(FollowsTheme, QLabel):
     """One message that wraps and can be selected and copied; hidden text takes no place."""
 
     _SIGNS: Final[dict[Level, str]] = {"info": "", "warning": "Note: ", "error": "Error: "}
@@ -219,12 +233,6 @@ class StatusLine(QLabel):
     def clear_message(self) -> None:
         """Show nothing."""
         self.show_message("")
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if is_style_change(event):
-            self._recolour()
 
     def _recolour(self) -> None:
         colours = colours_of(self)
@@ -262,19 +270,13 @@ class RoomForText(QWidget):
         self._label.setFixedSize(self.size())
 
 
-class QuietLabel(QLabel):
+class QuietLabel(FollowsTheme, QLabel):
     """A caption or unit in a quiet colour that is still readable."""
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
         self._colour = ""
         self._recolour()
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if is_style_change(event):
-            self._recolour()
 
     def _recolour(self) -> None:
         colour = colours_of(self).muted

@@ -5,11 +5,12 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import dock_of
 from napari_subangstrom_cdi.gui.widgets.later import later
 
 from .controller import Controller
 from .main_window import adopt_window, main_window_of
-from .opening import R_FACTOR, RECIPROCAL, dock_of, find_dock, open_dock
+from .opening import R_FACTOR, RECIPROCAL, find_dock, open_dock
 
 _BELOW_SHARE = 0.45
 

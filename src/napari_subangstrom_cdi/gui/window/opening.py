@@ -7,8 +7,9 @@ from typing import Any
 
 import napari
 from npe2 import PluginManager
-from qtpy.QtWidgets import QDockWidget, QWidget
+from qtpy.QtWidgets import QDockWidget
 
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import dock_of
 from napari_subangstrom_cdi.gui.widgets.later import later
 
 from .asking import may_begin
@@ -47,14 +48,6 @@ def open_dock(viewer: napari.Viewer, name: str) -> QDockWidget:
     dock.show()
     dock.raise_()
     return dock
-
-
-def dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock that a widget stands in."""
-    parent = widget.parentWidget()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parentWidget()
-    return parent
 
 
 def _full_name(name: str) -> str:

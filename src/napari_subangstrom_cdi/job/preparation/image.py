@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
     NormalisedImage,
@@ -65,7 +66,7 @@ def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, 
     """Lay the image onto the pattern and invert its contrast transfer."""
     nominal, conditions = image_diameter(plan, image) / image.diameter_px, imaging_conditions(plan)
     with clock.step("register image"), naming(plan.inputs.image):
-        found = _registration(plan, image, pattern, grid, nominal, conditions)
+        found = _registration(plan, pair_of(image, pattern, grid, conditions), nominal)
     conditions = replace(conditions, defocus_nm=found.defocus_nm)
     with clock.step("potential"), naming(plan.inputs.image):
         sharp = wiener_potential(
@@ -83,38 +84,26 @@ def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, 
     return RegisteredImage(potential, outline, transfer, limit, found, _registration_readings(found))
 
 
-def _registration(
-    plan: Plan,
-    image: NormalisedImage,
-    pattern: Pattern,
-    grid: Grid,
-    nominal_pixel: float,
-    conditions: ImagingConditions,
-) -> ImageRegistration:
+def pair_of(image: NormalisedImage, pattern: Pattern, grid: Grid, conditions: ImagingConditions) -> Pair:
+    """Image and prepared pattern, to be compared."""
+    return Pair(image, pattern.intensity, grid, conditions, pattern.valid, np.sqrt(pattern.variance))
+
+
+def _registration(plan: Plan, pair: Pair, nominal_pixel: float) -> ImageRegistration:
     """As set by hand, or found."""
-    by_hand, noise_std = plan.image, np.sqrt(pattern.variance)
+    by_hand = plan.image
     if by_hand.rotation_deg is not None and by_hand.pixel_angstrom is not None:
         return registration_at(
-            image,
-            pattern.intensity,
-            grid,
+            pair,
             rotation_deg=by_hand.rotation_deg,
             image_pixel_angstrom=by_hand.pixel_angstrom,
             mirrored=bool(by_hand.mirrored),
-            conditions=conditions,
-            valid=pattern.valid,
-            noise_std=noise_std,
         )
     found = register_image(
-        image,
-        pattern.intensity,
-        grid,
+        pair,
         image_pixel_angstrom=nominal_pixel,
-        conditions=conditions,
         rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
-        mirrored=plan.image.mirrored,
-        valid=pattern.valid,
-        noise_std=noise_std,
+        mirrored=by_hand.mirrored,
     )
     _refuse_misfit(plan, found, nominal_pixel)
     return found
