@@ -43,7 +43,7 @@ def test_sectors_share_the_support():
 
 def test_what_is_left_out_comes_back(problem, truth):
     told: list[int] = []
-    found = omit_test(problem, SCHEDULE, truth, told=told.append)
+    found = omit_test(problem, SCHEDULE, truth, on_sector=told.append)
     assert min(found.correlations) > 0.95 and len(found.correlations) == SECTORS
     assert structure_correlation(found.omit_map, truth, SUPPORT, GRID) > 0.95
     assert sorted(set(told)) == list(range(SECTORS)) and len(told) >= SECTORS * 60
@@ -63,4 +63,4 @@ def test_whoever_hears_may_end_it(problem, truth):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        omit_test(problem, SCHEDULE, truth, told=stop)
+        omit_test(problem, SCHEDULE, truth, on_sector=stop)

@@ -74,7 +74,7 @@ def cross_check(
     origin = ensemble.origin_shift_px
     result = shift(ensemble.mean, (-origin[0], -origin[1]))
     omitted = omit_test(
-        problem, prepared.schedule, result, told=lambda sector: told(f"guard: without sector {sector + 1}")
+        problem, prepared.schedule, result, on_sector=lambda sector: told(f"guard: without sector {sector + 1}")
     )
     curves = {"omit": omitted.curve}
     readings = _omit_readings(omitted)

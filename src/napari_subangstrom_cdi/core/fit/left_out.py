@@ -62,7 +62,7 @@ def omit_test(
     reconstruction: Complex64,
     *,
     workers: int | None = None,
-    told: Callable[[int], None] = lambda sector: None,
+    on_sector: Callable[[int], None] = lambda sector: None,
 ) -> OmitTest:
     """Leave out the problem's model sector by sector.
 
@@ -76,7 +76,7 @@ def omit_test(
         In the frame of the problem.
     workers : int, optional
         Threads.
-    told : callable
+    on_sector : callable
         Hears of the sector in hand, each iteration; it may raise.
     """
     assert problem.model is not None
@@ -86,7 +86,7 @@ def omit_test(
     for sector in range(SECTORS):
         left_out = sectors == sector
         start = np.where(left_out, 0, problem.model).astype(np.complex64)
-        found = retrieve(bare, schedule, start, workers=workers, told=partial(told, sector)).estimate
+        found = retrieve(bare, schedule, start, workers=workers, heartbeat=partial(on_sector, sector)).estimate
         rest = problem.support & ~left_out
         found = found * np.exp(1j * np.angle(np.vdot(found[rest], reconstruction[rest])))
         omit_map[left_out] = found[left_out]

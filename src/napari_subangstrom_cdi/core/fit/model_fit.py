@@ -167,7 +167,7 @@ def fit_reflections(
     *,
     energy_ev: float,
     b_factor: float = 0.8,
-    told: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Fit:
     """The best orientation, tilt and thickness by the reflections' intensities alone: quick, to compare crystals.
 
@@ -175,7 +175,7 @@ def fit_reflections(
     ----------
     evidence, crystal, zone, energy_ev, b_factor
         As of :func:`fit_model`.
-    told : callable
+    heartbeat : callable
         Called several times a second; it may raise to end the fit.
 
     Raises
@@ -184,7 +184,7 @@ def fit_reflections(
         If the zone does not show in the pattern.
     """
     orientations = _orientations(evidence, crystal, zone, energy_ev, b_factor, Held())
-    return min((one.best_fit(told) for one in orientations), key=lambda fit: fit.r_reflections)
+    return min((one.best_fit(heartbeat) for one in orientations), key=lambda fit: fit.r_reflections)
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,9 @@ class _Orientation:
     few: Reflections
     many: Reflections
 
-    def best_fit(self, told: Callable[[], None]) -> Fit:
+    def best_fit(self, heartbeat: Callable[[], None]) -> Fit:
         """Tilt, thickness and roundness that suit the reflections best."""
-        return self.many.refine(self.few.search(told))
+        return self.many.refine(self.few.search(heartbeat))
 
 
 @dataclass(frozen=True)
@@ -268,9 +268,9 @@ class _View:
         return _Placed(fit, *self.image.place(fit))
 
 
-def _errors(best: _Fitted, view: _View, held: Held, told: Callable[[], None]) -> tuple[float, float]:
+def _errors(best: _Fitted, view: _View, held: Held, heartbeat: Callable[[], None]) -> tuple[float, float]:
     """Of tilt (degrees) and thickness (Å); NaN of what is held."""
-    tilt, thickness = best.few.errors(best.fit, view.choose, told)
+    tilt, thickness = best.few.errors(best.fit, view.choose, heartbeat)
     tilt = math.nan if held.tilt_deg is not None else max(tilt, best.few.as_good(best.fit))
     return tilt, math.nan if held.thickness_angstrom is not None else thickness
 
@@ -295,10 +295,10 @@ class _Trials:
     """Particles of one crystal, their edges and surfaces tried by multislice."""
 
     def __init__(
-        self, evidence: Evidence, crystal: Crystal, energy_ev: float, b_factor: float, told: Callable[[], None]
+        self, evidence: Evidence, crystal: Crystal, energy_ev: float, b_factor: float, heartbeat: Callable[[], None]
     ) -> None:
         self._evidence, self._crystal, self._energy_ev = evidence, crystal, energy_ev
-        self._b_factor, self._told = b_factor, told
+        self._b_factor, self._heartbeat = b_factor, heartbeat
 
     def best(self, candidates: list[_Placed]) -> _Trial:
         """Of roundnesses, insets and layers at the surfaces, those that fit the pattern best."""
@@ -318,7 +318,7 @@ class _Trials:
         return min(mine, key=lambda trial: trial.r_factor)
 
     def _trial(self, placed: _Placed, inset: float, height: float = 0.0) -> _Trial:
-        self._told()
+        self._heartbeat()
         fit, grid = placed.fit, self._evidence.grid
         shape = Shape(self._evidence.support, grid, fit.thickness_angstrom, fit.roundness, inset)
         particle = Particle(self._crystal, fit.orientation, shape, placed.offset_angstrom, height, self._b_factor)

@@ -62,7 +62,7 @@ def reshaped(
     *,
     energy_ev: float,
     held: Held | None = None,
-    told: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> FittedModel:
     """The model with the thickness, roundness and edge, and the boundary's place, that fit the whole pattern best.
 
@@ -78,7 +78,7 @@ def reshaped(
         Of the beam.
     held : Held, optional
         What is told and stays.
-    told : callable
+    heartbeat : callable
         Called several times a second; it may raise to end it.
     """
     held = held or Held()
@@ -89,7 +89,7 @@ def reshaped(
         changes.insert(0, _thicker)
 
     def r_of(particle: Particle) -> float:
-        told()
+        heartbeat()
         return r_before_phasing(particle, evidence, energy_ev, model.fit.falloff_angstrom2)
 
     best = (r_of(model.particle), model.particle)

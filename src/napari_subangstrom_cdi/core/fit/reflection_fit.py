@@ -270,18 +270,18 @@ class Reflections:
         result: Float64 = self._weight @ misfit / (self._weight @ self._measured)
         return result
 
-    def search(self, told: Callable[[], None] = lambda: None) -> Float64:
+    def search(self, heartbeat: Callable[[], None] = lambda: None) -> Float64:
         """Fill the landscape; the lean of its lowest place.
 
         Parameters
         ----------
-        told : callable
+        heartbeat : callable
             Called before each row of it; it may raise to end the search.
         """
         if self._lean is not None:
             return self._lean
         for row, y in enumerate(self.tilts_deg.tolist()):
-            told()
+            heartbeat()
             for column, x in enumerate(self.tilts_deg.tolist()):
                 if math.hypot(x, y) <= _TILT_RANGE_DEG + 1e-9:
                     calculated = self._calculated(np.tan(np.radians([x, y])))
@@ -334,7 +334,7 @@ class Reflections:
         ]
 
     def errors(
-        self, best: Fit, choose: Callable[[list[Fit]], Fit], told: Callable[[], None] = lambda: None
+        self, best: Fit, choose: Callable[[list[Fit]], Fit], heartbeat: Callable[[], None] = lambda: None
     ) -> tuple[float, float]:
         """Standard deviations of tilt (degrees) and thickness (Å): over reflections drawn with replacement.
 
@@ -346,14 +346,14 @@ class Reflections:
             Where the refits begin.
         choose : callable
             Takes one of the likely thicknesses.
-        told : callable
+        heartbeat : callable
             Called before each refit; it may raise.
         """
         rng = np.random.default_rng(0)
         tilts, thicknesses, whole = [], [], self._weight
         try:
             for _ in range(_RESAMPLED):
-                told()
+                heartbeat()
                 drawn = rng.integers(0, len(whole), len(whole))
                 self._weight = np.bincount(drawn, minlength=len(whole)).astype(float)
                 again = self.refine(np.array(best.lean))

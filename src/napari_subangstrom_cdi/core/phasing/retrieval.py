@@ -411,16 +411,16 @@ def retrieve(
     *,
     held_out: Bool | None = None,
     workers: int | None = None,
-    told: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Retrieval:
     """Run a schedule to its end; see :func:`iterate` for parameters and errors.
 
-    ``told`` is called before each iteration; it may raise to end the run.
+    ``heartbeat`` is called before each iteration; it may raise to end the run.
     """
     run = iterate(problem, schedule, start, held_out=held_out, workers=workers)
     try:
         while True:
-            told()
+            heartbeat()
             next(run)
     except StopIteration as stop:
         result: Retrieval = stop.value

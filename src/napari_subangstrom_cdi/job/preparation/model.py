@@ -251,7 +251,7 @@ def _polymorph(
             other,
             ranked[0].zone,
             energy_ev=energy_ev,
-            told=partial(clock.on_step, f"model: other crystals, {name}"),
+            heartbeat=partial(clock.on_step, f"model: other crystals, {name}"),
         )
         if best is None or fit.r_reflections < best["r_reflections"]:
             best = {"crystal": name, "zone": list(fit.zone), "r_reflections": fit.r_reflections}

@@ -86,12 +86,12 @@ class Rebuilding:
         shift = self._shift_in_data(model)
         if shift is not None:
             model = self._placed(rebuilt(model, shift, self.evidence, energy_ev=self.energy_ev))
-        model = reshaped(model, self.evidence, energy_ev=self.energy_ev, held=self.held, told=self._say_by_data)
+        model = reshaped(model, self.evidence, energy_ev=self.energy_ev, held=self.held, heartbeat=self._say_by_data)
         return shift, model
 
     def _shift_in_data(self, model: FittedModel) -> LatticeShift | None:
         problem = self.problem
-        estimate = retrieve(problem, model_schedule(), model.object_field, told=self._say_by_data).estimate
+        estimate = retrieve(problem, model_schedule(), model.object_field, heartbeat=self._say_by_data).estimate
         g = self._reflections_to(model, FRINGES_TO)
         try:
             return lattice_shift(estimate, model.object_field, problem.grid, problem.support, g)
