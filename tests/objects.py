@@ -122,3 +122,9 @@ def correlation(found: Array, truth: Array, inside: Array | None = None) -> floa
     """Modulus of the complex correlation where they lie: one phase and one scale are free, no translation."""
     a, b = (field.ravel() if inside is None else field[inside] for field in (found, truth))
     return float(abs(np.vdot(a, b)) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def constraints_of(names, weight=1.0, threshold=0.5):
+    """Constraints by name as a stage takes them, with the image's weight and the threshold of the density."""
+    values = {"image": {"weight": weight}, "low-density": {"threshold": threshold}, "flip": {"threshold": threshold}}
+    return tuple({"kind": name, **values.get(name, {})} for name in names)

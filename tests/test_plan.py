@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
-from napari_subangstrom_cdi.core.phasing.schedule import CONSTRAINTS, UPDATES, Stage, extend_schedule, paper_schedule
+from napari_subangstrom_cdi.core.phasing.constraints import CONSTRAINTS
+from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule, paper_schedule
+from napari_subangstrom_cdi.core.phasing.updates import UPDATES
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.job.plan import (
@@ -25,6 +27,7 @@ from napari_subangstrom_cdi.job.plan import (
     preset_plan,
     read_recipe,
 )
+from objects import constraints_of
 
 # lone surrogates are no text; everything else must survive, quotes and line breaks as well
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -38,16 +41,15 @@ UNIT = st.floats(0, 1)
 
 @st.composite
 def stages(draw):
-    update = draw(st.sampled_from(UPDATES))
-    names = [name for name in CONSTRAINTS if name != "support" and (update == "er" or name != "flip")]
+    update = draw(st.sampled_from(UPDATES.names()))
+    allowed = [name for name in CONSTRAINTS.names() if name != "support" and (update == "er" or name != "flip")]
+    names = draw(st.lists(st.sampled_from(allowed), unique=True))
     return Stage(
         draw(TEXT),
         draw(st.integers(0, 999)),
         update,
-        (*draw(st.lists(st.sampled_from(names), unique=True)), "support"),
+        constraints_of((*names, "support"), draw(UNIT), draw(st.floats(-2, 2))),
         draw(st.floats(0.01, 1)),
-        draw(UNIT),
-        draw(st.floats(-2, 2)),
         draw(st.none() | st.tuples(POSITIVE, POSITIVE)),
     )
 

@@ -9,6 +9,8 @@ The front door is this package's own names, loaded when they are first asked for
 - ``reconstruct``: from records to a ``Reconstruction``; ``prepare``, ``phase`` and ``iterate`` do it step by step
 - ``read``: a reconstruction from its file
 - ``simulate``: records of a particle that is known; ``sample_records``: those that come with the package
+- ``constraint``, ``update``: register your own, with ``Parameter`` to declare what can be set; ``Scene`` is what
+  a constraint sees
 - ``Stage``: one line of a schedule; ``Plan``, ``Change``, ``Acquisition`` and the ``…Settings``: what a job is made of
 - ``InputError``: something that the user can mend; ``Stop``: ends a run and keeps its finished members
 
@@ -40,10 +42,13 @@ if TYPE_CHECKING:  # the same names for type checkers
     from .api import reconstruct as reconstruct
     from .api import simulate as simulate
     from .core.ensemble.members import EnsembleSettings as EnsembleSettings
+    from .core.phasing.constraints import Scene as Scene
+    from .core.phasing.constraints import constraint as constraint
     from .core.phasing.retrieval import InForce as InForce
     from .core.phasing.retrieval import Problem as Problem
     from .core.phasing.retrieval import Snapshot as Snapshot
     from .core.phasing.schedule import Stage as Stage
+    from .core.phasing.updates import update as update
     from .errors import InputError as InputError
     from .errors import QualityWarning as QualityWarning
     from .io.acquisition import Acquisition as Acquisition
@@ -55,6 +60,7 @@ if TYPE_CHECKING:  # the same names for type checkers
     from .job.plan import Plan as Plan
     from .job.plan import RegionSettings as RegionSettings
     from .job.plan import SupportSettings as SupportSettings
+    from .parameters import Parameter as Parameter
     from .simulation.bundled import sample_records as sample_records
     from .simulation.records import MicroscopeSettings as MicroscopeSettings
     from .simulation.records import ParticleSettings as ParticleSettings
@@ -64,8 +70,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "api": ["Prepared", "Reconstruction", "iterate", "phase", "prepare", "read", "reconstruct", "simulate"],
         "core.ensemble.members": ["EnsembleSettings"],
+        "core.phasing.constraints": ["Scene", "constraint"],
         "core.phasing.retrieval": ["InForce", "Problem", "Snapshot"],
         "core.phasing.schedule": ["Stage"],
+        "core.phasing.updates": ["update"],
         "errors": ["InputError", "QualityWarning"],
         "io.acquisition": ["Acquisition"],
         "job.pipeline": ["Stop"],
@@ -78,6 +86,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "RegionSettings",
             "SupportSettings",
         ],
+        "parameters": ["Parameter"],
         "simulation.bundled": ["sample_records"],
         "simulation.records": ["MicroscopeSettings", "ParticleSettings"],
     },

@@ -52,6 +52,8 @@ class Parameter:
         What None is called.
     advanced : bool
         Folded away where the others are shown.
+    varied_by : str
+        The factor, drawn for each member of an ensemble, that multiplies it; none by default.
     """
 
     caption: str
@@ -67,6 +69,7 @@ class Parameter:
     words: tuple[tuple[Any, str], ...] = ()
     automatic: str = "automatic"
     advanced: bool = False
+    varied_by: str = ""
 
     def admits(self, value: float) -> bool:
         """Whether a number is finite and in the range."""
@@ -77,6 +80,11 @@ class Parameter:
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
         )
+
+    def clipped(self, value: float) -> float:
+        """The nearest number between ``low`` and ``high``."""
+        value = value if self.low is None else max(self.low, value)
+        return value if self.high is None else min(self.high, value)
 
     def range_in_words(self) -> str:
         """Such as ``0 to 1``, ``above 0 and at most 1`` or ``0 or more``, with the unit; empty where all is allowed."""

@@ -1,15 +1,26 @@
 """Object constraints: projections where they claim to be, and the order in which they act."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_subangstrom_cdi.core import fourier
-from napari_subangstrom_cdi.core.phasing.constraints import compose, flip, low_band, low_density, non_negative, real
+from napari_subangstrom_cdi.core.phasing.constraints import (
+    Scene,
+    compose,
+    flip,
+    low_band,
+    low_density,
+    non_negative,
+    real,
+)
+from napari_subangstrom_cdi.core.phasing.retrieval import iterate
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
-from objects import GRID, low_pass, outline, random_particle
+from objects import GRID, constraints_of, low_pass, outline, problem_of, random_particle
 
 SHAPE = (12, 17)
 
@@ -25,6 +36,11 @@ def support_of(seed):
     support = rng.random(SHAPE) < rng.uniform(0.02, 1)
     support[tuple(rng.integers(SHAPE))] = True
     return support
+
+
+def constrain_by(names, support, image=None, **values):
+    constraints = Stage("s", 1, constraints=constraints_of(names, **values)).constraints
+    return compose(constraints, Scene(support, GRID.pixel_angstrom, image))
 
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -53,7 +69,7 @@ def test_non_negative_is_the_nearest_non_negative(field, other):
 @settings(max_examples=40, deadline=None)
 @given(FIELDS, SUPPORTS)
 def test_support_is_a_projection(field, support):
-    constrain = compose(Stage("s", 1), support, None)
+    constrain = constrain_by(("support",), support)
     once = constrain(field)
     np.testing.assert_array_equal(once, np.where(support, field, 0))
     np.testing.assert_array_equal(constrain(once), once)
@@ -142,9 +158,8 @@ def test_smoothing_is_linear_in_real_and_imaginary_part():
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_the_image_pulls_the_low_band_by_its_weight_and_leaves_the_rest(weight):
     particle, image = _image()
-    stage = Stage("pull", 1, constraints=("image", "support"), image_weight=weight)
     estimate = np.random.default_rng(1).standard_normal(GRID.shape).astype(np.complex64)
-    pulled = compose(stage, np.ones(GRID.shape, bool), image)(estimate)
+    pulled = constrain_by(("image", "support"), np.ones(GRID.shape, bool), image, weight=weight)(estimate)
     inside = np.where(outline(), particle, 0)
     q = GRID.q_per_angstrom()
     before, after, wanted = (fourier.transform(f) for f in (estimate, pulled, inside))
@@ -179,21 +194,18 @@ def test_constraints_act_in_the_stage_s_order():
     field = np.full((4, 4), 1 + 1j, np.complex64)
     field[1, 1] = -5 + 2j
     field[2, 2] = 20
-    first = compose(
-        Stage("a", 1, constraints=("non-negative", "low-density", "support"), density_threshold=1.0), support, None
-    )
-    second = compose(
-        Stage("b", 1, constraints=("low-density", "non-negative", "support"), density_threshold=-1.0), support, None
-    )
+    first = constrain_by(("non-negative", "low-density", "support"), support, threshold=1.0)
+    second = constrain_by(("low-density", "non-negative", "support"), support, threshold=-1.0)
     by_hand = np.where(support, low_density(non_negative(field), support, 1.0), 0)
     np.testing.assert_array_equal(first(field), by_hand)
     np.testing.assert_array_equal(second(field), np.where(support, non_negative(low_density(field, support, -1.0)), 0))
-    flip_then_clip = Stage("c", 1, constraints=("flip", "non-negative", "support"), density_threshold=0.0)
-    clip_then_flip = Stage("d", 1, constraints=("non-negative", "flip", "support"), density_threshold=0.0)
-    assert compose(flip_then_clip, support, None)(field)[1, 1] == 5
-    assert compose(clip_then_flip, support, None)(field)[1, 1] == 0
+    flip_then_clip = constrain_by(("flip", "non-negative", "support"), support, threshold=0.0)
+    clip_then_flip = constrain_by(("non-negative", "flip", "support"), support, threshold=0.0)
+    assert flip_then_clip(field)[1, 1] == 5
+    assert clip_then_flip(field)[1, 1] == 0
 
 
 def test_the_image_constraint_without_an_image_is_refused():
+    blind = replace(problem_of(random_particle()), image=None, image_transfer=None)
     with pytest.raises(InputError, match=r"'guided'.*TEM image"):
-        compose(Stage("guided", 3, constraints=("image", "support")), np.ones((4, 4), bool), None)
+        iterate(blind, (Stage("guided", 3, constraints=("image", "support")),), random_particle())

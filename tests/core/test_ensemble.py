@@ -20,13 +20,13 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
-from objects import GRID, outline, problem_of, random_particle
+from objects import GRID, constraints_of, outline, problem_of, random_particle
 
 SUPPORT = outline()
 TRUTH = random_particle()
 PROBLEM = problem_of(TRUTH, electrons=1e6, noise_std=0.01)
 SCHEDULE = (
-    Stage("image", 15, "hio", ("image", "real", "low-density", "support"), image_weight=0.3, density_threshold=0.1),
+    Stage("image", 15, "hio", constraints_of(("image", "real", "low-density", "support"), 0.3, 0.1)),
     Stage("settle", 10, "er", ("real", "support")),
 )
 

@@ -7,11 +7,15 @@ from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing._kernel import FourierKernel
 from napari_subangstrom_cdi.core.phasing.regions import Region, amplitude_band
-from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES, mixture_outside, no_projection
+from napari_subangstrom_cdi.core.phasing.updates import UPDATES, mixture_outside, no_projection
 
 N = 96
 BOX = (34, 27)
 SINGLE = [("hio", 0.7), ("hio", 1.0), ("raar", 0.87), ("raar", 0.5), ("difference-map", 1.0)]
+
+
+def rule_of(update, beta):
+    return UPDATES.named(update)(beta=beta)
 
 
 def random_field(shape, rng):
@@ -61,14 +65,14 @@ def test_feeding_back_is_mixing_the_whole_array_with_its_projection(kernel, keep
 def test_the_mixture_outside_is_what_the_rule_does_there(update, beta):
     rng = np.random.default_rng(2)
     x, projected = random_field((5, 7), rng), random_field((5, 7), rng)
-    keep, gain = mixture_outside(UPDATE_RULES[update], beta)
-    outside = UPDATE_RULES[update](x, projected, np.zeros_like, no_projection, beta)
+    keep, gain = mixture_outside(rule_of(update, beta))
+    outside = rule_of(update, beta)(x, projected, np.zeros_like, no_projection)
     np.testing.assert_allclose(keep * x + gain * projected, outside, atol=1e-5)
 
 
 def test_a_rule_that_projects_twice_has_no_mixture():
     with pytest.raises(NotImplementedError, match="projects twice"):
-        mixture_outside(UPDATE_RULES["difference-map"], 0.8)
+        mixture_outside(rule_of("difference-map", 0.8))
 
 
 def test_the_number_of_threads_changes_no_bit(pattern):
@@ -92,7 +96,7 @@ def test_the_spectrum_does_not_drift_from_the_object_in_a_long_run(kernel):
     change, spectrum = x, kernel.zero_spectrum()
     for _ in range(500):
         projected = kernel.feed_back(spectrum, change, 1.0, -0.8)
-        updated = UPDATE_RULES["hio"](x, projected, lambda a: np.where(support, a, 0), no_projection, 0.8)
+        updated = rule_of("hio", 0.8)(x, projected, lambda a: np.where(support, a, 0), no_projection)
         x, change = updated, updated - (x - np.float32(0.8) * projected)
     columns = np.concatenate(spectrum, axis=1) * N * N
     kept = np.fft.ifft2(columns)[: BOX[0], : BOX[1]] + change

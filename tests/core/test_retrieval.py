@@ -9,19 +9,13 @@ import pytest
 
 from napari_subangstrom_cdi.core import fourier
 from napari_subangstrom_cdi.core.ensemble.metrics import r_factor
-from napari_subangstrom_cdi.core.phasing.constraints import compose
+from napari_subangstrom_cdi.core.phasing.constraints import Scene, compose
 from napari_subangstrom_cdi.core.phasing.regions import AmplitudeBand, Region
 from napari_subangstrom_cdi.core.phasing.retrieval import image_on, iterate, retrieve
-from napari_subangstrom_cdi.core.phasing.schedule import (
-    UPDATES,
-    Stage,
-    extend_schedule,
-    paper_schedule,
-    support_only_schedule,
-)
-from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES
+from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule, paper_schedule, support_only_schedule
+from napari_subangstrom_cdi.core.phasing.updates import UPDATES
 from napari_subangstrom_cdi.errors import InputError
-from objects import GRID, correlation, crystal, low_pass, outline, problem_of, random_particle
+from objects import GRID, constraints_of, correlation, crystal, low_pass, outline, problem_of, random_particle
 
 SUPPORT = outline()
 REAL = (
@@ -33,7 +27,7 @@ REAL = (
     ("image", "real", "low-density", "support"),
 )
 COMPLEX = (("support",), ("image", "support"))
-EVERY = [(update, constraints) for update in UPDATES for constraints in REAL + COMPLEX] + [
+EVERY = [(update, constraints) for update in UPDATES.names() for constraints in REAL + COMPLEX] + [
     ("er", ("flip", "support")),
     ("er", ("real", "flip", "support")),
     ("er", ("image", "real", "flip", "support")),
@@ -54,7 +48,7 @@ def from_image(problem):
 
 def run(problem, start, update, constraints, iterations, *, beta=0.9, refine=20):
     """A search by the rule, and some error reduction to settle."""
-    search = Stage("search", iterations, update, constraints, beta, image_weight=0.3, density_threshold=0.1)
+    search = Stage("search", iterations, update, constraints_of(constraints, 0.3, 0.1), beta)
     settle = replace(search, name="settle", iterations=refine, update="er")
     return retrieve(problem, (search, settle), start, workers=1)
 
@@ -179,7 +173,8 @@ def test_the_presets_extend_the_image_of_a_crystal():
 def plain_iterate(problem, stage, start, held_out):
     """The same iterations as they are written: whole centred arrays, one projection, no shortcuts."""
     x = np.where(problem.support, start, 0)
-    constrain = compose(stage, problem.support, image_on(problem, (slice(None), slice(None))))
+    image = image_on(problem, (slice(None), slice(None)))
+    constrain = compose(stage.constraints, Scene(problem.support, problem.grid.pixel_angstrom, image))
     q = problem.grid.q_per_angstrom()
     good = (problem.regions == Region.G) & ~held_out
     for i in range(stage.iterations):
@@ -192,13 +187,13 @@ def plain_iterate(problem, stage, start, held_out):
         projected = project(x)
         r_before = r_factor(fourier.transform(x), problem.measured, good)
         estimate = constrain(projected)
-        x = UPDATE_RULES[stage.update](x, projected, constrain, project, stage.beta)
-    if stage.update == "er":
+        x = stage.update(x, projected, constrain, project)
+    if stage.update.kind == "er":
         return x, r_before
     return estimate, r_factor(fourier.transform(estimate), problem.measured, good)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", UPDATES.names())
 @pytest.mark.parametrize(
     "constraints",
     [("support",), ("real", "support"), ("real", "non-negative", "support"), ("low-density", "real", "support")],
@@ -281,7 +276,7 @@ def test_a_receiver_may_do_with_its_estimate_what_it_likes():
     assert not any(np.shares_memory(a, b) for a, b in pairwise(kept))
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", UPDATES.names())
 def test_no_estimate_reaches_beyond_the_support(update):
     problem = problem_of(random_particle())
     outside = ~SUPPORT[problem.box]
@@ -301,7 +296,7 @@ def test_inputs_are_left_alone():
         np.testing.assert_array_equal(array, copy)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", UPDATES.names())
 def test_threads_change_no_bit(update):
     problem = problem_of(random_particle(), electrons=1e6, noise_std=0.01)
     stage = Stage("s", 8, update, ("image", "real", "low-density", "support"))
@@ -374,7 +369,7 @@ def test_what_iterate_refuses():
         iterate(blind, (Stage("plain", 1), Stage("guided", 1, constraints=("image", "support"))), start)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", UPDATES.names())
 def test_a_start_that_is_not_finite_ends_the_run_and_its_threads(update):
     problem = problem_of(random_particle())
     start = from_image(problem)

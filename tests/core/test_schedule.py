@@ -3,25 +3,39 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_subangstrom_cdi.core.phasing.schedule import (
+from napari_subangstrom_cdi.core.phasing.constraints import (
     CONSTRAINTS,
-    UPDATES,
+    Flip,
+    Image,
+    LowDensity,
+    NonNegative,
+    Real,
+    Support,
+)
+from napari_subangstrom_cdi.core.phasing.schedule import (
     Stage,
     extend_schedule,
     paper_schedule,
     support_only_schedule,
     vary,
 )
-from napari_subangstrom_cdi.core.phasing.updates import UPDATE_RULES
+from napari_subangstrom_cdi.core.phasing.updates import UPDATES, HybridInputOutput
 from napari_subangstrom_cdi.errors import InputError
 
 
+def kinds(stage):
+    return tuple(each.kind for each in stage.constraints)
+
+
 def test_every_update_that_a_stage_may_name_exists():
-    assert set(UPDATES) == set(UPDATE_RULES)
+    assert UPDATES.names()[:4] == ("er", "hio", "raar", "difference-map")
+    for name in UPDATES.names():
+        assert Stage("s", 1, name).update == UPDATES.named(name)()
 
 
 @pytest.mark.parametrize(
@@ -34,9 +48,15 @@ def test_every_update_that_a_stage_may_name_exists():
         ({"beta": 0}, "β = 0"),
         ({"beta": 1.01}, "β = 1.01"),
         ({"beta": math.nan}, "β = nan"),
-        ({"image_weight": 1.5}, "1.5"),
-        ({"image_weight": math.nan}, "nan"),
-        ({"density_threshold": math.inf}, "inf"),
+        ({"constraints": ({"kind": "image", "weight": 1.5}, "support")}, "1.5"),
+        ({"constraints": ({"kind": "image", "weight": math.nan}, "support")}, "nan"),
+        ({"constraints": ({"kind": "low-density", "threshold": math.inf}, "support")}, "inf"),
+        ({"constraints": ({"kind": "flip", "threshold": math.nan}, "support")}, "nan"),
+        ({"constraints": ({"kind": "flip", "treshold": 1.0}, "support")}, "'treshold' of 'flip'; use threshold"),
+        ({"constraints": ({"kind": "real", "weight": 1.0}, "support")}, "'weight' of 'real'; 'real' has none"),
+        ({"constraints": (print, "support")}, "no registered constraint"),
+        ({"update": {"kind": "hio", "beta": 2.0}}, "β = 2"),
+        ({"update": np.copy}, "no registered update"),
         ({"q_limits_per_angstrom": (0.5, math.nan)}, "nan"),
         ({"q_limits_per_angstrom": (-0.5, 1.0)}, "-0.5"),
         ({"update": "hio", "constraints": ("flip", "support")}, "flip"),
@@ -63,12 +83,12 @@ def test_without_q_limits_everything_is_demanded():
 
 def test_the_paper_schedule_is_that_of_the_methods():
     image, real, free = paper_schedule()
-    assert (image.iterations, image.update) == (20, "hio")
+    assert (image.iterations, image.update.kind) == (20, "hio")
     assert 50 <= real.iterations <= 100
     assert 50 <= free.iterations <= 100
-    assert {"image", "real"} <= set(image.constraints)
-    assert real.constraints == ("real", "support")
-    assert free.constraints == ("support",)
+    assert {"image", "real"} <= set(kinds(image))
+    assert kinds(real) == ("real", "support")
+    assert kinds(free) == ("support",)
     assert paper_schedule(with_image=False) == (real, free)
 
 
@@ -78,7 +98,7 @@ def test_the_extension_ends_with_all_amplitudes_and_a_complex_object():
     assert limits[0] == 0.5
     assert limits == sorted(limits)
     assert limits[-1] == math.inf
-    assert stages[-1].constraints == ("support",)
+    assert kinds(stages[-1]) == ("support",)
 
 
 def test_an_image_finer_than_the_pattern_extends_nothing():
@@ -87,18 +107,35 @@ def test_an_image_finer_than_the_pattern_extends_nothing():
 
 
 def test_without_an_image_none_is_asked_for():
-    assert not any("image" in stage.constraints for stage in support_only_schedule())
+    assert not any("image" in kinds(stage) for stage in support_only_schedule())
 
 
 @given(st.floats(0.2, 5), st.floats(0.2, 5))
 def test_varied_schedules_stay_valid_and_keep_their_shape(threshold, image):
     schedule = extend_schedule(0.5, 1.2)
     for before, after in zip(schedule, vary(schedule, threshold, image), strict=True):
-        assert after.density_threshold == pytest.approx(before.density_threshold * threshold)
-        assert after.image_weight == pytest.approx(min(1, before.image_weight * image))
-        same = {"density_threshold": before.density_threshold, "image_weight": before.image_weight}
-        assert replace(after, **same) == before
+        assert kinds(after) == kinds(before)
+        for new, old in zip(after.constraints, before.constraints, strict=True):
+            if old.kind == "low-density":
+                assert new.threshold == pytest.approx(old.threshold * threshold)
+            elif old.kind == "image":
+                assert new.weight == pytest.approx(min(1, old.weight * image))
+            else:
+                assert new == old
+        assert replace(after, constraints=before.constraints) == before
 
 
 def test_constraints_are_known_by_name():
-    assert Stage("all", 1, "er", CONSTRAINTS).constraints == CONSTRAINTS
+    names = CONSTRAINTS.names()
+    assert names[:6] == ("image", "real", "non-negative", "low-density", "flip", "support")
+    assert kinds(Stage("all", 1, "er", names)) == names
+    objects = (Image(), Real(), NonNegative(), LowDensity(), Flip(), Support())
+    assert Stage("all", 1, "er", names[:6]).constraints == objects
+
+
+def test_the_feedback_is_the_rules_and_is_said_with_it_or_beside_its_name():
+    stage = Stage("s", 5, "hio", beta=0.7)
+    assert stage == Stage("s", 5, {"kind": "hio", "beta": 0.7}) == Stage("s", 5, HybridInputOutput(0.7))
+    assert stage.beta == 0.7 and replace(stage, beta=0.5).update == HybridInputOutput(0.5)
+    assert replace(stage, update=HybridInputOutput(0.9)).beta == 0.9
+    assert Stage("s", 5, beta=0.7).beta is None

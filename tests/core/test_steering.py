@@ -15,7 +15,7 @@ from napari_subangstrom_cdi.core.phasing.regions import Region, amplitude_band
 from napari_subangstrom_cdi.core.phasing.retrieval import InForce, Retrieval, iterate, retrieve
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
-from objects import GRID, correlation, outline, problem_of, random_particle
+from objects import GRID, constraints_of, correlation, outline, problem_of, random_particle
 
 SUPPORT = outline()
 SMALLER = ndi.binary_erosion(SUPPORT, iterations=2)
@@ -57,7 +57,12 @@ def start_of(problem):
 
 def stage_of(update, beta=0.8, iterations=8, name="s"):
     return Stage(
-        name, iterations, update, ("image", "real", "low-density", "support"), beta, 0.3, 0.1, (0.5, 1.0)
+        name,
+        iterations,
+        update,
+        constraints_of(("image", "real", "low-density", "support"), 0.3, 0.1),
+        beta,
+        (0.5, 1.0),
     )  # the limits, and their steps in eight iterations, are binary fractions
 
 
@@ -239,8 +244,8 @@ def test_a_support_mended_on_the_way_brings_the_object_back(update):
     cut[:, GRID.n // 2 + 5 :] = False
     start = np.where(cut, clean.image, 0).astype(np.complex64)
     schedule = (
-        Stage("search", 120, update, ("image", "real", "non-negative", "support"), 0.8, 0.3),
-        Stage("settle", 30, "er", ("image", "real", "non-negative", "support"), 0.8, 0.3),
+        Stage("search", 120, update, constraints_of(("image", "real", "non-negative", "support"), 0.3), 0.8),
+        Stage("settle", 30, "er", constraints_of(("image", "real", "non-negative", "support"), 0.3), 0.8),
     )
 
     def end(steer):

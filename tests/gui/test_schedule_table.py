@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QComboBox, QLabel, QMainWindow, QPushButton, QTableView, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel, QMainWindow, QPushButton, QTableView, QWidget
 
+from napari_subangstrom_cdi.core.phasing.constraints import Image, LowDensity, Real, Support
 from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule, paper_schedule
+from napari_subangstrom_cdi.core.phasing.updates import HybridInputOutput
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.widgets.schedule_cells import COLUMNS, ConstraintsPopup, parse_limits
+from napari_subangstrom_cdi.gui.widgets.schedule_cells import COLUMNS, parse_limits
+from napari_subangstrom_cdi.gui.widgets.schedule_popups import ConstraintsPopup
 from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
 
 EXTEND = extend_schedule(0.4, 1.2)
@@ -66,6 +67,23 @@ def enter(qtbot, table: ScheduleTable, row: int, field: str, text: str) -> None:
     qtbot.wait(10)
 
 
+def open_constraints(qtbot, table: ScheduleTable, row: int) -> ConstraintsPopup:
+    """Go to the constraints of a stage and press F2."""
+    go_to(qtbot, table, row, "constraints")
+    view = view_of(table)
+    view.setFocus()
+    qtbot.keyClick(view, Qt.Key.Key_F2)
+    return next(popup for popup in table.findChildren(ConstraintsPopup) if popup.isVisible())
+
+
+def set_value(qtbot, popup: QWidget, name: str, text: str) -> None:
+    """Type a value of a parameter in a popup."""
+    editor = popup.findChild(QAbstractSpinBox, name)
+    assert editor.isVisible()
+    editor.selectAll()
+    qtbot.keyClicks(editor, text)
+
+
 def press(qtbot, table: ScheduleTable, name: str) -> None:
     button = table.findChild(QPushButton, f"schedule_{name}")
     assert button.isEnabled()
@@ -80,13 +98,17 @@ def error_of(table: ScheduleTable) -> str:
 def test_every_kind_of_cell_can_be_edited(table, qtbot):
     enter(qtbot, table, 0, "name", "first")
     enter(qtbot, table, 0, "iterations", "25")
-    enter(qtbot, table, 0, "image_weight", "0.75")
-    enter(qtbot, table, 1, "density_threshold", "1.25")
+    popup = open_constraints(qtbot, table, 0)
+    set_value(qtbot, popup, "image.weight", "0.75")
+    qtbot.keyClick(popup.findChild(QAbstractSpinBox, "image.weight"), Qt.Key.Key_Return)
+    popup = open_constraints(qtbot, table, 1)
+    set_value(qtbot, popup, "low-density.threshold", "1.25")
+    qtbot.mouseClick(popup.findChild(QPushButton, "popup_done"), Qt.MouseButton.LeftButton)
     enter(qtbot, table, 1, "q_limits_per_angstrom", "0.5 - 1.1")
     enter(qtbot, table, 0, "q_limits_per_angstrom", "")
     expected = (
-        replace(EXTEND[0], name="first", iterations=25, image_weight=0.75, q_limits_per_angstrom=None),
-        replace(EXTEND[1], density_threshold=1.25, q_limits_per_angstrom=(0.5, 1.1)),
+        Stage("first", 25, "er", (Image(0.75), "real", "support")),
+        Stage("extend", 100, "er", (Image(0.3), "real", LowDensity(1.25), "support"), q_limits_per_angstrom=(0.5, 1.1)),
         *EXTEND[2:],
     )
     assert table.schedule() == expected
@@ -103,14 +125,14 @@ def test_the_update_is_chosen_from_a_list(table, qtbot):
     qtbot.keyClick(box, Qt.Key.Key_Down)
     qtbot.keyClick(box, Qt.Key.Key_Return)
     qtbot.wait(10)
-    assert table.schedule()[3].update == "hio"
+    assert table.schedule()[3].update == HybridInputOutput()
 
 
 def test_an_invalid_entry_is_refused_with_a_sentence_and_the_last_value_stays(table, qtbot):
     table.set_schedule(paper_schedule())
     enter(qtbot, table, 1, "beta", "3")
     assert table.schedule() == paper_schedule() and table.heard == 0
-    assert "β = 3; give a value above 0 and at most 1" in error_of(table)
+    assert "β = 3; give above 0 and at most 1" in error_of(table)
     header = view_of(table).model().headerData(1, Qt.Orientation.Vertical)
     assert header == "!"
     enter(qtbot, table, 1, "beta", "0.9")
@@ -134,8 +156,8 @@ def test_constraints_are_ticked_and_ordered_in_a_popup(table, qtbot):
     for _ in range(names.index("real")):
         qtbot.mouseClick(popup.findChild(QPushButton, "constraint_up"), Qt.MouseButton.LeftButton)
     assert popup.constraints() == ("real", "support")
-    qtbot.mouseClick(popup.findChild(QPushButton, "constraints_done"), Qt.MouseButton.LeftButton)
-    assert table.schedule()[3].constraints == ("real", "support")
+    qtbot.mouseClick(popup.findChild(QPushButton, "popup_done"), Qt.MouseButton.LeftButton)
+    assert table.schedule()[3].constraints == (Real(), Support())
     index = view.model().index(3, COLUMN["constraints"])
     assert index.data() == "real → support"
     qtbot.wait(10)
@@ -158,16 +180,64 @@ def test_constraints_without_support_are_refused_and_escape_drops_them(table, qt
 def test_columns_without_effect_are_grey_and_locked(table, qtbot):
     table.set_schedule((Stage("a", 1), Stage("b", 1, "hio", ("image", "real", "low-density", "support"))))
     model = view_of(table).model()
-    for field in ("beta", "image_weight", "density_threshold"):
-        idle, used = model.index(0, COLUMN[field]), model.index(1, COLUMN[field])
-        assert not model.flags(idle) & Qt.ItemFlag.ItemIsEditable
-        assert model.flags(used) & Qt.ItemFlag.ItemIsEditable
-        assert idle.data(Qt.ItemDataRole.ForegroundRole).alpha() < 128
-        assert used.data(Qt.ItemDataRole.ForegroundRole) is None
-        assert "No effect" in idle.data(Qt.ItemDataRole.ToolTipRole)
+    idle, used = model.index(0, COLUMN["beta"]), model.index(1, COLUMN["beta"])
+    assert not model.flags(idle) & Qt.ItemFlag.ItemIsEditable
+    assert model.flags(used) & Qt.ItemFlag.ItemIsEditable
+    assert idle.data(Qt.ItemDataRole.ForegroundRole).alpha() < 128
+    assert used.data(Qt.ItemDataRole.ForegroundRole) is None
+    assert "No effect" in idle.data(Qt.ItemDataRole.ToolTipRole)
     go_to(qtbot, table, 0, "beta")
     qtbot.keyClicks(view_of(table), "0.5")
     assert table.heard == 0
+
+
+def test_parameters_without_effect_are_not_shown_and_those_left_alone_stay_exact(table, qtbot):
+    exact = Image(0.123456789)
+    table.set_schedule((Stage("a", 1, constraints=(exact, "support")),))
+    popup = open_constraints(qtbot, table, 0)
+    weight, threshold = (popup.findChild(QAbstractSpinBox, name) for name in ("image.weight", "low-density.threshold"))
+    assert weight.isVisible() and not threshold.isVisible()
+    names = [popup.list.item(row).text() for row in range(popup.list.count())]
+    popup.list.setCurrentRow(names.index("low-density"))
+    qtbot.keyClick(popup.list, Qt.Key.Key_Space)
+    assert threshold.isVisible() and "standard deviations" in threshold.toolTip()
+    set_value(qtbot, popup, "low-density.threshold", "-0.25")
+    qtbot.keyClick(threshold, Qt.Key.Key_Return)
+    assert table.schedule()[0].constraints == (exact, Support(), LowDensity(-0.25))
+    popup = open_constraints(qtbot, table, 0)
+    qtbot.keyClick(popup.list, Qt.Key.Key_Space)  # unticks the image
+    set_value(qtbot, popup, "low-density.threshold", "2")
+    qtbot.keyClick(popup.findChild(QAbstractSpinBox, "low-density.threshold"), Qt.Key.Key_Escape)
+    assert table.schedule()[0].constraints == (exact, Support(), LowDensity(-0.25)) and table.heard == 1
+
+
+def test_the_feedback_stays_when_the_rule_changes(table, qtbot):
+    table.set_schedule((Stage("a", 1, "hio", beta=0.123456789),))
+    go_to(qtbot, table, 0, "update")
+    view = view_of(table)
+    view.setFocus()
+    qtbot.keyClick(view, Qt.Key.Key_F2)
+    box = view.viewport().findChild(QComboBox)
+    assert "averaged" in box.itemData(box.findText("raar"), Qt.ItemDataRole.ToolTipRole)
+    qtbot.keyClick(box, Qt.Key.Key_Down)
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    qtbot.wait(10)
+    assert table.schedule()[0] == Stage("a", 1, "raar", beta=0.123456789)
+
+
+def test_every_constraint_can_be_read_in_a_narrow_dock_and_its_values_too(table, qtbot):
+    view = view_of(table)
+    column, metrics = COLUMN["constraints"], view.fontMetrics()
+    for row in range(4):
+        text, cell = view.model().index(row, column).data(), view.visualRect(view.model().index(row, column))
+        flags = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft
+        assert metrics.boundingRect(0, 0, cell.width() - 6, 1000, flags, text).height() <= cell.height()
+        assert max(metrics.horizontalAdvance(words) for words in text.split(" ")) < cell.width()
+    assert "image\N{NO-BREAK SPACE}0.3 → real" in view.model().index(1, column).data()
+    wide = view.columnWidth(column)
+    table.window().resize(800, 320)
+    qtbot.waitUntil(lambda: view.columnWidth(column) > wide)
+    assert view.rowHeight(1) == view.rowHeight(3)
 
 
 def test_buttons_add_copy_remove_and_move(table, qtbot):
@@ -236,9 +306,9 @@ def test_the_same_schedule_from_outside_keeps_the_undo_steps(table, qtbot):
 def test_it_fits_a_narrow_dock_and_tells_the_full_words(table):
     assert table.minimumSizeHint().width() <= 370
     model = view_of(table).model()
-    assert "image → real → low-density → support" in model.index(1, COLUMN["constraints"]).data(
-        Qt.ItemDataRole.ToolTipRole
-    )
+    tooltip = model.index(1, COLUMN["constraints"]).data(Qt.ItemDataRole.ToolTipRole)
+    assert "image → real → low-density → support" in tooltip
+    assert "image: weight 0.3\nlow-density: threshold 0.8 σ" in tooltip
     for i in range(len(COLUMNS)):
         assert len(model.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)) > 15
 

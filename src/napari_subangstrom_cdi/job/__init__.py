@@ -1,6 +1,7 @@
 """A job without a window: planned, prepared, run, judged and drawn.
 
 - ``plan``: every choice of a job as frozen data, to and from a recipe in TOML; presets
+- ``recipe_stages``: a stage as the table of a recipe, and back
 - ``preparation``: room: from files to a problem that phase retrieval can solve
 - ``steering``: what is changed while a run goes on, recorded and replayed
 - ``pipeline``: the whole job: prepare, retrieve, average, judge

@@ -14,11 +14,13 @@ from pydantic_core import core_schema
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.regions import ALPHA, NOISE_MULTIPLE, Alpha, NoiseMultiple, Reading
-from napari_subangstrom_cdi.core.phasing.schedule import Schedule
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.parameters import Parameter, check, wrong_key
+
+from .recipe_stages import RecipeStage, stage_table
 
 Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
@@ -429,7 +431,7 @@ class RetrievalSettings:
     """The preset that fills the schedule, or a schedule of one's own (then the preset is only a name)."""
 
     preset: str = "extend"
-    schedule: Schedule = ()
+    schedule: tuple[RecipeStage, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.schedule and self.preset not in ALL_PRESETS:
@@ -614,6 +616,8 @@ def plan_from_toml(text: str, *, where: str) -> Plan:
 
 def _as_table(value: Any) -> Any:
     """Dataclasses to tables, tuples to lists, None left out or named: what TOML can hold."""
+    if isinstance(value, Stage):
+        return stage_table(value)
     if is_dataclass(value):
         pairs = ((f, getattr(value, f.name)) for f in fields(value))
         given = {f.name: _UNKNOWN if item is None and f.default is not None else item for f, item in pairs}

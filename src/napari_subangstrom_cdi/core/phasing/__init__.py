@@ -4,6 +4,7 @@
 - ``schedule``: stages as data: the paper's schedule, phase extension and others
 - ``constraints``: what is known of the object, as projections or reflections of the estimate
 - ``updates``: how the next iterate follows from the two projections
+- ``registry``: constraints and update rules by name: ours, a script's, and those of installed packages
 - ``retrieval``: the one driver: a generator of snapshots that can be steered
 - ``_kernel``: its fast Fourier projection, in place; the reference is ``AmplitudeBand.project``
 - ``_plane``: band and amplitudes cut into blocks of columns for the kernel
@@ -16,6 +17,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "constraints": ["Constraint", "LowBand", "Scene", "constraint"],
         "regions": ["AmplitudeBand", "Region", "amplitude_band", "find_regions"],
         "retrieval": ["InForce", "Problem", "Retrieval", "Snapshot", "iterate", "retrieve"],
         "schedule": [
@@ -26,5 +28,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "paper_schedule",
             "support_only_schedule",
         ],
+        "updates": ["Update", "update"],
     },
 )

@@ -1,22 +1,25 @@
 """What is known of the object, as projections (or reflections) of the estimate on its box.
 
-A constraint is a callable ``estimate -> estimate``; constraints compose in tuple order.
+A constraint is a small frozen dataclass: its fields are its parameters, calling it constrains an estimate. Those
+of a stage act in the stage's order. :func:`constraint` registers one of your own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, ClassVar, Protocol, dataclass_transform
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.parameters import Parameter
 
-from .schedule import Stage
-
-Constraint = Callable[[Complex64], Complex64]
+from .registry import Own, Registry, kind_of
 
 
 @dataclass(frozen=True)
@@ -114,45 +117,216 @@ def flip(estimate: Complex64, support: Bool, threshold: float) -> Complex64:
     return np.where(estimate.real >= limit, estimate, -estimate)
 
 
-def compose(stage: Stage, support: Bool, image: LowBand | None) -> Constraint:
-    """The constraints of a stage as one callable, acting in the stage's order.
+@dataclass(frozen=True)
+class Scene:
+    """What a constraint may look at besides the estimate; nothing in it is to be changed.
+
+    Parameters
+    ----------
+    support : ndarray of bool, shape (height, width)
+        Object support on the estimate's box, the smallest rectangle that holds it.
+    pixel_angstrom : float
+        Side of a pixel of the box.
+    image : LowBand, optional
+        The low-resolution image on the box; None without one.
+    """
+
+    support: Bool
+    pixel_angstrom: float
+    image: LowBand | None = None
+
+
+class Constraint(Protocol):
+    """What a stage calls: ``constraint(estimate, scene) -> estimate``."""
+
+    def __call__(self, estimate: Complex64, scene: Scene, /) -> Complex64:
+        """The constrained estimate."""
+        ...
+
+
+CONSTRAINTS: Registry[Constraint] = Registry("constraint", "napari_subangstrom_cdi.constraints", ("estimate", "scene"))
+
+
+@dataclass_transform(frozen_default=True)
+def constraint(name: str) -> Callable[[Own], Own]:
+    """Register a constraint: decorate a class with the name that schedules and recipes use.
+
+    The class becomes a frozen dataclass. Its fields are parameters, each declared as
+    ``Annotated[float, Parameter(...)]`` with a default; checks, recipes and the window's editors follow from them.
+    The first line of its docstring says in the window what it does.
+
+    ``__call__(self, estimate, scene)`` returns the constrained estimate. ``estimate`` is complex64, shape
+    (height, width): σ_e V in radians on the box that holds the support. It must not be changed in place. What is
+    returned has its shape, and is taken as complex64. ``scene`` is a :class:`Scene` of the same box. Members are
+    iterated one after the other; the same estimate must always give the same result.
+
+    A class may declare, as class variables:
+
+    - ``makes_real = True``: what it returns has no imaginary part;
+    - ``real_part_alone = True``: the real part of what it returns follows from the real part of the estimate
+      alone. If this holds for all constraints before one that makes the estimate real, a real object is
+      transformed at half the cost, and the estimate may come as float32;
+    - ``needs_image = True``: a run without an image is refused;
+    - ``only_with = ("er",)``: the update rules with which it may be used.
 
     Raises
     ------
     InputError
-        If the stage asks for the image and there is none.
+        If another class has the name.
+    TypeError
+        If the class cannot be called as it must, or a field is no declared parameter.
     """
-    steps: list[Constraint] = []
-    for name in stage.constraints:
-        if name == "image":
-            if image is None:
-                raise InputError(
-                    "the image constraint needs a TEM image",
-                    where=f"stage {stage.name!r}",
-                    mend="give an image or take 'image' out of the constraints",
-                )
-            steps.append(_pull_to_image(image, stage.image_weight))
-        elif name == "real":
-            steps.append(real)
-        elif name == "non-negative":
-            steps.append(non_negative)
-        elif name == "low-density":
-            steps.append(lambda x: low_density(x, support, stage.density_threshold))
-        elif name == "flip":
-            steps.append(lambda x: flip(x, support, stage.density_threshold))
-        elif name == "support":
-            steps.append(lambda x: np.where(support, x, 0))
+    return CONSTRAINTS.register(name)
+
+
+DENSITY = Parameter(
+    "threshold",
+    "Density threshold, in standard deviations of the estimate's real part inside the support.",
+    unit="σ",
+    step=0.05,
+    decimals=3,
+    varied_by="density",
+)
+
+
+@constraint("image")
+class Image:
+    """Pull the low band to the image."""
+
+    needs_image: ClassVar[bool] = True
+    real_part_alone: ClassVar[bool] = True
+    weight: Annotated[
+        float,
+        Parameter(
+            "weight",
+            "How far the low band of the estimate is pulled to the image's.",
+            low=0, high=1, step=0.05, decimals=3, varied_by="image",
+        ),
+    ] = 1.0  # fmt: skip
+
+    def __call__(self, estimate: Complex64, scene: Scene) -> Complex64:
+        """``x + w (target − x ⊗ h₂)``."""
+        if scene.image is None:
+            raise InputError("the image constraint needs a TEM image", mend="give an image")
+        difference = scene.image.target - scene.image.smooth(estimate)
+        return (estimate + np.float32(self.weight) * difference).astype(np.complex64)
+
+
+@constraint("real")
+class Real:
+    """Take the real part."""
+
+    makes_real: ClassVar[bool] = True
+    real_part_alone: ClassVar[bool] = True
+
+    def __call__(self, estimate: Complex64, scene: Scene) -> Complex64:
+        """See :func:`real`."""
+        return real(estimate)
+
+
+@constraint("non-negative")
+class NonNegative:
+    """Take the real part, and nothing below 0."""
+
+    makes_real: ClassVar[bool] = True
+    real_part_alone: ClassVar[bool] = True
+
+    def __call__(self, estimate: Complex64, scene: Scene) -> Complex64:
+        """See :func:`non_negative`."""
+        return non_negative(estimate)
+
+
+@constraint("low-density")
+class LowDensity:
+    """Remove what lies below the density threshold."""
+
+    real_part_alone: ClassVar[bool] = True
+    threshold: Annotated[float, DENSITY] = 0.5
+
+    def __call__(self, estimate: Complex64, scene: Scene) -> Complex64:
+        """See :func:`low_density`."""
+        return low_density(estimate, scene.support, self.threshold)
+
+
+@constraint("flip")
+class Flip:
+    """Turn the sign of what lies below the density threshold."""
+
+    real_part_alone: ClassVar[bool] = True
+    # a reflection is its own feedback; with more of it the iterate grows without bound
+    only_with: ClassVar[tuple[str, ...]] = ("er",)
+    threshold: Annotated[float, DENSITY] = 0.5
+
+    def __call__(self, estimate: Complex64, scene: Scene) -> Complex64:
+        """See :func:`flip`."""
+        return flip(estimate, scene.support, self.threshold)
+
+
+@constraint("support")
+class Support:
+    """Leave nothing outside the support (always needed, usually last)."""
+
+    real_part_alone: ClassVar[bool] = True
+
+    def __call__(self, estimate: Complex64, scene: Scene) -> Complex64:
+        """The estimate inside the support, zero outside."""
+        return np.where(scene.support, estimate, 0)
+
+
+def declares(part: Any, flag: str) -> bool:
+    """Whether the class of a constraint or an update rule declares this of itself."""
+    return bool(getattr(part, flag, False))
+
+
+def works_on_real_part(constraints: tuple[Constraint, ...]) -> bool:
+    """Whether all that constraints look at, and leave, is the real part of the estimate."""
+    for each in constraints:
+        if not declares(each, "real_part_alone"):
+            return False
+        if declares(each, "makes_real"):
+            return True
+    return False
+
+
+def check_image(constraints: tuple[Constraint, ...], has_image: bool, where: str) -> None:
+    """Refuse constraints that need an image where there is none.
+
+    Raises
+    ------
+    InputError
+        Naming the constraint.
+    """
+    for each in constraints:
+        if declares(each, "needs_image") and not has_image:
+            kind = kind_of(each)
+            raise InputError(
+                f"the {kind} constraint needs a TEM image",
+                where=where,
+                mend=f"give an image or take {kind!r} out of the constraints",
+            )
+
+
+def compose(constraints: tuple[Constraint, ...], scene: Scene) -> Callable[[Complex64], Complex64]:
+    """Constraints as one callable, acting in their order."""
 
     def constrain(estimate: Complex64) -> Complex64:
-        for step in steps:
-            estimate = step(estimate)
+        for each in constraints:
+            call = each if declares(each, "real_part_alone") else partial(_guarded, each)
+            estimate = call(estimate, scene)
         return estimate
 
     return constrain
 
 
-def _pull_to_image(image: LowBand, weight: float) -> Constraint:
-    def pull(estimate: Complex64) -> Complex64:
-        return (estimate + np.float32(weight) * (image.target - image.smooth(estimate))).astype(np.complex64)
-
-    return pull
+def _guarded(each: Constraint, estimate: Complex64, scene: Scene) -> Complex64:
+    """Call a constraint so that it cannot change its estimate, and see to shape and type of what it returns."""
+    lent = estimate.view()
+    lent.flags.writeable = False
+    array: NDArray[Any] = np.asarray(each(lent, scene))
+    if array.shape != estimate.shape:
+        raise InputError(
+            f"it returned shape {array.shape} for an estimate of {estimate.shape}",
+            where=f"constraint {kind_of(each)!r}",
+            mend="return an estimate of the same shape",
+        )
+    return array.astype(np.complex64, copy=not array.flags.writeable)

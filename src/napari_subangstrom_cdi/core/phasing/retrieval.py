@@ -15,9 +15,10 @@ from napari_subangstrom_cdi.errors import InputError
 
 from ._kernel import FourierKernel, default_workers
 from ._steps import Steps, steps_of
-from .constraints import LowBand, compose, low_band
+from .constraints import LowBand, Scene, Support, check_image, compose, low_band
 from .regions import AmplitudeBand, Region
 from .schedule import Schedule, Stage
+from .updates import check_beta, with_beta
 
 Box = tuple[slice, slice]
 
@@ -117,7 +118,7 @@ class InForce:
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        _check_beta(self.beta)
+        check_beta(self.beta)
 
     def check_follows(self, before: Problem) -> None:
         """Raise InputError unless the problem is on the same grid, and has an image, as the one before."""
@@ -134,11 +135,6 @@ class InForce:
 
 def _words(grid: Grid) -> str:
     return f"{grid.n} pixels of {grid.pixel_angstrom:g} Å"
-
-
-def _check_beta(beta: float | None) -> None:
-    if beta is not None and not 0 < beta <= 1:
-        raise InputError(f"β = {beta:g}", mend="give a value above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -245,16 +241,13 @@ def iterate(
         raise InputError(f"{workers} threads", mend="give at least one, or leave the number out")
     if not sum(stage.iterations for stage in schedule):
         raise InputError("the schedule has no iterations", mend="give at least one stage")
-    _check_beta(beta)
+    check_beta(beta)
     for stage in schedule:
-        compose(stage, problem.support, _EMPTY_BAND if problem.image is not None else None)
+        check_image(stage.constraints, problem.image is not None, f"stage {stage.name!r}")
     if not np.any(start[problem.support]):
         raise InputError("the start is zero inside the support", mend="check the image's potential and the support")
     asked = wants_estimate or _never, steer or _straight_on
     return _run(problem, schedule, start, held_out, beta, workers or default_workers(), *asked)
-
-
-_EMPTY_BAND = LowBand(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float32))
 
 
 def _never(iteration: int) -> bool:
@@ -295,9 +288,9 @@ class _Course:
 
     def steps(self, stage: Stage) -> Steps:
         """Iterate a stage from the estimate on, with what is in force."""
-        if self.beta is not None:
-            stage = replace(stage, beta=self.beta)
-        constrain = compose(stage, self.problem.support[self.box], self.image)
+        stage = replace(stage, update=with_beta(stage.update, self.beta))
+        scene = Scene(self.problem.support[self.box], self.problem.grid.pixel_angstrom, self.image)
+        constrain = compose(stage.constraints, scene)
         return steps_of(stage)(stage, self.estimate, constrain, self.kernel)
 
     def whole_estimate(self) -> Complex64:
@@ -356,7 +349,7 @@ def _stages(
     for stage in schedule:
         yield from _one_stage(course, stage, wants_estimate, steer)
         ends.append((stage.name, len(course.history)))
-        if set(stage.constraints) > {"support"} and course.history:
+        if course.history and not all(isinstance(each, Support) for each in stage.constraints):
             constrained_r = course.kernel.r_factors(course.estimate)[0]
     r_factor, free_r = course.kernel.r_factors(course.estimate)
     return Retrieval(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any
 
 from napari_subangstrom_cdi.errors import InputError
 
-UPDATES = ("er", "hio", "raar", "difference-map")
-CONSTRAINTS = ("image", "real", "non-negative", "low-density", "flip", "support")
+from .constraints import CONSTRAINTS, Constraint, Image, LowDensity, Support
+from .registry import kind_of, parameters_of
+from .updates import UPDATES, Update, beta_of, check_beta, with_beta
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Stage:
     """A run of iterations with one update rule and one set of object constraints.
 
@@ -22,61 +24,73 @@ class Stage:
         Shown beside the R-factor.
     iterations : int
         How many.
-    update : {'er', 'hio', 'raar', 'difference-map'}
-        Update rule, see :mod:`.updates`.
-    constraints : tuple of str
-        Object constraints in the order in which they act, see :mod:`.constraints`. Without
+    update : object, str or mapping
+        Update rule: one of :mod:`.updates` or of your own, its name, or a table of ``kind`` and parameters.
+    constraints : iterable of object, str or mapping
+        Object constraints, said likewise, in the order in which they act, see :mod:`.constraints`. Without
         ``real`` or a constraint that implies it, the object is complex.
-    beta : float
-        Feedback of HIO, RAAR and the difference map; error reduction has none.
-    image_weight : float
-        How far ``image`` pulls the low band of the estimate to the image's, 0 to 1.
-    density_threshold : float
-        ``low-density`` removes and ``flip`` inverts what lies below this many standard
-        deviations of the estimate inside the support.
+    beta : float, optional
+        Feedback of the update rule, where it has one, in place of the rule's own.
     q_limits_per_angstrom : (float, float), optional
         The measured amplitudes are demanded up to a |q| that grows from the first value to the
         second during the stage, and are upper limits beyond: phase extension.
-    """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # recipes: no misspelt keys
+    Raises
+    ------
+    InputError
+        If a name was registered by nobody, or a value is impossible.
+    """
 
     name: str
     iterations: int
-    update: str = "er"
-    constraints: tuple[str, ...] = ("support",)
-    beta: float = 0.8
-    image_weight: float = 1.0
-    density_threshold: float = 0.5
-    q_limits_per_angstrom: tuple[float, float] | None = None
+    update: Update
+    constraints: tuple[Constraint, ...]
+    q_limits_per_angstrom: tuple[float, float] | None
 
-    def __post_init__(self) -> None:
-        where = f"stage {self.name!r}"
+    def __init__(
+        self,
+        name: str,
+        iterations: int,
+        update: Update | str | Mapping[str, Any] = "er",
+        constraints: Iterable[Constraint | str | Mapping[str, Any]] = ("support",),
+        beta: float | None = None,
+        q_limits_per_angstrom: tuple[float, float] | None = None,
+    ) -> None:
+        where = f"stage {name!r}"
+        check_beta(beta, where)
+        said = (constraints,) if isinstance(constraints, str) else constraints
+        values = {
+            "name": name,
+            "iterations": iterations,
+            "update": with_beta(UPDATES.made(update, where), beta),
+            "constraints": tuple(CONSTRAINTS.made(each, where) for each in said),
+            "q_limits_per_angstrom": q_limits_per_angstrom,
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)  # it is frozen from here on
+        self._check(where)
+
+    def _check(self, where: str) -> None:
         if self.iterations < 0:
             raise InputError(f"{self.iterations} iterations", where=where, mend="give zero or more")
-        if self.update not in UPDATES:
-            raise InputError(f"unknown update {self.update!r}", where=where, mend=f"use one of {', '.join(UPDATES)}")
-        unknown = [name for name in self.constraints if name not in CONSTRAINTS]
-        if unknown:
-            raise InputError(
-                f"unknown constraint {unknown[0]!r}",
-                where=where,
-                mend=f"use some of {', '.join(CONSTRAINTS)}",
-            )
-        if "support" not in self.constraints:
+        if not any(isinstance(each, Support) for each in self.constraints):
             raise InputError("no support among the constraints", where=where, mend="add 'support', usually last")
-        if not 0 < self.beta <= 1:
-            raise InputError(f"β = {self.beta:g}", where=where, mend="give a value above 0 and at most 1")
-        if not 0 <= self.image_weight <= 1:
-            raise InputError(f"an image weight of {self.image_weight:g}", where=where, mend="give 0 to 1")
-        if not math.isfinite(self.density_threshold):
-            raise InputError(f"a density threshold of {self.density_threshold}", where=where, mend="give a number")
-        if "flip" in self.constraints and self.update != "er":
-            # a reflection is its own feedback; with more of it the iterate grows without bound
-            raise InputError(f"charge flipping with {self.update!r}", where=where, mend="use the update 'er' with it")
+        for each in self.constraints:
+            allowed = getattr(each, "only_with", None)
+            if allowed is not None and kind_of(self.update) not in allowed:
+                raise InputError(
+                    f"the constraint {kind_of(each)!r} with the update {kind_of(self.update)!r}",
+                    where=where,
+                    mend=f"use the update {' or '.join(map(repr, allowed))} with it",
+                )
         for limit in self.q_limits_per_angstrom or ():
             if not limit > 0:
                 raise InputError(f"a q limit of {limit:g} Å⁻¹", where=where, mend="give positive numbers")
+
+    @property
+    def beta(self) -> float | None:
+        """Feedback of the update rule; None where it has none."""
+        return beta_of(self.update)
 
     def q_limit(self, iteration: int) -> float:
         """The |q| in Å⁻¹ up to which amplitudes are demanded at an iteration of this stage."""
@@ -108,18 +122,11 @@ def extend_schedule(image_limit_per_angstrom: float, q_max_per_angstrom: float) 
     be complex, as thick particles are.
     """
     low, high = min(image_limit_per_angstrom, q_max_per_angstrom), q_max_per_angstrom
-    sparse = ("image", "real", "low-density", "support")
+    sparse = (Image(0.3), "real", LowDensity(0.8), "support")
     return (
-        Stage(
-            "image",
-            15,
-            "er",
-            ("image", "real", "support"),
-            image_weight=0.5,
-            q_limits_per_angstrom=(low, low),
-        ),
-        Stage("extend", 100, "er", sparse, image_weight=0.3, density_threshold=0.8, q_limits_per_angstrom=(low, high)),
-        Stage("settle", 30, "er", sparse, image_weight=0.3, density_threshold=0.8),
+        Stage("image", 15, "er", (Image(0.5), "real", "support"), q_limits_per_angstrom=(low, low)),
+        Stage("extend", 100, "er", sparse, q_limits_per_angstrom=(low, high)),
+        Stage("settle", 30, "er", sparse),
         Stage("complex", 40, "er", ("support",)),
     )
 
@@ -140,12 +147,21 @@ def support_only_schedule() -> Schedule:
 
 
 def vary(schedule: Schedule, factor_threshold: float, factor_image: float) -> Schedule:
-    """The same schedule with density thresholds and image weights multiplied by two factors."""
+    """The same schedule with density thresholds and image weights multiplied by two factors.
+
+    Which parameters of a constraint they are, their declaration says (``varied_by``).
+    """
+    factors = {"density": factor_threshold, "image": factor_image}
     return tuple(
-        replace(
-            stage,
-            density_threshold=stage.density_threshold * factor_threshold,
-            image_weight=min(1.0, stage.image_weight * factor_image),
-        )
-        for stage in schedule
+        replace(stage, constraints=tuple(_varied(each, factors) for each in stage.constraints)) for stage in schedule
     )
+
+
+def _varied(each: Constraint, factors: Mapping[str, float]) -> Constraint:
+    changes = {
+        name: known.parameter.clipped(getattr(each, name) * factors[known.parameter.varied_by])
+        for name, known in parameters_of(each).items()
+        if known.parameter.varied_by
+    }
+    varied: Constraint = replace(each, **changes)  # type: ignore[type-var]  # every registered one is a dataclass
+    return varied

@@ -12,6 +12,8 @@
 - ``paint_tools``: buttons that choose how a mask is painted
 - ``schedule_table``: the schedule, one row a stage
 - ``schedule_cells``: its columns and editors
+- ``schedule_popups``: what opens over its cells: constraints, and parameters of a rule
+- ``part_editor``: editors of a constraint's parameters, made from their declaration
 - ``previews``: short computations in a thread; what is outdated is not begun
 - ``background_task``: something longer beside the session, such as drawing a figure
 """

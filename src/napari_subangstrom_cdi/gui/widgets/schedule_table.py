@@ -12,12 +12,15 @@ from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QPushButton, QSizePol
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule, Stage
 from napari_subangstrom_cdi.errors import InputError
 
-from .schedule_cells import COLUMNS, CellDelegate, ConstraintsPopup, changed_stage
+from .schedule_cells import COLUMNS, CellDelegate, changed_stage, has_beta_alone
+from .schedule_popups import CellPopup, ConstraintsPopup, ParametersPopup
 from .style import QuietLabel, StatusLine, colours_of
 
 _NO_INDEX = QModelIndex()
 _MOST_UNDO = 100
-_CONSTRAINTS = next(i for i, column in enumerate(COLUMNS) if column.field == "constraints")
+_CONSTRAINTS, _BETA = (
+    next(i for i, column in enumerate(COLUMNS) if column.field == field) for field in ("constraints", "beta")
+)
 
 
 class ScheduleTable(QWidget):
@@ -40,7 +43,7 @@ class ScheduleTable(QWidget):
         self._view = _View(self)
         self._view.setModel(self._model)
         self._view.setItemDelegate(CellDelegate(self._view))
-        self._view.constraints_wanted.connect(self._open_constraints)
+        self._view.popup_wanted.connect(self._open_popup)
         self._view.installEventFilter(self)
         self._view.selectionModel().currentRowChanged.connect(self._update_buttons)
         self._status = StatusLine()
@@ -201,10 +204,15 @@ class ScheduleTable(QWidget):
 
     # -- editing -------------------------------------------------------------------------------
 
-    def _open_constraints(self, index: QModelIndex) -> None:
-        row = index.row()
-        popup = ConstraintsPopup(self.schedule()[row].constraints, self)
-        popup.accepted.connect(lambda entry: self._model.enter(row, _CONSTRAINTS, entry))
+    def _open_popup(self, index: QModelIndex) -> None:
+        row, column = index.row(), index.column()
+        stage = self.schedule()[row]
+        popup: CellPopup
+        if column == _CONSTRAINTS:
+            popup = ConstraintsPopup(stage.constraints, self)
+        else:
+            popup = ParametersPopup(stage.update, self)
+        popup.accepted.connect(lambda entry: self._model.enter(row, column, entry))
         corner = self._view.visualRect(index).bottomLeft()
         popup.open_at(self._view.viewport().mapToGlobal(corner))
 
@@ -228,9 +236,9 @@ _CTRL_Y = QKeySequence("Ctrl+Y")[0].toCombined()
 
 
 class _View(QTableView):
-    """The table itself: cells that fit, and the popup of the constraints in place of an editor."""
+    """The table itself: cells that fit, and a popup in place of an editor where there is more than one value."""
 
-    constraints_wanted = Signal(QModelIndex)
+    popup_wanted = Signal(QModelIndex)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -244,19 +252,25 @@ class _View(QTableView):
         )
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setWordWrap(False)
         self.setTabKeyNavigation(False)  # Tab leaves the table, arrows move in it
         self.verticalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignCenter)
 
     def edit(self, index: QModelIndex, trigger: Any = None, event: Any = None) -> bool:
-        """Open the popup where the constraints are to be edited."""
+        """Open a popup where constraints, or several parameters, are to be edited."""
         if trigger is None:
             super().edit(index)
             return True
-        if index.isValid() and index.column() == _CONSTRAINTS and self._opens(trigger, event):
-            self.constraints_wanted.emit(index)
+        if index.isValid() and self._has_popup(index) and self._opens(trigger, event):
+            self.popup_wanted.emit(index)
             return True
         return bool(super().edit(index, trigger, event))
+
+    def _has_popup(self, index: QModelIndex) -> bool:
+        """Whether there is more than one value in the cell; Qt would edit β alone in it."""
+        model: Any = self.model()
+        stage = model.schedule[index.row()]
+        editable = bool(model.flags(index) & Qt.ItemFlag.ItemIsEditable)
+        return index.column() == _CONSTRAINTS or (index.column() == _BETA and editable and not has_beta_alone(stage))
 
     def _opens(self, trigger: Any, event: Any) -> bool:
         triggers = QAbstractItemView.EditTrigger
@@ -279,16 +293,28 @@ class _View(QTableView):
         super().keyPressEvent(event)
 
     def fit(self) -> None:
-        """Column widths from the text, and the height of the rows there are (3 to 8)."""
+        """Column widths from the text, rows as high as their constraints in lines, and the height of 3 to 8 lines."""
         metrics = self.fontMetrics()
         self.resizeColumnsToContents()
-        self.setColumnWidth(_CONSTRAINTS, min(self.columnWidth(_CONSTRAINTS), metrics.horizontalAdvance("m" * 14)))
         self.setColumnWidth(0, min(self.columnWidth(0), metrics.horizontalAdvance("m" * 10)))
+        wanted = self.columnWidth(_CONSTRAINTS)
+        left = self.viewport().width() - (self.horizontalHeader().length() - wanted)
+        self.setColumnWidth(_CONSTRAINTS, min(wanted, max(left, metrics.horizontalAdvance("m" * 12))))
         row = round(1.6 * metrics.height())
         self.verticalHeader().setDefaultSectionSize(row)
-        rows = max(3, min(8, self.model().rowCount()))
+        self.resizeRowsToContents()
+        heights = [max(row, self.rowHeight(i)) for i in range(self.model().rowCount())]
+        for i, height in enumerate(heights):
+            self.setRowHeight(i, height)
         bars = self.horizontalScrollBar().sizeHint().height() + self.horizontalHeader().sizeHint().height()
-        self.setFixedHeight(rows * row + bars + 2 * self.frameWidth() + 2)
+        lines = max(3 * row, min(8 * row, sum(heights)))
+        self.setFixedHeight(lines + bars + 2 * self.frameWidth() + 2)
+
+    def resizeEvent(self, event: Any) -> None:
+        """The constraints take the room there is."""
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width():
+            self.fit()
 
     def showEvent(self, event: Any) -> None:
         """The fonts are known now."""
@@ -345,7 +371,7 @@ class _Model(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole or (role == Qt.ItemDataRole.EditRole and is_text):
             return column.show(stage)
         if role == Qt.ItemDataRole.EditRole:
-            return getattr(stage, column.field)
+            return column.show(stage) if column.field == "update" else getattr(stage, column.field)
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tooltip(index.row(), stage, index.column())
         if role == Qt.ItemDataRole.ForegroundRole:
@@ -370,7 +396,7 @@ class _Model(QAbstractTableModel):
             return self._wrong[1]
         if not described.used(stage):
             return f"No effect in this stage: {described.why_unused}"
-        text = described.show(stage)
+        text = (described.tell or described.show)(stage)
         return f"{text}\n{described.tooltip}" if text else described.tooltip
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QListWidget, QVBoxLayout, QWidget
 
+from napari_subangstrom_cdi.core.phasing.updates import HybridInputOutput
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.job.plan import Change
@@ -76,7 +77,8 @@ class SteeringPanel(QWidget):
         schedule = session.schedule if live is None else live.schedule
         progress = None if live is None else live.progress
         stage = next((s for s in schedule if progress is not None and s.name == progress.stage), None)
-        return stage.beta if stage is not None else schedule[0].beta if schedule else 0.8
+        with_feedback = [s.beta for s in (stage, *schedule) if s is not None and s.beta is not None]
+        return with_feedback[0] if with_feedback else HybridInputOutput().beta
 
     def _list_changes(self) -> None:
         marks = [] if self._run is None else list(self._run.marks)
