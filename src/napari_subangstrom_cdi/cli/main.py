@@ -23,7 +23,6 @@ from napari_subangstrom_cdi.job.pipeline import (
     load_plan,
     run,
     scratch_folder,
-    summary,
     to_json,
     with_timing,
 )
@@ -40,6 +39,7 @@ from napari_subangstrom_cdi.job.plan import (
     with_paths,
 )
 from napari_subangstrom_cdi.job.progress import Bar
+from napari_subangstrom_cdi.job.readings import summary
 from napari_subangstrom_cdi.parameters import declared
 from napari_subangstrom_cdi.simulation.bundled import sample_records
 

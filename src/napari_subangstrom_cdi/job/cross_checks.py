@@ -26,12 +26,9 @@ from napari_subangstrom_cdi.core.types import Complex64
 from napari_subangstrom_cdi.errors import doubt
 
 from .preparation import Prepared
+from .readings import CURVES, READINGS, is_doubtful
 
 _UNAIDED_MEMBERS = 3
-_AGREES = 0.5  # Fourier ring correlation
-_LEAST_BROUGHT_BACK = 0.7
-_WORSE = 0.1
-_LEAST_LIKENESS = 0.75
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def _likeness(field: Complex64, prepared: Prepared) -> float:
 def _omit_readings(omitted: OmitTest) -> dict[str, Any]:
     return {
         "omit_correlations": list(omitted.correlations),
-        "data_alone_angstrom": resolution_angstrom(omitted.curve, _AGREES),
+        "data_alone_angstrom": resolution_angstrom(omitted.curve, CURVES["omit"].limit),
         "data_alone_criterion": "FRC of the omit map with the result above 0.5",
     }
 
@@ -125,7 +122,7 @@ def _compared(problem: Problem, alone: Ensemble, ensemble: Ensemble) -> tuple[di
     readings = {
         "members": len(alone.runs),
         "correlation": how.correlation,
-        "agrees_to_angstrom": resolution_angstrom(curve, _AGREES),
+        "agrees_to_angstrom": resolution_angstrom(curve, CURVES["unaided"].limit),
         "free_r": _median(alone, "free_r"),
         "free_r_with_model": _median(ensemble, "free_r"),
     }
@@ -137,20 +134,23 @@ def _median(ensemble: Ensemble, name: str) -> float:
 
 
 def _say_doubts(readings: dict[str, Any]) -> None:
-    lowest = min(readings["omit_correlations"])
-    if not lowest > _LEAST_BROUGHT_BACK:
+    def doubtful(key: str) -> bool:
+        return is_doubtful(READINGS[f"guard.{key}"], {"guard": readings})
+
+    if doubtful("omit_correlations"):
+        lowest = min(readings["omit_correlations"])
         doubt(
             f"a sixth of the model that was left out came back with a correlation of only {lowest:.2f}: what is seen "
             "there is the model's, not the data's"
         )
     likeness, alone = readings["image_likeness"], readings.get("without_model")
-    if likeness < _LEAST_LIKENESS:
+    if doubtful("image_likeness"):
         doubt(
             f"the image that the result makes is like the one taken by only {likeness:.2f} (1 is full)"
             + (f", without the model by {alone['image_likeness']:.2f}" if alone else "")
             + ": check crystal, zone axis, place and defocus"
         )
-    if alone and alone["free_r_with_model"] > alone["free_r"] + _WORSE:
+    if alone and doubtful("without_model.free_r_with_model"):
         doubt(
             f"held-out pixels fit worse with the model (free R {100 * alone['free_r_with_model']:.0f} %) than without "
             f"({100 * alone['free_r']:.0f} %): check crystal and zone axis"

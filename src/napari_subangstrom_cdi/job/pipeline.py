@@ -28,12 +28,10 @@ from napari_subangstrom_cdi.io.project import read_recipe_and_inputs
 from .cross_checks import CrossChecks, cross_check
 from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
 from .preparation import Clock, Prepared, calibrated_by_crystal, prepare
+from .readings import CURVES, READINGS, is_doubtful
 from .steering import Steering
 
 _EMBED_AT_MOST_BYTES = 512 * 1024**2
-_PRTF_LIMIT = 1 / math.e
-_FRC_LIMIT = 0.5
-_LEAST_AGREEMENT = 0.7
 
 
 @runtime_checkable
@@ -148,9 +146,7 @@ def with_timing(outcome: Outcome, seconds: dict[str, float]) -> Result:
 
 def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
     agreement = numbers["image_agreement"]
-    if "guard" in numbers:  # which calculates the image instead: that of a thick crystal is not in proportion to it
-        return
-    if agreement is not None and agreement < _LEAST_AGREEMENT:
+    if is_doubtful(READINGS["image_agreement"], numbers):
         doubt(
             f"the result agrees with the image by only {agreement:.2f} (1 is full): check rotation, mirror, image "
             "pixel, support and background before you trust it",
@@ -359,8 +355,8 @@ def _numbers(
     kept = [run for run, keep in zip(runs, ensemble.kept, strict=True) if keep]
     spectrum = transform(ensemble.mean)
     # One member reproduces itself perfectly, which says nothing.
-    resolution = metrics.resolution_angstrom(curves["prtf"], _PRTF_LIMIT) if len(kept) > 1 else None
-    halves = metrics.resolution_angstrom(curves["frc"], _FRC_LIMIT) if "frc" in curves else None
+    resolution = metrics.resolution_angstrom(curves["prtf"], CURVES["prtf"].limit) if len(kept) > 1 else None
+    halves = metrics.resolution_angstrom(curves["frc"], CURVES["frc"].limit) if "frc" in curves else None
     unit = "angstrom" if calibrated else "px"
     return {
         "preset": plan.retrieval.preset,
@@ -386,28 +382,6 @@ def _numbers(
 def _median(values: list[float]) -> float | None:
     known = [value for value in values if math.isfinite(value)]
     return float(np.median(known)) if known else None
-
-
-def summary(numbers: dict[str, Any]) -> str:
-    """One line for a person."""
-    parts = [f"R {_percent(numbers['r_factor'])}", f"free R {_percent(numbers['free_r'])}"]
-    if numbers.get("image_agreement") is not None:
-        parts.append(f"image agreement {numbers['image_agreement']:.2f}")
-    if numbers.get("resolution_angstrom"):
-        parts.append(f"members agree to {numbers['resolution_angstrom']:.2f} Å (PRTF > 1/e)")
-    if numbers["members_kept"] == 1:
-        parts.append("reproducibility unknown with one member")
-    alone = numbers.get("guard", {}).get("data_alone_angstrom")
-    if alone:
-        parts.append(f"to {alone:.2f} Å from the data alone (omit test)")
-    parts.append(f"{numbers['members_kept']} of {numbers['members']} members averaged")
-    if "seconds" in numbers:
-        parts.append(f"{numbers['seconds']['total']:.0f} s")
-    return ", ".join(parts)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
 def to_json(numbers: dict[str, Any]) -> str:

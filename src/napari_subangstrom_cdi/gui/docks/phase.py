@@ -16,8 +16,8 @@ from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.preferences import remember
-from napari_subangstrom_cdi.job.pipeline import summary
 from napari_subangstrom_cdi.job.plan import ALL_PRESETS
+from napari_subangstrom_cdi.job.readings import summary
 from napari_subangstrom_cdi.parameters import Parameter, declared, described
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 from napari_subangstrom_cdi.session.watch import Progress
@@ -108,7 +108,7 @@ class PhaseDock(StepDock):
     def summary(self) -> str:
         """The numbers of the result."""
         result = self.session.result
-        return "" if result is None else summary(dict(result.metrics))
+        return "" if result is None else summary(result.metrics)
 
     # What is shown
 
