@@ -32,6 +32,8 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.io.atomic import atomic_path
 
+from .readings import CURVES, READINGS, Reading, is_doubtful, is_known, marked, number, shown_in, value, written
+
 Array = NDArray[Any]
 Window = tuple[slice, slice]
 
@@ -43,6 +45,17 @@ _ACCENT, _SECOND = "#c8442e", "#1f6fa8"
 _REGION_COLOURS = {Region.G: "#1f6fa8", Region.B: "#dfe5eb", Region.M: "#3a4048"}
 _DENSITY, _SPECTRUM = "inferno", "magma"
 _TITLE_PT, _PANEL_PT, _LABEL_PT, _TICK_PT = 20.0, 10.5, 8.0, 7.5
+_POINTS_PER_IN = 72
+_CURVE_STYLES = {"prtf": (_SECOND, "-"), "frc": (_ACCENT, "-"), "omit": ("#2e8b57", "--"), "unaided": ("#7a4fa0", ":")}
+_LEFT_OUT = tuple(CURVES[name].caption for name in ("omit", "unaided"))
+# Of a reading and the one that stands beside it in the table of numbers.
+_SIDE_BY_SIDE = {
+    "registration.rotation_deg": "registration.image_pixel_angstrom",
+    "guard.image_likeness": "guard.without_model.image_likeness",
+    "guard.without_model.correlation": "guard.without_model.agrees_to_angstrom",
+    "guard.without_model.free_r_with_model": "guard.without_model.free_r",
+}
+_ELSEWHERE = ("resolution_angstrom", "resolution_px", "regions.G", "regions.B", "regions.M")
 
 # Left, top, width, height of each panel from the page's top left corner, inches.
 _BOXES: Mapping[str, tuple[float, float, float, float]] = {
@@ -51,7 +64,7 @@ _BOXES: Mapping[str, tuple[float, float, float, float]] = {
     "potential": (0.35, 5.34, 1.78, 1.78),
     "hero": (2.98, 1.20, 3.85, 3.85),
     "zoom": (7.62, 1.20, 2.05, 2.05),
-    "numbers": (10.02, 1.20, 2.96, 2.05),
+    "numbers": (10.02, 1.20, 2.96, 2.20),
     "amplitude": (7.62, 3.67, 1.38, 1.38),
     "phase": (9.42, 3.67, 1.38, 1.38),
     "deviation": (11.22, 3.67, 1.38, 1.38),
@@ -337,15 +350,13 @@ def _rgb(colour: str) -> tuple[float, float, float]:
     return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))  # type: ignore[return-value]
 
 
-def _number(value: Any) -> float | None:
-    """A finite float, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
 def _resolution(result: Result) -> float | None:
-    return _number(result.metrics.get("resolution_angstrom" if result.calibrated else "resolution_px"))
+    return number(value(result.metrics, _agreement(result).key))
+
+
+def _agreement(result: Result) -> Reading:
+    """How far the members agree, in the unit of the result."""
+    return READINGS["resolution_angstrom" if result.calibrated else "resolution_px"]
 
 
 def _information_limit(result: Result) -> float | None:
@@ -356,7 +367,7 @@ def _information_limit(result: Result) -> float | None:
         acquisition = tomllib.loads(result.recipe).get("acquisition", {})
     except tomllib.TOMLDecodeError:
         return None
-    return _number(acquisition.get("information_limit_per_A")) if isinstance(acquisition, Mapping) else None
+    return number(acquisition.get("information_limit_per_A")) if isinstance(acquisition, Mapping) else None
 
 
 def _nice(value: float, steps: Sequence[float] = (1, 2, 5)) -> float:
@@ -398,9 +409,9 @@ def _header(page: _Page, title: str) -> None:
         text = f"stopped after {total} member{'s' if total != 1 else ''}"
         box = {"boxstyle": "round,pad=0.4", "facecolor": _ACCENT, "edgecolor": "none"}
         page.text(6.67, 0.62, text, size=_PANEL_PT, color="white", weight="bold", ha="center", bbox=box)
-    value = _resolution(result)
+    resolution, agreement = _resolution(result), _agreement(result)
     right = _WIDTH_IN - 0.35
-    reached = f"members agree to {value:.2f} {page.look.unit}" if value else "members do not agree"
+    reached = f"{agreement.caption} {written(agreement, resolution)}" if resolution else "members do not agree"
     criterion = result.metrics.get("resolution_criterion") or "criterion not given"
     if kept < 2:  # what one member agrees with is only itself
         reached, criterion = "one member", "reproducibility not tested"
@@ -449,7 +460,7 @@ def _regions(page: _Page) -> None:
         page.text(x + 0.14, y, region.name, size=_TICK_PT, weight="bold")
         page.text(x + 0.28, y, meaning, size=_TICK_PT)
         share = np.count_nonzero(result.regions == region) / result.regions.size
-        page.text(x + 0.14, y + 0.15, f"{100 * share:.1f} %", size=_TICK_PT, color=_GREY)
+        page.text(x + 0.14, y + 0.15, written(READINGS[f"regions.{region.name}"], share), size=_TICK_PT, color=_GREY)
     inset = page.at(x, top + height - 0.52, 0.52, 0.52)
     inset.imshow(_pooled(result.support, 200), cmap="gray", rasterized=True, interpolation="nearest")
     inset.set_axis_off()
@@ -594,7 +605,7 @@ def _rings_of_resolution(page: _Page, axes: Axes, size: int) -> None:
     if limit:
         _ring(axes, size, limit / q_max, f"{1 / limit:.2f} Å", "white", angle=135, style="--")
     if reached:
-        label = f"{reached:.2f} {page.look.unit}"
+        label = written(_agreement(page.result), reached)
         _ring(axes, size, 1 / reached / q_max, label, "#ffb347", angle=-45)
 
 
@@ -623,7 +634,7 @@ def _r_curves(page: _Page) -> None:
     _stages(axes, result.stage_ends, int(steps[-1]))
     _plain_log_ticks(axes)
     axes.set_xlabel("iteration")
-    page.key("r_factor", [("R", _SECOND, "-"), ("free R", _ACCENT, "--")])
+    page.key("r_factor", [(READINGS["r_factor"].caption, _SECOND, "-"), (READINGS["free_r"].caption, _ACCENT, "--")])
 
 
 def _stages(axes: Axes, stage_ends: Sequence[tuple[str, int]], last: int) -> None:
@@ -657,27 +668,30 @@ def _radial_curves(page: _Page) -> None:
     result = page.result
     page.title("radial", "Reproducibility")
     axes = page.axes("radial")
-    drawn = []
-    for name, label, colour in (("prtf", "PRTF", _SECOND), ("frc", "FRC", _ACCENT)):
-        curve = result.curves.get(name)
-        if curve is not None:
-            known = np.isfinite(curve.value)
-            axes.plot(curve.q_per_angstrom[known], curve.value[known], color=colour, lw=1.4)
-            drawn.append((label, colour, "-"))
+    drawn = [(name, curve) for name, curve in CURVES.items() if name in result.curves]
+    for name, curve in drawn:
+        known = np.isfinite(result.curves[name].value)
+        q, values = result.curves[name].q_per_angstrom[known], result.curves[name].value[known]
+        colour, style = _CURVE_STYLES[name]
+        axes.plot(q, values, color=colour, lw=1.4, ls=style, label=curve.caption)
     q_max = result.grid.q_max_per_angstrom
-    for level, name in ((1 / math.e, "1/e"), (0.5, "0.5")):
+    for level, name in {curve.limit: curve.limit_text for curve in CURVES.values()}.items():
         axes.axhline(level, color=_GREY, lw=0.6, ls=":")
         axes.text(1.01, level, name, transform=axes.get_yaxis_transform(), size=_TICK_PT, color=_GREY, va="center")
     axes.set(xlim=(0, q_max), ylim=(0, 1.05), xlabel=f"q (1/{page.look.unit})", yticks=[0, 0.5, 1])
-    value = _resolution(result)
-    if value:
-        axes.axvline(1 / value, color="#ffb347", lw=1.0, zorder=0)
+    resolution = _resolution(result)
+    if resolution:
+        axes.axvline(1 / resolution, color="#ffb347", lw=1.0, zorder=0)
     top = axes.secondary_xaxis("top")
     ticks = [d for d in _spacings(q_max, 4) if 1 / d > 0.22 * q_max]
     top.set_xticks([1 / d for d in ticks], [f"{d:g}" for d in ticks])
     top.tick_params(length=2, pad=1)
     axes.text(0, 1.055, f"d ({page.look.unit})", transform=axes.transAxes, size=_TICK_PT)
-    page.key("radial", drawn)
+    above = [(curve.caption, *_CURVE_STYLES[name]) for name, curve in drawn if name in ("prtf", "frc")]
+    page.key("radial", above)
+    if len(drawn) > len(above):  # a model was left out; no room beside the title for what then came
+        lines = [line for line in axes.get_lines() if line.get_label() in _LEFT_OUT]
+        axes.legend(handles=lines, loc="lower left", fontsize=_TICK_PT, frameon=False, borderpad=0, labelspacing=0.2)
 
 
 def _numbers(page: _Page) -> None:
@@ -685,45 +699,35 @@ def _numbers(page: _Page) -> None:
     left, top, width, height = _BOXES["numbers"]
     rows = _rows(page.result, page.look)
     step = min(0.19, height / max(1, len(rows)))
-    for i, (name, value) in enumerate(rows):
+    size = min(_LABEL_PT, 0.88 * step * _POINTS_PER_IN)
+    for i, (name, said, doubtful) in enumerate(rows):
         y = top + (i + 0.72) * step
-        page.text(left, y, name, size=_LABEL_PT, color=_GREY)
-        page.text(left + width, y, value, size=_LABEL_PT, ha="right")
+        look = {"color": _ACCENT, "weight": "bold"} if doubtful else {}
+        page.text(left, y, name, size=size, color=_GREY)
+        page.text(left + width, y, said, size=size, ha="right", **look)
 
 
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _rows(result: Result, look: _Look) -> list[tuple[str, str]]:
-    """The table: names and values, what is not known left out."""
-    m = result.metrics
-
-    def shown(value: Any, pattern: str) -> str | None:
-        number = _number(value)
-        return None if number is None else pattern.format(number).replace("-", "−")
-
-    registration, seconds = (_table(m.get(key)) for key in ("registration", "seconds"))
-    centre = m.get("beam_centre_px")
-    pair = isinstance(centre, Sequence) and len(centre) == 2 and all(_number(c) is not None for c in centre)
-    field = look.pixel * result.grid.n
-    turned = [
-        shown(registration.get("rotation_deg"), "{:.2f}°"),
-        shown(registration.get("image_pixel_angstrom"), "{:.4f} Å"),
-    ]
+def _rows(result: Result, look: _Look) -> list[tuple[str, str, bool]]:
+    """The table: names, values, and whether they are doubtful; what is not known left out."""
+    shown = [reading for reading in shown_in("report") if is_known(reading, result.metrics)]
+    known = {reading.key for reading in shown}
+    beside = {second for first, second in _SIDE_BY_SIDE.items() if first in known and second in known}
     rows = [
-        ("R of the average" if _number(m.get("member_r_factor")) else "R", shown(m.get("r_factor"), "{:.3f}")),
-        ("R of a member, median", shown(m.get("member_r_factor"), "{:.3f}")),
-        ("free R of a member, median", shown(m.get("free_r"), "{:.3f}")),
-        ("agreement with image", shown(m.get("image_agreement"), "{:.3f}")),
-        ("imaginary / real", shown(m.get("imaginary_over_real"), "{:.3f}")),
-        ("members kept", f"{sum(result.kept)} of {len(result.kept)}"),
-        ("FRC above 0.5 to", shown(m.get("frc_resolution_angstrom"), "{:.2f} Å")),
-        ("pixel, field of view", f"{look.pixel:.4g} {look.unit}, {_length(float(f'{field:.4g}'), look.unit)}"),
-        ("oversampling", shown(m.get("oversampling_ratio"), "{:.1f}")),
-        ("beam centre (y, x)", f"{centre[0]:+.2f}, {centre[1]:+.2f} px".replace("-", "−") if pair and centre else None),
-        ("image rotation, pixel", ", ".join(part for part in turned if part) or None),
-        ("time", shown(seconds.get("total"), "{:.0f} s")),
-        ("version", result.version),
+        _side_by_side(reading, READINGS[_SIDE_BY_SIDE[reading.key]], result)
+        if _SIDE_BY_SIDE.get(reading.key) in beside
+        else (reading.caption, *marked(reading, result.metrics))
+        for reading in shown
+        if reading.key not in beside and reading.key not in _ELSEWHERE
     ]
-    return [(name, value) for name, value in rows if value is not None]
+    field = look.pixel * result.grid.n
+    sampling = f"{look.pixel:.4g} {look.unit}, {_length(float(f'{field:.4g}'), look.unit)}"
+    return [*rows, ("pixel, field of view", sampling, False), ("version", result.version, False)]
+
+
+def _side_by_side(first: Reading, second: Reading, result: Result) -> tuple[str, str, bool]:
+    """Two readings in a row; words that both captions begin with stand once."""
+    metrics, both = result.metrics, (first, second)
+    words = [reading.caption.split() for reading in both]
+    same = next((i for i, (a, b) in enumerate(zip(*words, strict=False)) if a != b), min(map(len, words)))
+    said = ", ".join(written(reading, value(metrics, reading.key)) for reading in both)
+    return f"{first.caption}, {' '.join(words[1][same:])}", said, any(is_doubtful(one, metrics) for one in both)
