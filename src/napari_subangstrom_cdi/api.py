@@ -30,12 +30,12 @@ from napari_subangstrom_cdi.job.pipeline import (
     noted_doubts,
     retrieve_members,
     scratch_folder,
-    summary,
     with_timing,
 )
 from napari_subangstrom_cdi.job.plan import Plan, plan_from_toml
 from napari_subangstrom_cdi.job.preparation import Clock, calibrated_by_crystal
 from napari_subangstrom_cdi.job.progress import Watcher, listening
+from napari_subangstrom_cdi.job.readings import summary
 from napari_subangstrom_cdi.job.steering import Steering
 from napari_subangstrom_cdi.simulation.records import (
     MicroscopeSettings,

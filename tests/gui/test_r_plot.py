@@ -146,7 +146,7 @@ def test_history_draws_the_best_member_kept_and_greys_those_not_kept(plot, qtbot
     history = np.stack([falling(floor=floor) for floor in (0.10, 0.05, 0.02)])
     ends = [("image", 20), ("real", 95), ("complex", 170)]
     plot.show_history(history, np.full_like(history, np.nan), ends, (True, True, False))
-    assert readout(plot).startswith("Member 2, iteration 170 (complex 75/75): R 5.0")
+    assert readout(plot).startswith("Member 2, iteration 170 (complex 75/75): R 5.1 %")
     qtbot.wait(50)
     hover(qtbot, plot, 160, 0.021)
     assert readout(plot).startswith("Member 3") and readout(plot).endswith("not kept")
@@ -238,7 +238,7 @@ def test_numbers_change_one_by_one_and_can_be_selected(qtbot):
     shown = [
         numbers.text(name) for name in ("member", "stage", "iteration", "r", "free_r", "agreement", "rate", "time")
     ]
-    assert shown == [" 3/20", "real", "  7/170", "5.67 %", "–", "0.953", "41.3", "1 m 04 s"]
+    assert shown == [" 3/20", "real", "  7/170", "5.7 %", "–", "0.953", "41.3", "1 m 04 s"]
     numbers.set(seconds_left=2)
     assert numbers.text("time") == "2 s"
     numbers.set(seconds_left=7384)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from napari_subangstrom_cdi.core.phasing.retrieval import support_box
 from napari_subangstrom_cdi.core.result import Result
 
-from .pipeline import summary
+from .readings import summary
 from .report import most_real
 
 _INCHES, _DPI = 3.2, 110

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QFrame
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.docks.parts.regions_part import RegionsPart
 from napari_subangstrom_cdi.gui.docks.parts.support_part import SupportPart
+from napari_subangstrom_cdi.job.readings import READINGS, written
 from napari_subangstrom_cdi.session.session import Step
 
 
@@ -48,7 +49,7 @@ class MasksDock(StepDock):
         if prepared is None:
             return ""
         shares, support = prepared.readings["regions"], prepared.support
-        parts = ", ".join(f"{name} {100 * shares[name]:.1f} %" for name in ("G", "B", "M"))
+        parts = ", ".join(f"{name} {written(READINGS[f'regions.{name}'], shares[name])}" for name in ("G", "B", "M"))
         threshold = f", threshold {support.threshold:.3f}" if support.threshold == support.threshold else ""
         return (
             f"{parts}; support {support.area_angstrom2 / 100:.1f} nm²{threshold}, "

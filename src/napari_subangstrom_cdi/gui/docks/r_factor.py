@@ -15,6 +15,7 @@ from napari_subangstrom_cdi.gui.plots.r_plot import RPlot
 from napari_subangstrom_cdi.gui.plots.run_numbers import RunNumbers
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.job.readings import or_nan
 from napari_subangstrom_cdi.job.steering import described
 from napari_subangstrom_cdi.session.session import Event, Happening, Step
 from napari_subangstrom_cdi.session.watch import Live, Progress
@@ -172,13 +173,9 @@ def show_result_numbers(numbers: RunNumbers, result: Result) -> None:
         stage="average",
         iteration=iterations,
         iterations=iterations,
-        r=_number(found.get("r_factor")),
-        free_r=_number(found.get("free_r")),
-        agreement=_number(found.get("image_agreement")),
+        r=or_nan(found.get("r_factor")),
+        free_r=or_nan(found.get("free_r")),
+        agreement=or_nan(found.get("image_agreement")),
         rate=nothing,
         seconds_left=nothing,
     )
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

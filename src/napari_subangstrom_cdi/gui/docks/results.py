@@ -26,6 +26,7 @@ from napari_subangstrom_cdi.gui.canvas.real_view import (
     REAL,
 )
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.plots.number_table import NumberTable
 from napari_subangstrom_cdi.gui.plots.resolution_plot import ResolutionPlot
 from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save, ask_which_to_open
@@ -34,8 +35,10 @@ from napari_subangstrom_cdi.gui.window.asking import PROJECT_FILTER, may_begin, 
 from napari_subangstrom_cdi.io.export import export_image, export_table
 from napari_subangstrom_cdi.job.as_script import as_command, as_python, plan_that_repeats
 from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.job.readings import shown_in
 from napari_subangstrom_cdi.session.session import State, Step
 
+_ROWS = {reading.key: reading for reading in shown_in("Results")}
 _TO_OPEN = "Project or result (*.cxi *.h5 *.hdf5)"
 _IMAGES = "TIFF, for ImageJ (*.tif);;MRC (*.mrc);;NumPy (*.npy)"
 _SHOWN = (
@@ -83,12 +86,12 @@ class ResultsDock(StepDock):
         self._task.failed.connect(self._not_written)
         self.hint = QuietLabel("There is no result yet: run the Phase step, or open a project.")
         self.hint.setWordWrap(True)
-        self.numbers = _Numbers()
+        self.numbers = NumberTable(_ROWS, "results-", optional=_ROWS)
         self.plot = ResolutionPlot(theme=self.controller.viewer.theme)
         self.doubts = StatusLine()
         self.doubts.setObjectName("results-warnings")
         self.body.addWidget(self.hint)
-        self.body.addLayout(self.numbers)
+        self.body.addWidget(self.numbers)
         self.body.addWidget(self.doubts)
         self.body.addWidget(self.plot)
         self.body.addWidget(section_title("Show"))
@@ -142,7 +145,7 @@ class ResultsDock(StepDock):
         self.what.setToolTip("Of the average of the members")
         self.what.addItems(list(_EXPORTS))
         image = self._push("image…", "results-image", "Write it as TIFF, MRC or NPY with its pixel size", self._image)
-        curves = self._push("curves…", "results-curves", "Write PRTF, FRC and power spectra as CSV", self._curves)
+        curves = self._push("curves…", "results-curves", "Write all curves and power spectra as CSV", self._curves)
         figure = self._push("figure…", "results-figure", "Draw a page for a slide, as PNG and PDF", self._figure)
         command = self._push("command", "results-command", "A shell command that does the same job", self._copy_command)
         python = self._push("Python", "results-python", "A script that does the same job", self._copy_python)
@@ -181,7 +184,7 @@ class ResultsDock(StepDock):
             self._result = result
             if session.unsaved:
                 self.say("")  # what was said of the one before does not hold for this one
-            self.numbers.show_result(result)
+            self.numbers.show_metrics(None if result is None else result.metrics)
             self.plot.show_curves({} if result is None else dict(result.curves), calibrated=_calibrated(result))
             warned = () if result is None else result.metrics.get("warnings", ())
             self.doubts.show_message("\n".join(warned), "warning")
@@ -367,66 +370,6 @@ class ResultsDock(StepDock):
             )
         else:
             self.say(f"{what} is copied; paste it where you like")
-
-
-class _Numbers(QGridLayout):
-    """The numbers of a result, name and value."""
-
-    _ROWS = (
-        ("r_factor", "R", "Misfit of the averaged object's amplitudes inside G"),
-        ("free_r", "free R", "R of the pixels of G that a member was not shown; median of the members"),
-        ("image_agreement", "image agreement", "Correlation with the image in its band, 1 is full; median"),
-        ("members", "members averaged", "Those that disagree with the others are left out"),
-        ("resolution", "members agree to", "PRTF over G above 1/e: reproducible phases, no proof that they are right"),
-        ("frc", "halves agree to", "Split-half ring correlation of the members above 0.5"),
-        ("time", "computing time", "Of all steps"),
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setColumnStretch(1, 1)
-        self.setVerticalSpacing(2)
-        self.values: dict[str, QLabel] = {}
-        self._names: dict[str, QLabel] = {}
-        for row, (key, caption, tooltip) in enumerate(self._ROWS):
-            name, value = QuietLabel(caption), QLabel()
-            value.setObjectName(f"results-{key}")
-            value.setAccessibleName(caption)
-            for label in (name, value):
-                label.setToolTip(tooltip)
-            self.addWidget(name, row, 0)
-            self.addWidget(value, row, 1)
-            self._names[key], self.values[key] = name, value
-        self.show_result(None)
-
-    def show_result(self, result: Result | None) -> None:
-        """Write the numbers; a row without one is hidden."""
-        texts = {} if result is None else texts_of(result.metrics)
-        for key, label in self.values.items():
-            label.setText(texts.get(key, ""))
-            for part in (label, self._names[key]):
-                part.setVisible(key in texts)
-
-
-def texts_of(numbers: Any) -> dict[str, str]:
-    """The numbers as text; those that are not known are left out."""
-    texts = {key: f"{100 * numbers[key]:.1f} %" for key in ("r_factor", "free_r") if numbers.get(key) is not None}
-    if numbers.get("image_agreement") is not None:
-        texts["image_agreement"] = f"{numbers['image_agreement']:.3f}"
-    if numbers.get("members") is not None:
-        stopped = "" if numbers.get("complete", True) else " (stopped)"
-        texts["members"] = f"{numbers['members_kept']} of {numbers['members']}{stopped}"
-    if numbers.get("resolution_angstrom"):
-        texts["resolution"] = f"{numbers['resolution_angstrom']:.2f} Å "
-    elif numbers.get("resolution_px"):
-        texts["resolution"] = f"{numbers['resolution_px']:.1f} px (PRTF)"
-    elif numbers.get("members_kept") == 1:
-        texts["resolution"] = "unknown with one member"
-    if numbers.get("frc_resolution_angstrom"):
-        texts["frc"] = f"{numbers['frc_resolution_angstrom']:.2f} Å (FRC)"
-    if "seconds" in numbers:
-        texts["time"] = f"{numbers['seconds']['total']:.0f} s"
-    return texts
 
 
 def _calibrated(result: Result | None) -> bool:

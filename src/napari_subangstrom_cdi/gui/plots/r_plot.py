@@ -19,9 +19,10 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.widgets.painting import write
 from napari_subangstrom_cdi.gui.widgets.style import COLOURS, RoomForText, StatusLine, ThemeType
 from napari_subangstrom_cdi.io.atomic import atomic_path
+from napari_subangstrom_cdi.job.readings import READINGS, written
 
 from .r_record import Mark, RRecord, history_record, joined, log10
-from .run_numbers import RunNumbers, percent
+from .run_numbers import RunNumbers
 
 __all__ = ["RPlot", "RunNumbers"]
 
@@ -328,7 +329,7 @@ class RPlot(QWidget):
     def _fill_legend(self) -> None:
         self._legend.clear()
         self._legend.addItem(self._r, "R")
-        self._legend.addItem(self._free_r, "free R")
+        self._legend.addItem(self._free_r, READINGS["free_r"].caption)
         if self._record.members > 1:
             self._legend.addItem(self._earlier_sample, "earlier" if self._kept is None else "others")
         if self._kept is not None and not all(self._kept):
@@ -516,15 +517,17 @@ class RPlot(QWidget):
         r, free_r, agreement = (table[member, iteration - 1] for table in (record.r, record.free_r, record.agreement))
         name, within, length = record.stage_of(iteration)
         stage = f" ({name} {within}/{length})" if name else ""
-        parts = [f"Member {member + 1}, iteration {iteration}{stage}: R {percent(r)}"]
-        if math.isfinite(free_r):
-            parts.append(f"free R {percent(free_r)}")
-        if math.isfinite(agreement):
-            parts.append(f"image {agreement:.3f}")
+        numbers = (("r_factor", r), ("free_r", free_r), ("image_agreement", agreement))
+        said = [_said(key, value) for key, value in numbers if key == "r_factor" or math.isfinite(value)]
+        parts = [f"Member {member + 1}, iteration {iteration}{stage}: {said[0]}", *said[1:]]
         parts += [mark.text for mark in record.marks if (mark.member, mark.iteration) == (member, iteration)]
         if self._kept is not None and not self._kept[member]:
             parts.append("not kept")
         write(self._readout, ", ".join(parts).replace(" %", "\u00a0%"))
+
+
+def _said(key: str, value: float) -> str:
+    return f"{READINGS[key].brief} {written(READINGS[key], value)}"
 
 
 class _PercentAxis(pg.AxisItem):

@@ -5,59 +5,53 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QFont, QFontDatabase, QShowEvent
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_subangstrom_cdi.gui.widgets.painting import write
-from napari_subangstrom_cdi.gui.widgets.style import QuietLabel
+from napari_subangstrom_cdi.job.readings import LIVE, NONE, READINGS
 
-_NONE: Final = "–"
+from .number_table import NumberTable
+
 _MOST_LETTERS: Final = 7
-# name, caption, tooltip, the widest text that is usual
+# name, what it is, the widest text that is usual
 _CELLS: Final = (
-    ("member", "member", "Member of the ensemble, and how many there are", "100/100"),
-    ("stage", "stage", "Stage of the schedule", "complex"),
-    ("iteration", "iteration", "Iteration of this member, and how many it has", "150/170"),
-    ("time", "time left", "Until the last member has finished, at the present rate", "1 h 59 m"),
-    ("r", "R", "R-factor: misfit of the amplitudes inside G, of the estimate demanded to obey the support", "100.0 %"),
-    ("free_r", "free R", "R-factor of the pixels of G that this member was not shown", "100.0 %"),
-    ("agreement", "image", "Agreement with the image: 1 is full", "0.999"),
-    ("rate", "it./s", "Iterations per second", "1000"),
+    ("member", LIVE["member"], "100/100"),
+    ("stage", LIVE["stage"], "complex"),
+    ("iteration", LIVE["iteration"], "150/170"),
+    ("time", LIVE["seconds_left"], "1 h 59 m"),
+    ("r", READINGS["r_factor"], "100.0 %"),
+    ("free_r", READINGS["free_r"], "100.0 %"),
+    ("agreement", READINGS["image_agreement"], "0.999"),
+    ("rate", LIVE["iterations_per_second"], "1000"),
 )
 
 
-class RunNumbers(QWidget):
+class RunNumbers(NumberTable):
     """Member, stage, iteration, time left; R, free R, image agreement, iterations per second.
 
     The figures have one width, so that the text does not jump, and can be selected with the mouse.
     """
 
     _COLUMNS = 4
+    _padding = 0
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._values: dict[str, QLabel] = {}
-        self._state: dict[str, int | None] = {}
-        self._padding = 0
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(0)
-        layout.setHorizontalSpacing(max(4, self.fontMetrics().height() // 3))
-        for i, (name, caption, tooltip, _) in enumerate(_CELLS):
-            row, column = 2 * (i // self._COLUMNS), i % self._COLUMNS
-            layout.addWidget(_caption(caption, tooltip), row, column)
-            value = _value(name, caption, tooltip)
-            layout.addWidget(value, row + 1, column)
-            layout.setColumnStretch(column, 1)
-            self._values[name] = value
+        super().__init__(
+            {name: reading for name, reading, _ in _CELLS}, "run_", parent, across=self._COLUMNS, brief=True
+        )
+        self.grid.setContentsMargins(0, 0, 0, 0)
+        self.grid.setHorizontalSpacing(max(4, self.fontMetrics().height() // 3))
+        for column in range(self._COLUMNS):
+            self.grid.setColumnStretch(column, 1)
+        for label in self.values.values():
+            label.setFont(_figures(label))
         self.clear()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Font and theme are known now, and with them the room that the widest text needs."""
-        self._padding = _padding_of(self._values["r"])
-        for name, _, _, widest in _CELLS:
-            value = self._values[name]
+        self._padding = _padding_of(self.values["r"])
+        for name, _, widest in _CELLS:
+            value = self.values[name]
             width = value.fontMetrics().horizontalAdvance(widest) + self._padding
             value.setFixedSize(width, value.sizeHint().height())
             self._make_room(value)
@@ -65,9 +59,8 @@ class RunNumbers(QWidget):
 
     def clear(self) -> None:
         """Forget all numbers."""
-        self._state = dict.fromkeys(("member", "members", "iteration", "iterations"))
-        for label in self._values.values():
-            label.setText(_NONE)
+        self._state: dict[str, int | None] = dict.fromkeys(("member", "members", "iteration", "iterations"))
+        self.show_metrics(None)
 
     def set(
         self,
@@ -86,30 +79,27 @@ class RunNumbers(QWidget):
         """Change what is given and leave the rest; NaN shows a dash. Members and iterations count from 1."""
         counts = {"member": member, "members": members, "iteration": iteration, "iterations": iterations}
         self._state.update({name: value for name, value in counts.items() if value is not None})
-        self._write("member", _of(self._state["member"], self._state["members"]))
-        self._write("iteration", _of(self._state["iteration"], self._state["iterations"]))
+        self.show_number("member", _of(self._state["member"], self._state["members"]))
+        self.show_number("iteration", _of(self._state["iteration"], self._state["iterations"]))
         if stage is not None:
-            self._write("stage", _shortened(stage))
-            self._values["stage"].setToolTip(f"Stage of the schedule: {stage}")
+            self.show_number("stage", _shortened(stage))
+            self.values["stage"].setToolTip(f"Stage of the schedule: {stage}")
         if r is not None:
-            self._write("r", percent(r))
+            self.show_value("r", r)
         if free_r is not None:
-            self._write("free_r", percent(free_r))
+            self.show_value("free_r", free_r)
         if agreement is not None:
-            self._write("agreement", f"{agreement:.3f}" if math.isfinite(agreement) else _NONE)
+            self.show_value("agreement", agreement)
         if rate is not None:
-            self._write("rate", f"{rate:.{1 if rate < 100 else 0}f}" if math.isfinite(rate) else _NONE)
+            self.show_number("rate", f"{rate:.{1 if rate < 100 else 0}f}" if math.isfinite(rate) else NONE)
         if seconds_left is not None:
-            self._write("time", duration(seconds_left))
+            self.show_number("time", duration(seconds_left))
 
-    def text(self, name: str) -> str:
-        """What is shown as member, stage, iteration, time, r, free_r, agreement or rate."""
-        return self._values[name].text()
-
-    def _write(self, name: str, text: str) -> None:
-        label = self._values[name]
-        if label.text() != text:  # writing drops a selection
-            write(label, text)
+    def show_number(self, name: str, text: str, *, alarming: bool = False) -> None:
+        """Show a text, in more room if it needs it."""
+        label = self.values[name]
+        if label.text() != text:
+            super().show_number(name, text, alarming=alarming)
             self._make_room(label)
 
     def _make_room(self, label: QLabel) -> None:
@@ -134,17 +124,10 @@ def _padding_of(like: QLabel) -> int:
     return max(padding, 0) + 1  # what figures are wide is rounded
 
 
-def percent(value: float) -> str:
-    """An R-factor in percent, a dash if there is none."""
-    if not math.isfinite(value):
-        return _NONE
-    return f"{100 * value:.{1 if value >= 0.1 else 2}f} %"
-
-
 def duration(seconds: float) -> str:
     """A time to wait, to a sensible accuracy."""
     if not math.isfinite(seconds) or seconds < 0:
-        return _NONE
+        return NONE
     whole = math.ceil(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -155,26 +138,15 @@ def duration(seconds: float) -> str:
 
 def _of(value: int | None, total: int | None) -> str:
     if value is None:
-        return _NONE
+        return NONE
     if total is None:
         return str(value)
     return f"{value:>{len(str(total))}}/{total}"
 
 
-def _caption(text: str, tooltip: str) -> QuietLabel:
-    label = QuietLabel(text)
-    label.setToolTip(tooltip)
-    return label
-
-
-def _value(name: str, caption: str, tooltip: str) -> QLabel:
-    label = QLabel(_NONE)
-    label.setObjectName(f"run_{name}")
-    label.setAccessibleName(caption)
-    label.setToolTip(tooltip)
+def _figures(label: QLabel) -> QFont:
+    """Of one width, as large as the label's own."""
     fixed = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
     fixed.setPointSizeF(label.font().pointSizeF())
     fixed.setStyleHint(QFont.StyleHint.Monospace)
-    label.setFont(fixed)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
+    return fixed

@@ -81,7 +81,7 @@ def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, 
             potential = resample_to_pattern(weak, found, grid, centre_px=image.centre_px)
     transfer = _image_transfer(plan, conditions, found.object_phase_deg)
     limit = conditions.information_limit_per_angstrom
-    return RegisteredImage(potential, outline, transfer, limit, found, _registration_readings(found))
+    return RegisteredImage(potential, outline, transfer, limit, found, registration_readings(found))
 
 
 def pair_of(image: NormalisedImage, pattern: Pattern, grid: Grid, conditions: ImagingConditions) -> Pair:
@@ -137,7 +137,8 @@ def _image_transfer(plan: Plan, conditions: ImagingConditions, object_phase_deg:
     return transfer
 
 
-def _registration_readings(found: ImageRegistration) -> dict[str, Any]:
+def registration_readings(found: ImageRegistration) -> dict[str, Any]:
+    """What an alignment found, ready for JSON."""
     return {
         "registration": {
             "rotation_deg": found.rotation_deg,

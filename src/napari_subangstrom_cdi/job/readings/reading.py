@@ -54,6 +54,8 @@ class Reading:
         Of the value as it is written.
     symbol : str
         Of the literature, where there is one.
+    short : str
+        For the caption where there is hardly room; the caption itself by default.
     kind : str
         ``percent``: a fraction; ``change``: a factor, whose difference from 1 is written in percent; ``length``: of a
         vector; ``range``: lowest to highest of several; the others as they are called.
@@ -82,6 +84,7 @@ class Reading:
     meaning: str
     unit: str = ""
     symbol: str = ""
+    short: str = ""
     kind: Kind = "number"
     spec: str = ".3f"
     shown: tuple[Place, ...] = ()
@@ -92,6 +95,11 @@ class Reading:
     alone: str = ""
     words: tuple[tuple[Any, str], ...] = ()
     doubt: Doubt | None = None
+
+    @property
+    def brief(self) -> str:
+        """The caption where there is hardly room."""
+        return self.short or self.caption
 
 
 def value(metrics: Metrics, key: str) -> Any:

@@ -59,6 +59,7 @@ _RESULT = (
         "image agreement",
         "Correlation of the object with the image in the image's band, 0 to 1; 1 is full agreement. Median of the "
         "members kept.",
+        short="image",
         shown=_ALL_OF_A_RUN,
         doubt=Doubt(doubts.hardly_agrees, f"below {doubts.LEAST_AGREEMENT:g}"),
     ),
@@ -158,7 +159,7 @@ _CHECKS = (
         kind="percent",
         spec=".1f",
         shown=_CHECKED,
-        doubt=Doubt(doubts.worse_with_model, "worse than without"),
+        doubt=Doubt(doubts.worse_with_model, "worse"),
     ),
     Reading(
         "guard.without_model.free_r",
@@ -335,7 +336,7 @@ _MASKS = (
     Reading(
         "regions.G",
         "G",
-        "Signal: share of the pixels recorded above the noise.",
+        "Signal: share of the pixels recorded above the noise; green in the reciprocal canvas.",
         unit="%",
         kind="percent",
         spec=".2f",
@@ -344,7 +345,7 @@ _MASKS = (
     Reading(
         "regions.B",
         "B",
-        "Noise: share of the pixels recorded, but not above the noise.",
+        "Noise: share of the pixels recorded, but not above the noise; blue.",
         unit="%",
         kind="percent",
         spec=".2f",
@@ -353,7 +354,7 @@ _MASKS = (
     Reading(
         "regions.M",
         "M",
-        "Missing: share of the pixels not recorded or not trusted.",
+        "Missing: share of the pixels not recorded or not trusted; red.",
         unit="%",
         kind="percent",
         spec=".2f",

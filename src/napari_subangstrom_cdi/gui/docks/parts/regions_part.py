@@ -13,6 +13,7 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import PAINTED
+from napari_subangstrom_cdi.gui.plots.number_table import NumberTable
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.paint_tools import PaintTools
@@ -21,21 +22,18 @@ from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.job.plan import PatternSettings, RegionSettings
 from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
+from napari_subangstrom_cdi.job.readings import READINGS
 from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.trials import TriedRegions, try_regions
-
-from .numbers import Numbers
 
 _ADVANCED = (
     *picked(RegionSettings, "reading", "beam_radius_per_angstrom"),
     *picked(PatternSettings, "remove_noise_between_spots"),
 )
-_COLUMNS = (
-    ("region-G", "G", "Signal: share of the pixels recorded above the noise; green"),
-    ("region-B", "B", "Noise: share of the pixels recorded, but not above the noise; blue"),
-    ("region-M", "M", "Missing: share of the pixels not recorded or not trusted; red"),
-    ("region-noise", "Median σ", "Median standard deviation of the background intensity, electrons"),
-)
+_COLUMNS = {
+    **{f"region-{region.name}": READINGS[f"regions.{region.name}"] for region in (Region.G, Region.B, Region.M)},
+    "region-noise": READINGS["median_noise_electrons"],
+}
 _RUNNING = "A run goes on that began with this; stop it first."
 
 
@@ -52,7 +50,7 @@ class RegionsPart(QWidget):
             HandSlider(known, self) for known in picked(RegionSettings, "alpha", "noise_multiple")
         )
         self.form = FieldForm(_ADVANCED)
-        self.numbers = Numbers(_COLUMNS)
+        self.numbers = NumberTable(_COLUMNS, across=len(_COLUMNS), bold=True, capitals=True)
         view = controller.reciprocal
         self.tools = PaintTools(view.model, lambda: view.layer(PAINTED), "excluded")
         self.mates = QCheckBox("with Friedel mate")
@@ -155,8 +153,8 @@ class RegionsPart(QWidget):
             return
         self.controller.presenter.preview_regions(tried.regions)
         for region in Region:
-            self.numbers.show_number(f"region-{region.name}", f"{100 * tried.shares[region]:.2f} %")
-        self.numbers.show_number("region-noise", f"{tried.median_noise_electrons:.3g} e⁻")
+            self.numbers.show_value(f"region-{region.name}", tried.shares[region])
+        self.numbers.show_value("region-noise", tried.median_noise_electrons)
 
     def _on_refused(self, name: str, why: str) -> None:
         if name == self._task:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QGridLayout,
     QHeaderView,
     QPushButton,
     QTreeWidget,
@@ -18,53 +15,40 @@ from qtpy.QtWidgets import (
 )
 
 from napari_subangstrom_cdi.core.image.geometry import Candidate, ImageRegistration
+from napari_subangstrom_cdi.gui.plots.number_table import NumberTable
+from napari_subangstrom_cdi.job.preparation.image import registration_readings
+from napari_subangstrom_cdi.job.readings import NONE, READINGS, text
 
-from .numbers import labelled_values
-
-_ROWS = (
-    ("rotation", "Rotation φ", "From the image's axes to the pattern's, clockwise on the screen"),
-    ("pixel", "Image pixel", "As it follows from the pattern's calibration"),
-    ("mirrored", "Mirrored", "Whether the image's x axis is reversed"),
-    ("correlation", "Correlation", "Of the shapes of the reflections that both have; 1 is full agreement"),
-    ("phase", "Object phase", "Mean phase of the object for which the contrast transfer explains the image"),
-    ("defocus", "Defocus", "For which the contrast transfer explains the image; negative is underfocus"),
-)
+_ROWS = {
+    "rotation": READINGS["registration.rotation_deg"],
+    "pixel": READINGS["registration.image_pixel_angstrom"],
+    "mirrored": READINGS["registration.mirrored"],
+    "correlation": READINGS["registration.correlation"],
+    "phase": READINGS["registration.object_phase_deg"],
+    "defocus": READINGS["registration.defocus_nm"],
+}
 _MOST_CANDIDATES = 6
 _OF_BEST = 0.5
 
 
-class RegistrationTable(QWidget):
+class RegistrationTable(NumberTable):
     """The numbers of an alignment."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.values, _ = labelled_values(QGridLayout(self), _ROWS, "align")
+        super().__init__(_ROWS, "align-", parent, capitals=True)
 
     def show_registration(self, found: ImageRegistration | None) -> None:
         """Show one, or that there is none."""
-        texts = dict.fromkeys(self.values, "–") if found is None else described(found)
-        for name, text in texts.items():
-            self.values[name].setText(text)
+        texts = dict.fromkeys(_ROWS, NONE) if found is None else described(found)
+        for name, said in texts.items():
+            self.show_number(name, said)
 
 
 def described(found: ImageRegistration) -> dict[str, str]:
     """The numbers of an alignment as text, with as many digits as they are good for."""
+    texts = {name: text(reading, registration_readings(found)) for name, reading in _ROWS.items()}
     count = f"{found.n_reflections} reflection{'' if found.n_reflections == 1 else 's'}"
-    return {
-        "rotation": _with_error(found.rotation_deg, found.rotation_error_deg, "°"),
-        "pixel": _with_error(found.image_pixel_angstrom, found.image_pixel_error_angstrom, " Å"),
-        "mirrored": "yes" if found.mirrored else "no",
-        "correlation": f"{found.correlation:.4f}, {count}",
-        "phase": f"{found.object_phase_deg:.1f}°".replace("-", "−"),
-        "defocus": f"{found.defocus_nm:.1f} nm".replace("-", "−") if math.isfinite(found.defocus_nm) else "–",
-    }
-
-
-def _with_error(value: float, error: float, unit: str) -> str:
-    if not math.isfinite(error) or error <= 0:
-        return f"{value:.4f}{unit} (by hand)".replace("-", "−")
-    digits = max(0, min(6, 1 - math.floor(math.log10(error))))
-    return f"{value:.{digits}f} ± {error:.{digits}f}{unit}".replace("-", "−")
+    return {**texts, "correlation": f"{texts['correlation']}, {count}"}
 
 
 class CandidateList(QWidget):

@@ -13,18 +13,17 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.support import Support, SupportFinder
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.gui.canvas.real_view import SUPPORT
+from napari_subangstrom_cdi.gui.plots.number_table import NumberTable
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.paint_tools import PaintTools
 from napari_subangstrom_cdi.gui.widgets.style import section_title
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.job.plan import SupportSettings
+from napari_subangstrom_cdi.job.readings import LIVE, READINGS, marked
 from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.trials import TriedSupport, measured_support, try_support
 
-from .numbers import Numbers
-
-_LEAST_OVERSAMPLING = 2.0
 _BY_HAND = "by hand"
 _THRESHOLD, _SMOOTH, _GROW = picked(SupportSettings, "threshold", "smooth_angstrom", "grow_angstrom")
 _RULE = _THRESHOLD.offering(*_THRESHOLD.choices, _BY_HAND)
@@ -33,16 +32,11 @@ _LEVEL = _THRESHOLD.but(
     caption="Level",
     help="Level of the smoothed potential, as a fraction of its highest value, above which the particle lies.",
 )
-_COLUMNS = (
-    (
-        "support-oversampling",
-        "Oversampling",
-        "Oversampling ratio: pixels of the array for each pixel of the support. Below 2 the pattern does not "
-        "determine the phases.",
-    ),
-    ("support-area", "Area", "Of the support as it is shown"),
-    ("support-diameter", "Extent", "Largest: distance of the two points of the support that are furthest apart"),
-)
+_COLUMNS = {
+    "support-oversampling": READINGS["oversampling_ratio"],
+    "support-area": LIVE["support_area_nm2"],
+    "support-diameter": LIVE["support_extent_nm"],
+}
 _RUNNING = "A run goes on that began with this; stop it first, or paint the support, which takes effect at once."
 _FROM_FILE = "The support comes from a file: it can be painted on only."
 _NOT_YET = "Align the image first."
@@ -59,7 +53,7 @@ class SupportPart(QWidget):
         self.controller = controller
         self.rule = FieldForm([_RULE])
         self.level, self.smooth, self.grow = (HandSlider(known, self) for known in (_LEVEL, _SMOOTH, _GROW))
-        self.numbers = Numbers(_COLUMNS)
+        self.numbers = NumberTable(_COLUMNS, across=len(_COLUMNS), bold=True, capitals=True)
         self.tools = PaintTools(controller.viewer, lambda: controller.real.layer(SUPPORT), "support")
         self.keep = QCheckBox("Keep what is painted")
         self.keep.setObjectName("support-keep")
@@ -175,11 +169,10 @@ class SupportPart(QWidget):
 
     def _show_numbers(self, tried: TriedSupport) -> None:
         support, extent = tried.support, tried.diameter_angstrom
-        ratio = support.oversampling_ratio
-        few = ratio < _LEAST_OVERSAMPLING
-        self.numbers.show_number("support-oversampling", f"{ratio:.2f}{' (below 2)' if few else ''}", alarming=few)
-        self.numbers.show_number("support-area", f"{support.area_angstrom2 / 100:.1f} nm²")
-        self.numbers.show_number("support-diameter", f"{extent / 10:.2f} nm" if math.isfinite(extent) else "–")
+        text, few = marked(READINGS["oversampling_ratio"], {"oversampling_ratio": support.oversampling_ratio})
+        self.numbers.show_number("support-oversampling", text, alarming=few)
+        self.numbers.show_value("support-area", support.area_angstrom2 / 100)
+        self.numbers.show_value("support-diameter", extent / 10)
         by_rule = isinstance((self._tried or self.controller.session.plan.support).threshold, str)
         if by_rule and math.isfinite(support.threshold):
             self.level.set_value(round(support.threshold, 4))
