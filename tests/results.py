@@ -1,12 +1,14 @@
 """A small result with every field filled, and what it is for two to be the same."""
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 
 import numpy as np
 
 from napari_subangstrom_cdi.core.ensemble.metrics import RadialCurve
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.result import InputFile, Result
+from napari_subangstrom_cdi.job.readings import READINGS
 
 RAW = bytes(range(256)) * 3 + b"\0\n\r\x1a"
 
@@ -59,3 +61,39 @@ def same(first, second):
                 np.testing.assert_array_equal(a[name].value, b[name].value)
         else:
             assert a == b, item.name
+
+
+def undeclared(metrics, prefix=""):
+    """Keys of metrics that the table of readings does not know."""
+    unknown = []
+    for name, value in metrics.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            unknown += undeclared(value, f"{key}.")
+        elif not {key, f"{prefix}*"} & set(READINGS):
+            unknown.append(key)
+    return unknown
+
+
+GUARD = {
+    "omit_correlations": [0.9585, 0.9522, 0.9600, 0.9552, 0.9621, 0.9535],
+    "data_alone_angstrom": 0.8125,
+    "data_alone_criterion": "FRC of the omit map with the result above 0.5",
+    "image_likeness": 0.9153,
+    "without_model": {
+        "members": 3,
+        "correlation": 0.9251,
+        "agrees_to_angstrom": 0.9673,
+        "free_r": 0.1052,
+        "free_r_with_model": 0.0752,
+        "image_likeness": 0.2697,
+    },
+}
+"""What the cross-checks of a run from a model find."""
+
+
+def guarded(result, **found):
+    """A result as if it came from a model: with the numbers and curves of the cross-checks, some of them others."""
+    q = result.curves["prtf"].q_per_angstrom
+    curves = {"omit": RadialCurve(q, np.linspace(1, 0.9, q.size)), "unaided": RadialCurve(q, np.linspace(1, 0, q.size))}
+    return replace(result, curves={**result.curves, **curves}, metrics={**result.metrics, "guard": {**GUARD, **found}})

@@ -34,6 +34,7 @@ from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.io.cxi import read_cxi
 from napari_subangstrom_cdi.job.pipeline import load_plan
 
+from .results import undeclared
 from .scoring import score
 
 SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulation" / "sample"
@@ -376,6 +377,7 @@ def test_a_model_starts_the_phases_and_its_result_holds_the_crystal(tmp_path, sm
     assert first.metrics["image_agreement"] > 0.9
     assert model["zones"][0]["zone"] == [0, 0, 1] and model["zones"][0]["score"] > 0.7
     assert "boundary" not in model and model["polymorph"] is None  # zinc blende has no such lattice
+    assert not undeclared(first.metrics)
     guard = first.metrics["guard"]
     assert len(guard["omit_correlations"]) == 6 and min(guard["omit_correlations"]) > 0.7
     assert guard["image_likeness"] > 0.9 and guard["without_model"]["image_likeness"] > 0.75
@@ -519,7 +521,7 @@ def test_pattern_alone_with_a_support(tmp_path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = read_cxi(out)
-    assert not found.calibrated
+    assert not found.calibrated and not undeclared(found.metrics)
     assert align(found.object, truth, 1.0, allow_twin=True)[1].correlation > 0.95
 
 

@@ -14,12 +14,16 @@ from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
 from napari_subangstrom_cdi.gui.docks.results import ResultsDock
-from napari_subangstrom_cdi.io.cxi import read_cxi
+from napari_subangstrom_cdi.gui.widgets.style import colours_of
+from napari_subangstrom_cdi.io.cxi import read_cxi, write_cxi
 from napari_subangstrom_cdi.job.as_script import as_command, as_python
 from napari_subangstrom_cdi.job.plan import plan_from_toml
 from napari_subangstrom_cdi.session.session import State, Step
 
+from ..results import GUARD, guarded
 from .questions import Answers
+
+OLD = Path(__file__).parents[1] / "data" / "from_0_1_0" / "result.cxi"
 
 
 @pytest.fixture
@@ -217,3 +221,34 @@ def test_changed_settings_are_copied_as_they_stand(dock, short_run, qtbot):
     text = QApplication.clipboard().text()
     recipe = text.split("r'''\n")[1].split("'''")[0]
     assert plan_from_toml(recipe, where="test").ensemble.seed == 9
+
+
+def test_what_was_found_without_the_model_is_shown_and_doubts_are_marked(viewer, controller, qtbot, tmp_path, picture):
+    dock = ResultsDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Results")
+    without = {**GUARD["without_model"], "free_r_with_model": 0.35}
+    found = guarded(read_cxi(OLD), image_likeness=0.61, without_model=without)
+    write_cxi(tmp_path / "guarded.cxi", found)
+    assert controller.load(tmp_path / "guarded.cxi")
+    qtbot.waitUntil(lambda: not controller.session.busy)
+    controller.poll()
+    texts = {name: label.text() for name, label in dock.numbers.values.items() if label.isVisible()}
+    assert texts["guard.omit_correlations"] == "0.952 to 0.962"
+    assert texts["guard.data_alone_angstrom"] == "0.81 Å"
+    assert texts["guard.image_likeness"] == "0.610 (below 0.75)"
+    assert texts["guard.without_model.image_likeness"] == "0.270"
+    assert texts["guard.without_model.correlation"] == "0.925"
+    assert texts["guard.without_model.agrees_to_angstrom"] == "0.97 Å"
+    assert texts["guard.without_model.free_r_with_model"] == "35.0 % (worse)"
+    assert texts["guard.without_model.free_r"] == "10.5 %"
+    assert "resolution_px" not in texts
+    marked = {name for name, label in dock.numbers.values.items() if label.alarming}
+    assert marked == {"guard.image_likeness", "guard.without_model.free_r_with_model"}
+    value = dock.findChild(object, "results-guard.image_likeness")
+    assert value.accessibleName() == "image likeness" and value.toolTip()
+    assert value.palette().color(value.foregroundRole()).name() == colours_of(value).warning
+    assert dock.plot.shown() == ("prtf", "frc", "omit", "unaided")
+    assert dock.plot.legend() == ("PRTF", "FRC", "omit map", "without model")
+    qtbot.waitUntil(lambda: dock.plot.width() > 200)
+    picture(dock, "results-guarded")
+    assert dock.content.minimumSizeHint().width() <= 331, "the workflow's width in a small window"

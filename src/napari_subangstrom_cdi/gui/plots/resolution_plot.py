@@ -87,6 +87,10 @@ class ResolutionPlot(QWidget):
         """Names of the curves that are seen."""
         return tuple(name for name, item in self._curves.items() if item.isVisible())
 
+    def legend(self) -> tuple[str, ...]:
+        """What they are called."""
+        return tuple(label.text for _, label in self._legend.items)
+
     def set_theme(self, name: str) -> None:
         """Take the colours of a napari theme."""
         from napari.utils.theme import get_theme

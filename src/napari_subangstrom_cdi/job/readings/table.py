@@ -38,7 +38,7 @@ _RESULT = (
     Reading(
         "constrained_r_factor",
         "R, constrained",
-        "R of a member's estimate once all constraints of the last stage act on it; median of the members kept.",
+        "R of a member at the end of the last stage that demanded more than the support; median of the members kept.",
         unit="%",
         kind="percent",
         spec=".1f",
@@ -186,11 +186,15 @@ _RUN = (
     Reading("members_kept", "members kept", "How many are in the average.", kind="count"),
     Reading("complete", "complete", "No, if the run was stopped before its last member.", kind="yes or no"),
     Reading("preset", "preset", "That the run was made with.", kind="word"),
-    Reading("member_correlation", "correlation of members", "Of each member with the first of them, aligned; median."),
+    Reading(
+        "member_correlation",
+        "correlation of members",
+        "Of each member with the one that agrees best with the others; median.",
+    ),
     Reading(
         "origin_shift_px",
         "origin shift (y, x)",
-        "By which the average was moved so that support and image stand where they were.",
+        "How far the member that agrees best with the others was moved to put its origin in the middle.",
         unit="px",
         kind="pair",
         spec="+.2f",
@@ -227,7 +231,11 @@ _RECORDS = (
     ),
     Reading("beam_centre_error_px", "error (y, x)", "Of the beam centre.", unit="px", kind="pair", spec=".3f"),
     Reading("background.kind", "background", "A record, a fit, or none.", kind="word"),
-    Reading("background.ellipticity", "ellipticity", "Ratio of the axes of the rings that were fitted as background."),
+    Reading(
+        "background.ellipticity",
+        "ellipticity",
+        "Of the rings fitted as background: long over short axis, minus 1.",
+    ),
     Reading(
         "background.shift_px",
         "background shift (y, x)",
@@ -286,7 +294,7 @@ _ALIGNMENT = (
     Reading(
         "registration.correlation",
         "correlation",
-        "Of the shapes of the reflections that both have; 1 is full agreement.",
+        "Of the shapes of the reflections that both have, 0 to 1; 1 is full agreement.",
         spec=".4f",
         shown=("Align image",),
     ),
@@ -394,7 +402,7 @@ _MODEL = (
     Reading(
         "model.zone",
         "zone found",
-        "Against the beam: it points towards the source.",
+        "Against the beam, towards the source: which of [uvw] and its opposite.",
         symbol="[uvw]",
         kind="indices",
         shown=("Model",),
@@ -413,7 +421,7 @@ _MODEL = (
     Reading(
         "model.azimuth_deg",
         "azimuth",
-        "Of the zone's shortest reflection, clockwise on the screen.",
+        "Of the zone's shortest reciprocal lattice vector, extinct or not, clockwise on the screen.",
         unit="°",
         spec=".2f",
         shown=("Model",),
@@ -432,7 +440,7 @@ _MODEL = (
     Reading(
         "model.roundness",
         "roundness",
-        "0: a prism, its outline extruded; 0.5: an ellipsoid.",
+        "0 to 0.75. 0: a prism, its outline extruded; 0.5: an ellipsoid.",
         spec="g",
         words=_SHAPES,
         shown=("Model",),
@@ -476,13 +484,13 @@ _MODEL = (
     Reading(
         "model.image_correlation",
         "image",
-        "Correlation of the model's lattice fringes with those of the image; 1 is full agreement.",
+        "Correlation of the model's lattice fringes with those of the image, 0 to 1; 1 is full agreement.",
         shown=("Model",),
     ),
     Reading(
         "model.boundary.shift_angstrom",
         "boundary",
-        "Shift of the lattice beyond a boundary that the reconstruction has.",
+        "Shift of the lattice beyond a boundary, if the reconstruction from the model has one.",
         unit="Å",
         kind="length",
         spec=".2f",
@@ -490,8 +498,20 @@ _MODEL = (
         shown=("Model",),
     ),
     Reading("model.boundary.shift_error_angstrom", "error", "Of the boundary's shift.", unit="Å", spec=".2f"),
-    Reading("model.boundary.normal_deg", "normal", "Direction of the boundary's normal.", unit="°", spec=".1f"),
-    Reading("model.boundary.position_angstrom", "position", "Of the boundary along it.", unit="Å", spec=".2f"),
+    Reading(
+        "model.boundary.normal_deg",
+        "normal",
+        "Of the boundary, from +x towards +y.",
+        unit="°",
+        spec=".1f",
+    ),
+    Reading(
+        "model.boundary.position_angstrom",
+        "position",
+        "Of the boundary along its normal.",
+        unit="Å",
+        spec=".2f",
+    ),
     Reading(
         "model.boundary.equivalent_lengths_angstrom",
         "equivalents",
@@ -500,12 +520,19 @@ _MODEL = (
         kind="range",
         spec=".2f",
     ),
-    Reading("model.strain", "strain", "xx, yy and xy of the lattice against the crystal's.", kind="range", spec=".5f"),
+    Reading("model.strain", "strain", "ε_xx, ε_yy and ε_xy of the lattice.", kind="range", spec=".5f"),
     Reading("model.strain_error", "error", "Of the strain.", spec=".5f"),
     Reading("model.falloff_angstrom2", "fall-off", "b of exp(−b q²/4) of the amplitudes.", unit="Å²", spec=".2f"),
     Reading("model.inset_angstrom", "inset", "Of the particle's edge in the outline.", unit="Å", spec=".1f"),
-    Reading("model.offset_angstrom", "lattice (y, x)", "Its place in the outline.", unit="Å", kind="pair", spec=".2f"),
-    Reading("model.height_angstrom", "height", "Of the lattice along the beam.", unit="Å", spec=".2f"),
+    Reading(
+        "model.offset_angstrom",
+        "lattice x, y",
+        "Of its origin, from the middle of the array.",
+        unit="Å",
+        kind="pair",
+        spec=".2f",
+    ),
+    Reading("model.height_angstrom", "height", "Of that origin along the column.", unit="Å", spec=".2f"),
     Reading("model.atoms", "atoms", "Of the particle.", kind="count"),
     Reading(
         "model.r_rebuilt",
@@ -514,7 +541,10 @@ _MODEL = (
         kind="range",
     ),
     Reading(
-        "model.rivals", "other orientations", "That fit nearly as well: zone, azimuth_deg, r_reflections.", kind="list"
+        "model.rivals",
+        "other orientations",
+        "Next best first: zone, azimuth_deg, r_reflections.",
+        kind="list",
     ),
     Reading(
         "model.zones",
