@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import MISSING, dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import pytest
 
+from napari_subangstrom_cdi.core.phasing.regions import Alpha, NoiseMultiple
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.parameters import Parameter, check, declared
+from napari_subangstrom_cdi.job.plan import Change, RegionSettings
+from napari_subangstrom_cdi.parameters import Parameter, check, declared, described, picked
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -80,3 +87,51 @@ def test_what_is_impossible_is_refused_with_where_and_the_mend(values, said):
     with pytest.raises(InputError) as caught:
         Settings(**{"alpha": 0.3, **values})
     assert said in str(caught.value)
+
+
+def test_what_a_person_reads_follows_from_the_declaration():
+    known = declared(Settings)
+    assert known["alpha"].shown(0.30000001) == "0.3" and known["members"].with_unit(3) == "3 runs"
+    assert known["tilt_deg"].shown(None) == "automatic" and known["use"].shown(True) == "yes"
+    assert known["alpha"].help_line() == "Share. (0 to 1)"
+    assert known["members"].help_line() == " (1 runs or more; default: 20)"
+    assert known["reading"].pairs() == (("methods", "methods"), ("upper-limit", "upper-limit"))
+    worded = described("mirrored", Annotated[bool | None, Parameter("", words=((False, "no"), (None, "try both")))])
+    assert dict(worded.pairs()) == {None: "try both", True: "yes", False: "no"}
+    x = known["tilt_deg"].element(0, "tilt_x", "tilt x")
+    assert (x.name, x.parameter.caption, x.parameter.high, x.length, x.optional) == (
+        "tilt_x",
+        "tilt x",
+        10,
+        None,
+        False,
+    )
+    assert known["reading"].offering("mine").choices == ("mine",)
+    assert [one.name for one in picked(Settings, "beta", "alpha")] == ["beta", "alpha"]
+    with pytest.raises(TypeError, match="says nothing"):
+        described("alpha", float)
+
+
+@pytest.mark.parametrize(
+    ("range_of", "words"),
+    [({"low": 0}, "0 Å or more"), ({"above": 0}, "above 0 Å"), ({"high": 1e9}, "at most 1e9 Å"), ({}, ""),
+     ({"above": 0, "below": 0.5}, "above 0 and below 0.5 Å"), ({"low": -1.5, "high": 2}, "-1.5 to 2 Å")],
+)  # fmt: skip
+def test_a_range_is_said_in_words(range_of, words):
+    assert Parameter("d", unit="Å", **range_of).range_in_words() == words
+
+
+def test_alpha_and_the_noise_multiple_are_declared_once():
+    for settings in (RegionSettings, Change):
+        assert declared(settings)["alpha"].parameter is described("alpha", Alpha).parameter
+        assert declared(settings)["noise_multiple"].parameter is described("k", NoiseMultiple).parameter
+
+
+def test_the_tables_of_the_documentation_are_up_to_date(tmp_path):
+    script = str(ROOT / "tools" / "make_docs_tables.py")
+    checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    (tmp_path / "parameters.md").write_text(page.replace("| 0 to 1 |", "| 0 to 2 |"), encoding="utf-8")
+    stale = subprocess.run([sys.executable, script, "--check", "--docs", str(tmp_path)], capture_output=True, text=True)
+    assert stale.returncode == 1 and "parameters.md: out of date" in stale.stdout

@@ -138,11 +138,11 @@ class Declared:
 
     def shown(self, value: Any) -> str:
         """A value in words, or as a number without zeros at its end; without its unit."""
-        if value is None:
-            return self.parameter.automatic
         words = {word: text for word, text in self.parameter.words if type(word) is type(value)}
         if value in words:
             return words[value]
+        if value is None:
+            return self.parameter.automatic
         if isinstance(value, bool):
             return "yes" if value else "no"
         number = _as_number(value)
@@ -170,7 +170,7 @@ class Declared:
         usual = "" if default in (MISSING, None, "") else f"default: {_plain(default)}"
         unit = f"in {self.parameter.unit}" if self.parameter.unit else ""
         notes = "; ".join(note for note in (self.parameter.range_in_words() or unit, usual) if note)
-        return f"{self.parameter.help} ({notes})" if notes else self.parameter.help
+        return " ".join(part for part in (self.parameter.help, f"({notes})" if notes else "") if part)
 
     def but(self, name: str | None = None, **changes: Any) -> Declared:
         """The same with another name, or something else in its :class:`Parameter`."""

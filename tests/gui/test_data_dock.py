@@ -222,7 +222,15 @@ IMPOSSIBLE = (
     ("beam_centre_px", "3", "is no pair"),
     ("known_spacings", "200", "no colon"),
     ("counts_per_electron", "-1", "outside"),
+    ("cs_mm", "1.2 V", "'V' is no unit for it; give it in mm"),
+    ("energy_ev", "200 V", "'V' is no unit for it; give it in kV"),
+    ("known_spacings", "0:2", "0:2 is impossible"),
 )
+WITH_UNITS = (
+    ("energy_ev", "200 kV", 200e3), ("energy_ev", "300keV", 300e3), ("energy_ev", "8e4 eV", 80e3),
+    ("camera_length_mm", "0.8 m", 800), ("defocus_nm", "−0,06 µm", -60), ("image_pixel_angstrom", "0.36 A", 0.36),
+    ("information_limit_per_angstrom", "5.2 1/nm", 0.52), ("image_to_pattern_rotation_deg", "8.9°", 8.9),
+)  # fmt: skip
 
 
 def test_impossible_values_are_refused_in_words_and_unusual_ones_are_doubted(dock, controller, qtbot):
@@ -242,6 +250,14 @@ def test_impossible_values_are_refused_in_words_and_unusual_ones_are_doubted(doc
     assert controller.session.plan.pattern.known_spacings == ((223.5, 3.58), (365.0, 2.19))
     enter(dock, qtbot, "beam_centre_px", "3.5, -2")
     assert controller.session.plan.acquisition.beam_centre_px == (3.5, -2.0)
+
+
+def test_a_value_may_be_typed_with_its_unit_or_one_that_leaves_no_doubt(dock, controller, qtbot):
+    for field, typed, value in WITH_UNITS:
+        enter(dock, qtbot, field, typed)
+        assert note(dock, f"{field}_error") == ""
+        assert getattr(controller.session.plan.acquisition, field) == pytest.approx(value)
+    assert dock.findChild(QLineEdit, "energy_ev").text() == "80"
 
 
 def test_an_acquisition_file_that_is_damaged_is_said(dock, controller, tmp_path, qtbot):

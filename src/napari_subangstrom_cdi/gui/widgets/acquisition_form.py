@@ -29,7 +29,7 @@ _UNITS = {
     "Å^-1": "Å⁻¹", "nm⁻¹": "1/nm", "nm^-1": "1/nm",
 }  # fmt: skip
 """Other ways to write a unit."""
-_WITH_UNIT = re.compile(r"([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([^\d\s].*)")
+_WITH_UNIT = re.compile(r"([-+]?[\d.,]+(?:[eE][-+]?\d+)?)(?:\s*([^\d\s.,eE+-].*|eV)|\s+(1/.*))")
 
 
 def _fields() -> list[Declared]:
@@ -214,10 +214,11 @@ def _in_unit(name: str, text: str) -> float:
     parts = _WITH_UNIT.fullmatch(text.strip().replace("−", "-"))
     if parts is None:
         return _number(text)
-    unit, own = _UNITS.get(parts[2], parts[2]), declared(Acquisition)[name].parameter.unit
+    written = parts[2] or parts[3]
+    unit, own = _UNITS.get(written, written), declared(Acquisition)[name].parameter.unit
     factors = {**dict(keys_by_field()[name].shown.mistaken), own: 1.0}
     if unit not in factors:
-        raise InputError(f"{parts[2]!r:.30} is no unit for it", mend=f"give it in {own}" if own else "give the number")
+        raise InputError(f"{written!r:.30} is no unit for it", mend=f"give it in {own}" if own else "give the number")
     return _number(parts[1]) * factors[unit]
 
 

@@ -7,8 +7,8 @@ from functools import partial
 from html import escape
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtGui import QIcon, QShowEvent
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QPixmap, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -174,13 +174,16 @@ class Fold(QCollapsible):
     """
 
     def __init__(self, title: str, inside: QWidget, parent: QWidget | None = None) -> None:
-        super().__init__(title, parent, QIcon(), QIcon())  # its icons keep the colour of the theme they are made in
+        nothing = QPixmap(1, 1)  # superqt's icons keep the colour of the theme in which they are made
+        nothing.fill(Qt.GlobalColor.transparent)
+        super().__init__(title, parent, QIcon(nothing), QIcon(nothing))
         self.inside, self._title = inside, title
         self.button = self.toggleButton()
         self.button.setStyleSheet(
             "QPushButton { border: none; background: transparent; text-align: left; padding: 2px; }"
             "QPushButton:focus { text-decoration: underline; }"
         )
+        self.button.setIconSize(QSize(1, 1))
         self.setDuration(0)
         self.setContent(inside)
         self.layout().setContentsMargins(0, 0, 0, 0)
