@@ -94,18 +94,13 @@ def test_what_a_person_reads_follows_from_the_declaration():
     assert known["alpha"].shown(0.30000001) == "0.3" and known["members"].with_unit(3) == "3 runs"
     assert known["tilt_deg"].shown(None) == "automatic" and known["use"].shown(True) == "yes"
     assert known["alpha"].help_line() == "Share. (0 to 1)"
-    assert known["members"].help_line() == " (1 runs or more; default: 20)"
+    assert known["members"].help_line() == "(1 runs or more; default: 20)"
     assert known["reading"].pairs() == (("methods", "methods"), ("upper-limit", "upper-limit"))
     worded = described("mirrored", Annotated[bool | None, Parameter("", words=((False, "no"), (None, "try both")))])
     assert dict(worded.pairs()) == {None: "try both", True: "yes", False: "no"}
     x = known["tilt_deg"].element(0, "tilt_x", "tilt x")
-    assert (x.name, x.parameter.caption, x.parameter.high, x.length, x.optional) == (
-        "tilt_x",
-        "tilt x",
-        10,
-        None,
-        False,
-    )
+    assert (x.name, x.parameter.caption, x.parameter.high) == ("tilt_x", "tilt x", 10)
+    assert x.length is None and not x.optional
     assert known["reading"].offering("mine").choices == ("mine",)
     assert [one.name for one in picked(Settings, "beta", "alpha")] == ["beta", "alpha"]
     with pytest.raises(TypeError, match="says nothing"):

@@ -45,19 +45,14 @@ def sections(of: dict[str, Any]) -> str:
     head = ("key", "caption", "unit", "range", "default", "meaning")
     parts = []
     for name, settings in of.items():
-        rows = (
-            (
-                f"`{k.name}`",
-                k.parameter.caption,
-                k.parameter.unit,
-                _range(k, in_a_file=True),
-                _default(k),
-                k.parameter.help,
-            )
-            for k in declared(settings).values()
-        )
+        rows = (_row(known) for known in declared(settings).values())
         parts.append(f"### {name}\n\n{markdown(head, rows)}")
     return "\n".join(parts)
+
+
+def _row(known: Declared) -> Sequence[str]:
+    told = known.parameter
+    return f"`{known.name}`", told.caption, told.unit, _range(known, in_a_file=True), _default(known), told.help
 
 
 def acquisition() -> str:
