@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.job.plan import PatternSettings
 from napari_subangstrom_cdi.job.preparation.centre import Centred
+from napari_subangstrom_cdi.job.readings import NONE, READINGS, written
 from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.session import State, Step
 
@@ -75,7 +75,7 @@ class BackgroundDock(StepDock):
         centred = self.session.centred
         if centred is None:
             return ""
-        y, x = (_signed(value, 2) for value in centred.record.readings["beam_centre_px"])
+        y, x = _of_pair("beam_centre_px", centred.record.readings["beam_centre_px"])
         return f"beam at y {y}, x {x} px; {_background(centred.record.readings['background'])[-1]}"
 
     def _refresh_found(self) -> None:
@@ -113,19 +113,22 @@ def described(centred: Centred) -> str:
 def _background(found: Mapping[str, Any]) -> list[str]:
     if found["kind"] == "none":
         return ["No background was taken away"]
+    said = {key: written(READINGS[f"background.{key}"], value) for key, value in found.items()}
     if found["kind"] == "fit":
-        return [f"Smooth background, fitted; ellipticity {found['ellipticity']:.3f}"]
-    y, x = (_signed(value, 2) for value in found["shift_px"])
-    turn = f"{_signed(found['rotation_deg'], 3)}"
-    if math.isfinite(found["rotation_error_deg"]):
-        turn += f" ± {found['rotation_error_deg']:.3f}"
+        return [f"Smooth background, fitted; ellipticity {said['ellipticity']}"]
+    y, x = _of_pair("background.shift_px", found["shift_px"])
+    turn, error = said["rotation_deg"], said["rotation_error_deg"]
+    if error != NONE:
+        turn = f"{turn.removesuffix('°')} ± {error}"
     return [
-        f"Background moved by y {y}, x {x} ± {found['shift_error_px']:.2f} px and turned by {turn}°, "
-        f"times {found['scale']:.4f} ± {found['scale_error']:.4f}",
-        f"Match of both records {found['correlation_before']:.2f} → {found['correlation_after']:.2f}; "
-        f"what is left is {found['residual_sigmas']:.2f} times the noise",
+        f"Background moved by y {y}, x {x} ± {said['shift_error_px']} and turned by {turn}, "
+        f"times {said['scale']} ± {said['scale_error']}",
+        f"Match of both records {said['correlation_before']} → {said['correlation_after']}; "
+        f"what is left is {said['residual_sigmas']} times the noise",
     ]
 
 
-def _signed(value: float, places: int) -> str:
-    return f"{value:+.{places}f}".replace("-", "−")
+def _of_pair(key: str, found: Sequence[float]) -> list[str]:
+    """Both numbers of a pair as they are written."""
+    reading = READINGS[key]
+    return written(reading, found).removesuffix(f" {reading.unit}").split(", ")

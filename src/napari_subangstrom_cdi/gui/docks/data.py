@@ -21,6 +21,7 @@ from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.stack import describe
 from napari_subangstrom_cdi.job.preparation.load import Loaded
+from napari_subangstrom_cdi.job.readings import READINGS, written
 from napari_subangstrom_cdi.session.session import State, Step
 
 _LABELS: dict[Role, tuple[str, str]] = {
@@ -242,16 +243,18 @@ def described(loaded: Loaded) -> str:
     """What was loaded, in a few lines."""
     particle, background = loaded.records.particle, loaded.records.background
     seen, calibration = loaded.records.readings["detector"], loaded.calibration
+    offset = written(READINGS["detector.offset_counts"], seen["offset_counts"])
     lines = [f"Pattern {_by(particle.shape)} px, {_electrons(particle.electrons)}"]
     if background is not None:
         lines.append(f"Background {_by(background.shape)} px, {_electrons(background.electrons)}")
     lines.append(
         f"Pixels: {seen['saturated_pixels']} saturated, {seen['dead_pixels']} dead, {seen['hot_pixels']} hot; "
-        f"offset {seen['offset_counts']:.2f} counts{' (estimated)' if seen['offset_estimated'] else ''}"
+        f"offset {offset}{' (estimated)' if seen['offset_estimated'] else ''}"
     )
     if calibration.known:
         q = calibration.q_pixel_per_angstrom
-        lines.append(f"Δq = {q:.6f} Å⁻¹ by {calibration.source}; field of view {1 / q:.0f}\N{NO-BREAK SPACE}Å")
+        pixel = written(READINGS["reciprocal_pixel_per_angstrom"], q)
+        lines.append(f"Δq = {pixel} by {calibration.source}; field of view {1 / q:.0f}\N{NO-BREAK SPACE}Å")
     else:
         lines.append("Not calibrated: lengths are in pixels")
     if loaded.normalised is not None and loaded.diameter_angstrom is not None:

@@ -13,7 +13,9 @@ Metrics = Mapping[str, Any]
 Kind = Literal[
     "number", "percent", "change", "pair", "length", "range", "count", "members", "yes or no", "word", "indices", "list"
 ]
-Place = Literal["summary", "report", "Results", "Phase", "R-factor", "Model", "Align image", "Masks"]
+Place = Literal[
+    "summary", "report", "Results", "Phase", "R-factor", "Data", "Background", "Align image", "Masks", "Model"
+]
 
 NONE = "–"
 """Written where a number is not known."""

@@ -215,11 +215,35 @@ _RUN = (
     Reading("warnings", "warnings", "What the program doubts, in sentences; the Results dock shows them.", kind="list"),
 )
 _RECORDS = (
-    Reading("detector.offset_counts", "offset", "Counts of the detector without a beam.", unit="counts", spec=".1f"),
-    Reading("detector.offset_estimated", "offset found", "Whether it was found in the record.", kind="yes or no"),
-    Reading("detector.saturated_pixels", "saturated", "Pixels of the pattern; they go to M.", unit="px", kind="count"),
-    Reading("detector.hot_pixels", "hot", "Pixels of the pattern; they go to M.", unit="px", kind="count"),
-    Reading("detector.dead_pixels", "dead", "Pixels of the pattern; they go to M.", unit="px", kind="count"),
+    Reading(
+        "detector.offset_counts",
+        "offset",
+        "Counts of the detector without a beam.",
+        unit="counts",
+        spec=".2f",
+        shown=("Data",),
+    ),
+    Reading(
+        "detector.offset_estimated",
+        "offset found",
+        "Whether it was found in the record.",
+        kind="yes or no",
+        shown=("Data",),
+    ),
+    Reading(
+        "detector.saturated_pixels",
+        "saturated",
+        "Pixels of the pattern; they go to M.",
+        unit="px",
+        kind="count",
+        shown=("Data",),
+    ),
+    Reading(
+        "detector.hot_pixels", "hot", "Pixels of the pattern; they go to M.", unit="px", kind="count", shown=("Data",)
+    ),
+    Reading(
+        "detector.dead_pixels", "dead", "Pixels of the pattern; they go to M.", unit="px", kind="count", shown=("Data",)
+    ),
     Reading(
         "beam_centre_px",
         "beam centre (y, x)",
@@ -227,7 +251,7 @@ _RECORDS = (
         unit="px",
         kind="pair",
         spec="+.2f",
-        shown=("report",),
+        shown=("report", "Background"),
     ),
     Reading("beam_centre_error_px", "error (y, x)", "Of the beam centre.", unit="px", kind="pair", spec=".3f"),
     Reading("background.kind", "background", "A record, a fit, or none.", kind="word"),
@@ -235,6 +259,7 @@ _RECORDS = (
         "background.ellipticity",
         "ellipticity",
         "Of the rings fitted as background: long over short axis, minus 1.",
+        shown=("Background",),
     ),
     Reading(
         "background.shift_px",
@@ -243,21 +268,46 @@ _RECORDS = (
         unit="px",
         kind="pair",
         spec="+.2f",
+        shown=("Background",),
     ),
-    Reading("background.shift_error_px", "error", "Of the background's shift.", unit="px"),
-    Reading("background.rotation_deg", "background rotation", "About the beam.", unit="°"),
-    Reading("background.rotation_error_deg", "error", "Of the background's rotation.", unit="°"),
-    Reading("background.scale", "background scale", "By which the record is multiplied.", spec=".4f"),
-    Reading("background.scale_error", "error", "Of the background's scale.", spec=".4f"),
-    Reading("background.correlation_before", "correlation before", "Of what both records share, as recorded."),
-    Reading("background.correlation_after", "correlation after", "The same once the background is aligned."),
+    Reading(
+        "background.shift_error_px", "error", "Of the background's shift.", unit="px", shown=("Background",), spec=".2f"
+    ),
+    Reading(
+        "background.rotation_deg",
+        "background rotation",
+        "About the beam.",
+        unit="°",
+        shown=("Background",),
+        spec="+.3f",
+    ),
+    Reading("background.rotation_error_deg", "error", "Of the background's rotation.", unit="°", shown=("Background",)),
+    Reading(
+        "background.scale", "background scale", "By which the record is multiplied.", spec=".4f", shown=("Background",)
+    ),
+    Reading("background.scale_error", "error", "Of the background's scale.", spec=".4f", shown=("Background",)),
+    Reading(
+        "background.correlation_before",
+        "correlation before",
+        "Of what both records share, as recorded.",
+        shown=("Background",),
+        spec=".2f",
+    ),
+    Reading(
+        "background.correlation_after",
+        "correlation after",
+        "The same once the background is aligned.",
+        shown=("Background",),
+        spec=".2f",
+    ),
     Reading(
         "background.residual_sigmas",
         "residual",
         "Root mean square of pattern minus background over its noise, where the particle scatters least; 1 is noise "
         "alone.",
-        unit="σ",
+        unit="",
         spec=".2f",
+        shown=("Background",),
     ),
 )
 _ALIGNMENT = (
@@ -381,7 +431,14 @@ _MASKS = (
     Reading("array_size", "array size", "Rows and columns of pattern and object.", unit="px", kind="count"),
     Reading("binning", "binning", "Of the pattern's pixels.", kind="count"),
     Reading("calibration", "calibration", "What the reciprocal pixel comes from.", kind="word"),
-    Reading("reciprocal_pixel_per_angstrom", "reciprocal pixel", "Of the raw pattern.", unit="Å⁻¹", spec=".6f"),
+    Reading(
+        "reciprocal_pixel_per_angstrom",
+        "reciprocal pixel",
+        "Of the raw pattern.",
+        unit="Å⁻¹",
+        spec=".6f",
+        shown=("Data",),
+    ),
     Reading(
         "reciprocal_pixel_error_per_angstrom", "error", "Of the reciprocal pixel, if known.", unit="Å⁻¹", spec=".2g"
     ),

@@ -11,12 +11,14 @@ from napari_subangstrom_cdi.gui.widgets.editors import ComboBox
 from napari_subangstrom_cdi.gui.widgets.hand_slider import HandSlider
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel
 from napari_subangstrom_cdi.job.plan import ModelSettings
+from napari_subangstrom_cdi.job.readings import READINGS, written
 from napari_subangstrom_cdi.parameters import picked
 
 Values = tuple[tuple[float, float], float, float]
 """Tilt in degrees, thickness in Å, roundness."""
 
 _TILT, _THICKNESS, _ROUNDNESS = picked(ModelSettings, "tilt_deg", "thickness_angstrom", "roundness")
+_R = READINGS["model.r_pattern"]
 _TILTS = tuple(
     _TILT.element(index, f"tilt_{axis}", f"Tilt {axis}").but(
         help=f"Rotation of the crystal about {axis}, out of the zone axis."
@@ -109,7 +111,7 @@ class ModelByHand(QWidget):
         """Show how well the pattern fits; NaN for what is not known."""
         text = "–"
         if math.isfinite(value):
-            text = f"{100 * value:.1f} %, as fitted {100 * fitted:.1f} %"
+            text = f"{written(_R, value)}, as fitted {written(_R, fitted)}"
         if text != self.number.text():
             self.number.setText(text)
 

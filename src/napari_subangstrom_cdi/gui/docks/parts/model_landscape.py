@@ -12,9 +12,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.gui.widgets.style import COLOURS, QuietLabel, ThemeType
+from napari_subangstrom_cdi.job.readings import READINGS, written
 
 Tilt = tuple[float, float]
 
+_R = READINGS["model.r_reflections"]
 _HINT = "R of the reflections; a click sets the tilt"
 _BRIGHTEST = 85.0  # percentile of R: the heights beyond are all alike
 _LEAST_RANGE = 1.5  # times the lowest, so that what is flat looks flat
@@ -133,7 +135,7 @@ class Landscape(QWidget):
         tilt = self._tilt_at(scene)
         text = _HINT
         if tilt is not None:
-            text = f"{tilt[0]:.2f}°, {tilt[1]:.2f}°: R {100 * self.r_at(*tilt):.1f} %".replace("-", "−")
+            text = f"{tilt[0]:.2f}°, {tilt[1]:.2f}°: R {written(_R, self.r_at(*tilt))}".replace("-", "−")
         if text != self._readout.text():
             self._readout.setText(text)
 
