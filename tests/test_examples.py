@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +31,12 @@ def test_example_runs(script, tmp_path):
 
 def test_the_examples_are_there():
     assert set(SAID) <= {path.name for path in EXAMPLES.glob("*.py")}
+
+
+def test_the_lines_of_the_readme_run(tmp_path):
+    [lines] = re.findall(r"```python\n(.*?)```", (EXAMPLES.parent / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for record in RECORDS.glob("*.[tmj]*"):
+        shutil.copy(record, tmp_path)
+    done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert {"result.cxi", "report.png", "report.pdf"} <= {path.name for path in tmp_path.iterdir()}
