@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from napari_subangstrom_cdi.gui.docks.results import ResultsDock
 from napari_subangstrom_cdi.gui.widgets.style import colours_of
 from napari_subangstrom_cdi.io.cxi import read_cxi, write_cxi
 from napari_subangstrom_cdi.job.as_script import as_command, as_python
-from napari_subangstrom_cdi.job.plan import plan_from_toml
 from napari_subangstrom_cdi.session.session import State, Step
 
 from ..results import GUARD, guarded
@@ -218,9 +218,13 @@ def test_changed_settings_are_copied_as_they_stand(dock, short_run, qtbot):
     short_run.change("ensemble", seed=9)
     assert dock.badge.state() == "stale"
     click(qtbot, dock, "results-python")
-    text = QApplication.clipboard().text()
-    recipe = text.split("r'''\n")[1].split("'''")[0]
-    assert plan_from_toml(recipe, where="test").ensemble.seed == 9
+    [call] = [
+        node
+        for node in ast.walk(ast.parse(QApplication.clipboard().text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "sacdi.reconstruct"
+    ]
+    said = {keyword.arg: keyword.value for keyword in call.keywords}
+    assert ast.literal_eval(said["seed"]) == 9
 
 
 def test_what_was_found_without_the_model_is_shown_and_doubts_are_marked(viewer, controller, qtbot, tmp_path, picture):
