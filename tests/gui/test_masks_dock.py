@@ -243,7 +243,7 @@ def test_regions_are_previewed_while_the_multiple_slides_and_the_step_makes_the_
     np.testing.assert_array_equal(prepared.problem.regions, tried)
     assert session.plan.regions.alpha == 0.45
     assert number(made, "region-noise") == pytest.approx(prepared.readings["median_noise_electrons"], rel=0.01)
-    assert f"G {100 * prepared.readings['regions']['G']:.1f} %" in made.status.text()
+    assert f"G {100 * prepared.readings['regions']['G']:.2f} %" in made.status.text()
     choose(qtbot, made.regions.form.editor("reading"), "upper limit only")
     assert not made.regions.alpha.slider.isEnabled()
     for _ in range(4):

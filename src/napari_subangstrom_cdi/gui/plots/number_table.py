@@ -58,7 +58,7 @@ class NumberTable(QWidget):
             caption = self.captions[name] = QuietLabel(f"{text[0].upper()}{text[1:]}" if capitals else text)
             value = self.values[name] = Number(bold=bold)
             value.setObjectName(f"{prefix}{name}")
-            value.setAccessibleName(text)
+            value.setAccessibleName(caption.text())
             value.setWordWrap(not across)
             for label in (caption, value):
                 label.setToolTip(reading.meaning)
