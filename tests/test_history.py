@@ -54,6 +54,19 @@ def test_redo_goes_forward_until_something_else_is_changed():
     assert history.undo() and history.plan == with_alpha(0.2)
 
 
+def test_nothing_leads_back_from_a_job_that_begins():
+    history = History(with_alpha(0.1))
+    for alpha in (0.2, 0.3):
+        history.settle()
+        history.adopt(with_alpha(alpha), ("alpha",))
+    history.undo()
+    history.begin_anew(with_alpha(0.7))
+    assert history.plan == with_alpha(0.7) and not history.can_undo and not history.can_redo
+    assert not history.undo() and not history.redo() and history.plan == with_alpha(0.7)
+    history.adopt(with_alpha(0.8), ("alpha",))
+    assert alphas_on_the_way_back(history) == [0.7], "even if the same setting was the last one before"
+
+
 def test_the_oldest_changes_are_let_go():
     history = History(with_alpha(0.0))
     for k in range(1, 301):

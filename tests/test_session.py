@@ -17,7 +17,7 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.cxi import read_cxi
 from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.job.pipeline import load_plan, run
-from napari_subangstrom_cdi.job.plan import plan_from_toml
+from napari_subangstrom_cdi.job.plan import Inputs, Plan, plan_from_toml
 from napari_subangstrom_cdi.session import recovery
 from napari_subangstrom_cdi.session.session import Happening, Session, State, Step
 
@@ -515,6 +515,60 @@ def test_a_project_comes_back_as_it_was(masked, tmp_path):
     np.testing.assert_array_equal(other.prepared.problem.band.upper, masked.prepared.problem.band.upper)
     other.close()
     np.testing.assert_array_equal(read_cxi(tmp_path / "p.cxi").object, masked.result.object)
+
+
+def test_a_file_says_what_saving_over_it_would_cost(masked, tmp_path):
+    path = tmp_path / "p.cxi"
+    assert masked.would_replace(path) is None, "there is no such file"
+    advance(masked, Step.PHASE)
+    masked.save(path)
+    assert masked.would_replace(path) is None, "it holds this result"
+    empty = Session()
+    assert empty.would_replace(path).members == 2
+    empty.save(tmp_path / "empty.cxi")
+    assert masked.would_replace(tmp_path / "empty.cxi") is None, "nothing computed is in it"
+    (tmp_path / "notes.cxi").write_text("no HDF5")
+    assert masked.would_replace(tmp_path / "notes.cxi") is None
+    empty.save(path)  # a script is not asked
+    assert empty.would_replace(path) is None
+    empty.close()
+    before = masked.plan
+    masked.save(path)
+    masked.change("ensemble", seed=23)
+    advance(masked, Step.PHASE)
+    assert masked.would_replace(path).members == 2, "as many, but others"
+    masked.set_plan(before)
+
+
+def test_a_job_that_is_opened_or_begun_ends_the_undo_of_the_one_before(masked, tmp_path):
+    advance(masked, Step.PHASE)
+    masked.save(tmp_path / "p.cxi")
+    other = Session()
+    other.change("regions", alpha=0.9)
+    other.change("ensemble", seed=5)
+    other.load(tmp_path / "p.cxi")
+    opened = other.plan
+    assert not other.can_undo and not other.undo() and other.plan == opened
+    other.change("regions", alpha=0.5)
+    assert other.undo() and not other.undo() and other.plan == opened
+    other.redo()
+    other.begin_anew(Plan(Inputs("")))
+    assert not other.can_undo and not other.can_redo
+    assert other.result is None and not other.unsaved and other.live is None
+    assert states(other)[Step.PHASE] is State.TODO
+    other.close()
+
+
+def test_outputs_of_another_session_are_taken_over(masked):
+    advance(masked, Step.PHASE)
+    other = Session(plan=masked.plan)
+    other.adopt_outputs(masked, Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, Step.PHASE)
+    assert states(other) == states(masked)
+    assert other.result is masked.result and other.unsaved == masked.unsaved
+    assert other.support_finder is masked.support_finder
+    other.change("image", mirrored=None)
+    assert other.state(Step.ALIGN) is State.STALE and masked.state(Step.ALIGN) is State.DONE
+    other.close()
 
 
 def test_a_stale_result_is_stale_when_it_comes_back(masked, tmp_path):

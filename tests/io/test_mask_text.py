@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io.mask_text import MAX_SIDE, pack_mask, unpack_mask
+from napari_subangstrom_cdi.io.mask_text import MAX_SIDE, PackedMask, pack_mask, painted_on, unpack_mask
 
 
 def disc(n=1024, radius=130):
@@ -42,6 +43,31 @@ def test_what_comes_back_may_be_painted_on():
     mask = unpack_mask(pack_mask(disc(64, 10)), where="here")
     mask[0, 0] = True
     assert mask[0, 0]
+
+
+def test_a_packed_mask_is_its_text_and_knows_its_pixels():
+    mask = disc(64, 10)
+    packed = PackedMask.of(mask)
+    assert packed == pack_mask(mask) and hash(packed) == hash(pack_mask(mask)) and isinstance(packed, str)
+    found = packed.pixels(where="here")
+    np.testing.assert_array_equal(found, mask)
+    assert packed.pixels(where="here") is found, "it is unpacked once"
+    assert not found.flags.writeable and mask.flags.writeable
+    read = PackedMask(str(packed))  # as from a recipe
+    assert read.on(Grid(64, 10.0), where="here") is read.pixels(where="here")
+    np.testing.assert_array_equal(read.pixels(where="here"), mask)
+    with pytest.raises(InputError, match=r"here: was painted on an array of 64 pixels, the pattern's has 32"):
+        read.on(Grid(32, 10.0), where="here")
+    with pytest.raises(InputError, match="here: is no packed mask"):
+        PackedMask("nonsense").pixels(where="here")
+
+
+def test_nothing_painted_is_no_mask():
+    nothing = PackedMask.of(np.zeros((64, 64), np.bool_))
+    assert not nothing and nothing.pixels(where="here") is None
+    assert (
+        painted_on(Grid(32, 10.0), nothing, where="here") is None and painted_on(Grid(32, 10.0), None, where="") is None
+    )
 
 
 def test_a_particle_takes_little_text():
