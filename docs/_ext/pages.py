@@ -13,13 +13,15 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from docutils.nodes import Element, TextElement
 from numpy.typing import ArrayLike
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import desc_annotation, desc_content, desc_signature, pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import stringify_annotation
@@ -28,6 +30,7 @@ PACKAGE = "napari_subangstrom_cdi"
 WITHOUT_PAGES = {f"{PACKAGE}.gui", f"{PACKAGE}.__main__"}  # the window needs a Qt to be imported
 API = "docs/api"
 EXAMPLES = "examples"
+_LONGEST_VALUE = 200
 
 _ITEM = re.compile(r"^- \[([^\]]+)\]\(([^)#]+)\.md\)", re.MULTILINE)
 _ROLE = re.compile(r":[a-z:]+:`[.~]*([^`]+)`")
@@ -45,6 +48,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip_foreign)
     app.connect("autodoc-before-process-signature", resolve_hints)
     app.connect("autodoc-process-signature", shorten)
+    app.connect("object-description-transform", cut_long_values)
     app.connect("missing-reference", find_by_import)
     app.connect("build-finished", write_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -179,7 +183,9 @@ def _with_bars(line: str) -> str:
 
 
 def skip_foreign(app: Sphinx, kind: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out what a module imports from another package, before autodoc looks at its signature."""
+    """Leave out what a module imports from another package, and types that are there for what they declare."""
+    if get_origin(thing) is Annotated:
+        return True
     return True if not getattr(thing, "__module__", PACKAGE).startswith((PACKAGE, "builtins")) else None
 
 
@@ -208,16 +214,32 @@ def _shortened(text: str | None) -> str | None:
     return _CODE.sub("=...", _ARRAY.sub(r"~numpy.typing.NDArray[\1]", text))
 
 
+def cut_long_values(app: Sphinx, domain: str, kind: str, content: desc_content) -> None:
+    """Show no value that is a whole table; its description says what it is."""
+    for signature in content.parent.children:
+        if isinstance(signature, desc_signature):
+            values = [part for part in signature.findall(desc_annotation) if part.astext().startswith(" = ")]
+            for value in values:
+                if len(value.astext()) > _LONGEST_VALUE:
+                    signature.remove(value)
+
+
 # References
 
 
 def find_by_import(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: TextElement) -> Element | None:
-    """Let a name be called by any module that has it, as in an import; it is described where it is defined."""
+    """Let a name be called by any module that imports it; it is described where it is defined.
+
+    One of another package, which only type checkers import, is left as it is.
+    """
     if node.get("refdomain") != "py":
         return None
     name = node["reftarget"]
-    for module in (PACKAGE, node.get("py:module")):
-        value = _found(module, name.removeprefix(f"{PACKAGE}."))
+    for module in filter(None, (PACKAGE, node.get("py:module"))):
+        origin = _origin(module, name)
+        if origin is not None and not origin.startswith(PACKAGE):
+            return content
+        value = _found(origin or module, name.removeprefix(f"{PACKAGE}."))
         if _is_ours(value):
             target = f"{value.__module__.partition('._')[0]}.{value.__qualname__}"
             python = env.domains.python_domain
@@ -225,9 +247,23 @@ def find_by_import(app: Sphinx, env: BuildEnvironment, node: pending_xref, conte
     return None
 
 
-def _found(module: str | None, name: str) -> Any:
+def _origin(module: str, name: str) -> str | None:
+    """The module from which another's source imports a name; None if it does not."""
+    source = importlib.import_module(module)
+    for node in ast.walk(_parsed(source)):
+        if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
+            return resolve_name("." * node.level + (node.module or ""), source.__spec__.parent)
+    return None
+
+
+@cache
+def _parsed(module: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
+def _found(module: str, name: str) -> Any:
     """What a module calls so; None if it has no such name."""
-    found = importlib.import_module(module) if module else None
+    found = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     return found

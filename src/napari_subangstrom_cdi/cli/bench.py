@@ -34,10 +34,7 @@ ITERATIONS = {
     "HIO, real object": Stage("bench", 1 << 30, "hio", ("real", "support")),
     "RAAR, non-negative object": Stage("bench", 1 << 30, "raar", ("real", "non-negative", "support"), beta=0.87),
 }
-"""What is timed; every iteration includes the R-factor and the free R-factor of its estimate.
-
-:meta hide-value:
-"""
+"""What is timed; every iteration includes the R-factor and the free R-factor of its estimate."""
 
 SUPPORT_SIDE = 0.25
 """Support over array, along a side: as in the sample, 260 of 1,024 pixels."""

@@ -16,10 +16,7 @@ from ._common import HEAD_BYTES, Array, Format, Stored, image_shape, library_err
 from .formats import edf, hdf5, mrc, npy, tiff
 
 FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
-"""The formats that `read_image` knows, in the order in which they are tried.
-
-:meta hide-value:
-"""
+"""The formats that `read_image` knows, in the order in which they are tried."""
 
 MAX_BYTES = 2 * 2**30
 """Largest image that is read unless the caller says otherwise: a float32 image of 23,170 x 23,170 pixels."""
