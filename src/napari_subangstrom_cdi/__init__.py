@@ -27,12 +27,12 @@ Behind it are the rooms; each lists its files. Imports point one way, from the l
 - ``cli``, ``plugin``: the command line, and what napari asks for; ``__main__`` starts the first
 """
 
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
 if TYPE_CHECKING:  # the same names for type checkers
+    __version__: str
     from .api import Prepared as Prepared
     from .api import Reconstruction as Reconstruction
     from .api import iterate as iterate
@@ -65,7 +65,7 @@ if TYPE_CHECKING:  # the same names for type checkers
     from .simulation.records import MicroscopeSettings as MicroscopeSettings
     from .simulation.records import ParticleSettings as ParticleSettings
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+_public, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "api": ["Prepared", "Reconstruction", "iterate", "phase", "prepare", "read", "reconstruct", "simulate"],
@@ -92,7 +92,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     },
 )
 
-try:
-    __version__ = version("napari-subangstrom-cdi")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0.0.0"
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":  # to look it up takes longer than all the rest
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("napari-subangstrom-cdi")
+        except PackageNotFoundError:  # run from a source tree that was never installed
+            return "0.0.0"
+    return _public(name)
