@@ -33,6 +33,27 @@ import lazy_loader
 
 if TYPE_CHECKING:  # the same names for type checkers
     __version__: str
+    from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings as EnsembleSettings
+    from napari_subangstrom_cdi.core.phasing.constraints import Scene as Scene
+    from napari_subangstrom_cdi.core.phasing.constraints import constraint as constraint
+    from napari_subangstrom_cdi.core.phasing.retrieval import InForce as InForce
+    from napari_subangstrom_cdi.core.phasing.retrieval import Problem as Problem
+    from napari_subangstrom_cdi.core.phasing.retrieval import Snapshot as Snapshot
+    from napari_subangstrom_cdi.core.phasing.schedule import Stage as Stage
+    from napari_subangstrom_cdi.core.phasing.updates import update as update
+    from napari_subangstrom_cdi.io.acquisition import Acquisition as Acquisition
+    from napari_subangstrom_cdi.job.pipeline import Stop as Stop
+    from napari_subangstrom_cdi.job.plan import Change as Change
+    from napari_subangstrom_cdi.job.plan import ImageSettings as ImageSettings
+    from napari_subangstrom_cdi.job.plan import ModelSettings as ModelSettings
+    from napari_subangstrom_cdi.job.plan import PatternSettings as PatternSettings
+    from napari_subangstrom_cdi.job.plan import Plan as Plan
+    from napari_subangstrom_cdi.job.plan import RegionSettings as RegionSettings
+    from napari_subangstrom_cdi.job.plan import SupportSettings as SupportSettings
+    from napari_subangstrom_cdi.simulation.bundled import sample_records as sample_records
+    from napari_subangstrom_cdi.simulation.records import MicroscopeSettings as MicroscopeSettings
+    from napari_subangstrom_cdi.simulation.records import ParticleSettings as ParticleSettings
+
     from .api import Prepared as Prepared
     from .api import Reconstruction as Reconstruction
     from .api import iterate as iterate
@@ -41,29 +62,9 @@ if TYPE_CHECKING:  # the same names for type checkers
     from .api import read as read
     from .api import reconstruct as reconstruct
     from .api import simulate as simulate
-    from .core.ensemble.members import EnsembleSettings as EnsembleSettings
-    from .core.phasing.constraints import Scene as Scene
-    from .core.phasing.constraints import constraint as constraint
-    from .core.phasing.retrieval import InForce as InForce
-    from .core.phasing.retrieval import Problem as Problem
-    from .core.phasing.retrieval import Snapshot as Snapshot
-    from .core.phasing.schedule import Stage as Stage
-    from .core.phasing.updates import update as update
     from .errors import InputError as InputError
     from .errors import QualityWarning as QualityWarning
-    from .io.acquisition import Acquisition as Acquisition
-    from .job.pipeline import Stop as Stop
-    from .job.plan import Change as Change
-    from .job.plan import ImageSettings as ImageSettings
-    from .job.plan import ModelSettings as ModelSettings
-    from .job.plan import PatternSettings as PatternSettings
-    from .job.plan import Plan as Plan
-    from .job.plan import RegionSettings as RegionSettings
-    from .job.plan import SupportSettings as SupportSettings
     from .parameters import Parameter as Parameter
-    from .simulation.bundled import sample_records as sample_records
-    from .simulation.records import MicroscopeSettings as MicroscopeSettings
-    from .simulation.records import ParticleSettings as ParticleSettings
 
 _public, __dir__, __all__ = lazy_loader.attach(
     __name__,

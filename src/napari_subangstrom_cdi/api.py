@@ -17,10 +17,7 @@ from napari_subangstrom_cdi.core.phasing.retrieval import iterate as iterate_pro
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule, Stage
 from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.core.types import Complex64
-from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.cxi import check_output, read_cxi, write_cxi
-from napari_subangstrom_cdi.job import preparation
 from napari_subangstrom_cdi.job.arguments import Data, Sections, plan_of, with_numbers, with_schedule, with_settings
 from napari_subangstrom_cdi.job.pipeline import (
     Listener,
@@ -45,6 +42,10 @@ from napari_subangstrom_cdi.simulation.records import (
     write_records,
 )
 from napari_subangstrom_cdi.simulation.records import simulate as simulate_records
+
+from .errors import InputError
+from .io import Acquisition
+from .job import preparation
 
 Known = str | os.PathLike[str] | Mapping[str, Any] | Acquisition
 """What is known of the records: a JSON or TOML file, its keys and values, or the object made from them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QEvent, QObject
 
-from napari_subangstrom_cdi.gui.widgets.later import later, once
+from napari_subangstrom_cdi.gui.loop.later import later, once
 
 
 def test_what_is_to_be_done_later_is_dropped_with_its_owner_and_leaves_nothing(qtbot):

@@ -15,9 +15,9 @@ from napari_subangstrom_cdi.core.phasing.constraints import CONSTRAINTS
 from napari_subangstrom_cdi.core.phasing.retrieval import retrieve
 from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule
 from napari_subangstrom_cdi.core.phasing.updates import UPDATES, update
-from napari_subangstrom_cdi.gui.widgets.schedule_cells import COLUMNS
-from napari_subangstrom_cdi.gui.widgets.schedule_popups import ConstraintsPopup, ParametersPopup
-from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
+from napari_subangstrom_cdi.gui.schedule.cells import COLUMNS
+from napari_subangstrom_cdi.gui.schedule.popups import ConstraintsPopup, ParametersPopup
+from napari_subangstrom_cdi.gui.schedule.table import ScheduleTable
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, RetrievalSettings, plan_from_toml
 from napari_subangstrom_cdi.parameters import Parameter
 from objects import outline, problem_of, random_particle

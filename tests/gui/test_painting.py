@@ -11,7 +11,7 @@ from qtpy.QtCore import QSortFilterProxyModel
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import QLabel, QListView, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.gui.widgets.painting import RestingLists, painted_at_once
+from napari_subangstrom_cdi.gui.loop.painting import RestingLists, painted_at_once
 from napari_subangstrom_cdi.gui.widgets.style import RoomForText
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.widgets.previews import Previews
+from napari_subangstrom_cdi.gui.loop.previews import Previews
 
 
 @pytest.fixture

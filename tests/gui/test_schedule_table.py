@@ -11,9 +11,9 @@ from napari_subangstrom_cdi.core.phasing.constraints import Image, LowDensity, R
 from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule, paper_schedule
 from napari_subangstrom_cdi.core.phasing.updates import HybridInputOutput
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.widgets.schedule_cells import COLUMNS, parse_limits
-from napari_subangstrom_cdi.gui.widgets.schedule_popups import ConstraintsPopup
-from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
+from napari_subangstrom_cdi.gui.schedule.cells import COLUMNS, parse_limits
+from napari_subangstrom_cdi.gui.schedule.popups import ConstraintsPopup
+from napari_subangstrom_cdi.gui.schedule.table import ScheduleTable
 
 EXTEND = extend_schedule(0.4, 1.2)
 COLUMN = {column.field: i for i, column in enumerate(COLUMNS)}

@@ -18,14 +18,7 @@ from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition, atomic_path, check_writable, read_acquisition
 from napari_subangstrom_cdi.io.cxi import check_output, read_cxi, write_cxi
-from napari_subangstrom_cdi.job.pipeline import (
-    Outcome,
-    load_plan,
-    run,
-    scratch_folder,
-    to_json,
-    with_timing,
-)
+from napari_subangstrom_cdi.job.pipeline import Outcome, load_plan, run, scratch_folder, to_json, with_timing
 from napari_subangstrom_cdi.job.plan import (
     ALL_PRESETS,
     FILE_ROLES,

@@ -14,7 +14,7 @@ from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.gui.widgets.painting import RestingLists
+from napari_subangstrom_cdi.gui.loop.painting import RestingLists
 
 from ._contrast import LayerContrast, SteadyLimits
 

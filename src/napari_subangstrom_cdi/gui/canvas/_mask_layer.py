@@ -10,7 +10,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_subangstrom_cdi.core.types import Bool
-from napari_subangstrom_cdi.gui.widgets.later import once
+from napari_subangstrom_cdi.gui.loop.later import once
 
 from ._layers import LayerSet, Placement
 

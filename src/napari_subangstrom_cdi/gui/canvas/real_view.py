@@ -15,7 +15,7 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.retrieval import support_box
 from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.widgets.later import once
+from napari_subangstrom_cdi.gui.loop.later import once
 
 from ._contrast import SteadyLimits
 from ._layers import LayerSet, Placement, real_space

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton, QSizePolicy, QVBoxL
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.types import Bool, Float32
-from napari_subangstrom_cdi.gui.widgets.later import once
+from napari_subangstrom_cdi.gui.loop.later import once
 
 from ._canvas_bar import CanvasBar
 from ._drags import AlignDrag, CentreDrag

@@ -18,7 +18,7 @@ from napari_subangstrom_cdi.gui.docks.parts.model_crystal import CrystalRow
 from napari_subangstrom_cdi.gui.docks.parts.model_hand import ModelByHand, Values
 from napari_subangstrom_cdi.gui.docks.parts.model_landscape import Landscape
 from napari_subangstrom_cdi.gui.docks.parts.model_table import ModelTable, headline, others
-from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.loop.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel

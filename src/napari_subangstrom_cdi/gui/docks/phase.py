@@ -12,8 +12,8 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.docks.parts.steering_panel import SteeringPanel
 from napari_subangstrom_cdi.gui.plots.run_numbers import RunNumbers
+from napari_subangstrom_cdi.gui.schedule.table import ScheduleTable
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
-from napari_subangstrom_cdi.gui.widgets.schedule_table import ScheduleTable
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.preferences import remember
 from napari_subangstrom_cdi.job.plan import ALL_PRESETS

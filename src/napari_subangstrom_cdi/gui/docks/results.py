@@ -26,9 +26,9 @@ from napari_subangstrom_cdi.gui.canvas.real_view import (
     REAL,
 )
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.loop.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.plots.number_table import NumberTable
 from napari_subangstrom_cdi.gui.plots.resolution_plot import ResolutionPlot
-from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save, ask_which_to_open
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, section_title
 from napari_subangstrom_cdi.gui.window.asking import PROJECT_FILTER, may_begin, proposed_project, where_to_save

@@ -13,7 +13,7 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import UprightScroll
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
 from napari_subangstrom_cdi.gui.docks.parts.model_crystal import CrystalRow
-from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.loop.background_task import BackgroundTask
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_which_folder
 from napari_subangstrom_cdi.gui.widgets.inputs import RECORDS

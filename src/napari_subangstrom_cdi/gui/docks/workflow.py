@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from napari_subangstrom_cdi.gui.canvas.shortcuts import ShortcutHelp
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock, UprightScroll
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
-from napari_subangstrom_cdi.gui.widgets.later import later
+from napari_subangstrom_cdi.gui.loop.later import later
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.gui.window.closing import RecoveryBanner
 from napari_subangstrom_cdi.gui.window.controller import Controller

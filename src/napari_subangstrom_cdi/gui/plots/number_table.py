@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from napari_subangstrom_cdi.gui.widgets.painting import write
+from napari_subangstrom_cdi.gui.loop.painting import write
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, colours_of, is_style_change
 from napari_subangstrom_cdi.job.readings import NONE, Metrics, Reading, marked, written
 

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton,
 
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.gui.widgets.painting import write
+from napari_subangstrom_cdi.gui.loop.painting import write
 from napari_subangstrom_cdi.gui.widgets.style import COLOURS, RoomForText, StatusLine, ThemeType
 from napari_subangstrom_cdi.io.atomic import atomic_path
 from napari_subangstrom_cdi.job.readings import READINGS, written

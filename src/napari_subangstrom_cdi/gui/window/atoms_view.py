@@ -24,7 +24,7 @@ from napari_subangstrom_cdi.core.crystal.multislice import AtomicModel
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Orientation
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.gui.canvas.gl_guard import RemovalGuard
-from napari_subangstrom_cdi.gui.widgets.later import later
+from napari_subangstrom_cdi.gui.loop.later import later
 
 from .main_window import main_window_of
 

@@ -19,10 +19,10 @@ from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.gui.canvas import shortcuts
 from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
+from napari_subangstrom_cdi.gui.loop.later import later
+from napari_subangstrom_cdi.gui.loop.painting import painted_at_once
+from napari_subangstrom_cdi.gui.loop.previews import Previews
 from napari_subangstrom_cdi.gui.widgets.inputs import Role
-from napari_subangstrom_cdi.gui.widgets.later import later
-from napari_subangstrom_cdi.gui.widgets.painting import painted_at_once
-from napari_subangstrom_cdi.gui.widgets.previews import Previews
 from napari_subangstrom_cdi.io.mask_text import PackedMask, painted_on
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, with_preset
 from napari_subangstrom_cdi.session.pace import Pace

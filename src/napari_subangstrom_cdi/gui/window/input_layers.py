@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas._layers import reciprocal_space
 from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE
+from napari_subangstrom_cdi.gui.loop.later import once
 from napari_subangstrom_cdi.gui.widgets.inputs import (
     RECORDS,
     Role,
@@ -26,7 +27,6 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     source_of,
     with_nominal_pixel,
 )
-from napari_subangstrom_cdi.gui.widgets.later import once
 from napari_subangstrom_cdi.io.stack import describe
 from napari_subangstrom_cdi.session.session import Session, State, Step
 

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import dock_of
-from napari_subangstrom_cdi.gui.widgets.later import later
+from napari_subangstrom_cdi.gui.loop.later import later
 
 from .controller import Controller
 from .main_window import adopt_window, main_window_of

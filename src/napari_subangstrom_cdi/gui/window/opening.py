@@ -10,7 +10,7 @@ from npe2 import PluginManager
 from qtpy.QtWidgets import QDockWidget
 
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import dock_of
-from napari_subangstrom_cdi.gui.widgets.later import later
+from napari_subangstrom_cdi.gui.loop.later import later
 
 from .asking import may_begin
 from .controller import Controller

@@ -19,9 +19,9 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
     RECORD,
     REGIONS,
 )
-from napari_subangstrom_cdi.gui.widgets.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.loop.background_task import BackgroundTask
+from napari_subangstrom_cdi.gui.loop.later import once
 from napari_subangstrom_cdi.gui.widgets.editors import Number, help_of
-from napari_subangstrom_cdi.gui.widgets.later import once
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, section_title
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.job.plan import PatternSettings

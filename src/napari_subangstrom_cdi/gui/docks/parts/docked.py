@@ -7,7 +7,7 @@ import contextlib
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_subangstrom_cdi.gui.widgets.later import later
+from napari_subangstrom_cdi.gui.loop.later import later
 from napari_subangstrom_cdi.gui.window.controller import Controller
 
 

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QCompleter, QHBoxLayout, QLabel, QToolButton, QVBoxLa
 
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, crystal, crystal_names
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.loop.previews import Previews
 from napari_subangstrom_cdi.gui.widgets.editors import ComboBox
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import TakesFiles, pick_file
-from napari_subangstrom_cdi.gui.widgets.previews import Previews
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 
 _FILTER = "Crystal (*.cif);;All files (*)"

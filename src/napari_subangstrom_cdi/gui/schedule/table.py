@@ -11,10 +11,10 @@ from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QPushButton, QSizePol
 
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule, Stage
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, colours_of
 
-from .schedule_cells import COLUMNS, CellDelegate, changed_stage, has_beta_alone
-from .schedule_popups import CellPopup, ConstraintsPopup, ParametersPopup
-from .style import QuietLabel, StatusLine, colours_of
+from .cells import COLUMNS, CellDelegate, changed_stage, has_beta_alone
+from .popups import CellPopup, ConstraintsPopup, ParametersPopup
 
 _NO_INDEX = QModelIndex()
 _MOST_UNDO = 100

@@ -1,0 +1,1 @@
+"""What waits for the event loop, and what runs beside it."""
