@@ -67,7 +67,7 @@ def test_a_class_becomes_a_frozen_dataclass_of_declared_parameters():
         made.factor = 1
     with pytest.raises(InputError, match=r"damp\.factor: factor = 1\.5; give above 0 and at most 1"):
         type(made)(1.5)
-    with pytest.raises(InputError, match=r"damp\.how: unknown what 'some'"):
+    with pytest.raises(InputError, match=r"damp\.how: unknown how 'some'"):
         replace(made, how="some")
 
 

@@ -5,6 +5,7 @@
 - ``preparation``: room: from files to a problem that phase retrieval can solve
 - ``steering``: what is changed while a run goes on, recorded and replayed
 - ``pipeline``: the whole job: prepare, retrieve, average, judge
+- ``readings``: room: every number that a person sees, described once, and how it is written
 - ``cross_checks``: whether a result that began with a model is the data's or the model's
 - ``progress``: who listens to a job: a bar on the terminal, or a function that watches
 - ``arguments``: what a script asks for, as a plan: arrays as files, settings over a preset
@@ -31,11 +32,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "load_plan",
             "retrieve_members",
             "run",
-            "summary",
             "to_json",
         ],
         "plan": ["Change", "Inputs", "Plan", "plan_from_toml", "preset_plan", "read_recipe"],
         "progress": ["Bar", "listening"],
+        "readings": ["READINGS", "Reading", "summary"],
         "report": ["write_report"],
         "steering": ["Steering"],
     },

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition
 
 from .arguments import SECTIONS
 from .plan import ALL_PRESETS, FILE_ROLES, Inputs, Plan, named_files, plan_from_toml, preset_plan
+from .recipe_stages import stage_table
 
 _PROGRAM = "napari-subangstrom-cdi"
 
@@ -133,6 +135,8 @@ def _differing(settings: Any, usual: Any, names: tuple[str, ...] | None = None) 
 
 def _source(value: Any) -> str:
     """A value as Python source."""
+    if isinstance(value, Stage):
+        return _bracketed("sacdi.Stage(", _stage_arguments(value), ")")
     if is_dataclass(value) and not isinstance(value, type):
         return _bracketed(f"sacdi.{type(value).__name__}(", _arguments(value), ")")
     if isinstance(value, Mapping):
@@ -145,6 +149,17 @@ def _source(value: Any) -> str:
     if isinstance(value, str):
         return _text(value)
     return repr(value)
+
+
+def _stage_arguments(stage: Stage) -> list[str]:
+    """Arguments that make a stage again, constraints and rule by their names, so that nothing is to be imported."""
+    usual = stage_table(Stage(stage.name, stage.iterations))
+    said = {key: value for key, value in stage_table(stage).items() if value != usual.get(key)}
+    without_beta = {key: value for key, value in said.items() if key != "beta"}
+    if Stage(stage.name, stage.iterations, **without_beta) == stage:
+        said = without_beta
+    named = (f"{key}={_source(value)}" for key, value in said.items())
+    return [_source(stage.name), _source(stage.iterations), *named]
 
 
 def _arguments(value: Any) -> list[str]:

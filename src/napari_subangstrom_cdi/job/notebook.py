@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from napari_subangstrom_cdi.core.phasing.retrieval import support_box
 from napari_subangstrom_cdi.core.result import Result
 
-from .readings import summary
+from .readings import is_known, marked, shown_in
 from .report import most_real
 
 _INCHES, _DPI = 3.2, 110
@@ -58,6 +58,6 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
     numbers: dict[str, Any] = dict(result.metrics)
     n, unit = result.grid.n, "Å" if result.calibrated else "px"
     rows = [("object", f"{n} × {n} pixels of {result.grid.pixel_angstrom:.4g} {unit}")]
-    rows += [("", part) for part in summary(numbers).split(", ")]
+    rows += [(r.caption, marked(r, numbers)[0]) for r in shown_in("Results") if is_known(r, numbers)]
     rows += [("warning", str(said)) for said in numbers.get("warnings", ())]
     return rows

@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.regions import ALPHA, NOISE_MULTIPLE, Alpha, NoiseMultiple, Reading
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
+from napari_subangstrom_cdi.core.phasing.updates import Beta
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.mask_text import PackedMask
@@ -461,16 +462,7 @@ class Change:
     iteration: Annotated[int, Parameter("Iteration", "After which it is in force.", low=0)]
     alpha: Alpha | None = None
     noise_multiple: NoiseMultiple | None = None
-    beta: Annotated[
-        float | None,
-        Parameter(
-            "β",
-            "Feedback of HIO, RAAR and the difference map, in every stage from here on.",
-            above=0,
-            high=1,
-            step=0.05,
-        ),
-    ] = None
+    beta: Beta | None = None
     support: PaintedMask | None = None
     excluded: PaintedMask | None = None
 

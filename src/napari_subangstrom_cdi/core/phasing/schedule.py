@@ -64,7 +64,7 @@ class Stage:
             "iterations": iterations,
             "update": with_beta(UPDATES.made(update, where), beta),
             "constraints": tuple(CONSTRAINTS.made(each, where) for each in said),
-            "q_limits_per_angstrom": q_limits_per_angstrom,
+            "q_limits_per_angstrom": q_limits_per_angstrom and tuple(q_limits_per_angstrom),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)  # it is frozen from here on

@@ -4,6 +4,7 @@
 - ``presenter``: outputs of steps onto the canvases
 - ``input_layers``: the layers that were chosen as inputs, remembered and watched
 - ``activity``: what goes on, in napari's activity dock
+- ``binding``: whether the Qt binding at hand can be relied on
 - ``main_window``: what a window needs once a dock stands in it
 - ``closing``: its end, and what an earlier one left behind: nothing is lost without a question
 - ``asking``: the questions before something computed is lost

@@ -2,7 +2,6 @@
 
 - ``docked``: what stands in a dock of napari's window, and its end
 - ``dock``: what every step's dock has: title, state, one button, one line that says how it went
-- ``numbers``: captions with their numbers
 - ``centre_tool``: the beam's centre, found and moved by hand
 - ``by_hand``: the image laid onto the pattern by hand
 - ``registration_table``: what the registration found, and other candidates
