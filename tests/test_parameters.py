@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.core.phasing.regions import Alpha, NoiseMultiple
+from napari_subangstrom_cdi.core.phasing.updates import Beta
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.job.plan import Change, RegionSettings
 from napari_subangstrom_cdi.parameters import Parameter, check, declared, described, picked
@@ -116,10 +117,11 @@ def test_a_range_is_said_in_words(range_of, words):
     assert Parameter("d", unit="Å", **range_of).range_in_words() == words
 
 
-def test_alpha_and_the_noise_multiple_are_declared_once():
+def test_what_a_recipe_and_a_change_during_a_run_share_is_declared_once():
     for settings in (RegionSettings, Change):
         assert declared(settings)["alpha"].parameter is described("alpha", Alpha).parameter
         assert declared(settings)["noise_multiple"].parameter is described("k", NoiseMultiple).parameter
+    assert declared(Change)["beta"].parameter is described("beta", Beta).parameter
 
 
 def test_the_tables_of_the_documentation_are_up_to_date(tmp_path):

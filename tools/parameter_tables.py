@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from functools import partial
 from typing import Any
 
@@ -81,6 +81,7 @@ def rows(*fields: tuple[Any, Sequence[str]]) -> str:
     for settings, names in fields:
         for known in picked(settings, *names):
             caption = f"{known.parameter.caption}{' (Advanced)' if known.parameter.advanced else ''}"
+            known = known if settings is not Change else replace(known, optional=False)
             found.append((caption, known.parameter.unit, _range(known), known.parameter.help))
     return markdown(("setting", "unit", "range", "what it does"), found)
 

@@ -16,7 +16,9 @@ from napari_subangstrom_cdi.parameters import picked
 if TYPE_CHECKING:
     from napari_subangstrom_cdi.gui.window.controller import Controller
 
-_KNOWN = picked(Change, "alpha", "noise_multiple", "beta")
+_ALPHA, _MULTIPLE, _BETA = picked(Change, "alpha", "noise_multiple", "beta")
+_BETA_TIP = "Feedback of HIO, RAAR and the difference map, in every stage from here on."
+_KNOWN = (_ALPHA, _MULTIPLE, _BETA.but(help=_BETA_TIP))
 _MOST_LINES = 4
 
 
