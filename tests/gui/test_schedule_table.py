@@ -80,6 +80,7 @@ def set_value(qtbot, popup: QWidget, name: str, text: str) -> None:
     """Type a value of a parameter in a popup."""
     editor = popup.findChild(QAbstractSpinBox, name)
     assert editor.isVisible()
+    editor.setFocus()
     editor.selectAll()
     qtbot.keyClicks(editor, text)
 
@@ -209,6 +210,14 @@ def test_parameters_without_effect_are_not_shown_and_those_left_alone_stay_exact
     set_value(qtbot, popup, "low-density.threshold", "2")
     qtbot.keyClick(popup.findChild(QAbstractSpinBox, "low-density.threshold"), Qt.Key.Key_Escape)
     assert table.schedule()[0].constraints == (exact, Support(), LowDensity(-0.25)) and table.heard == 1
+
+
+def test_what_is_typed_counts_when_a_popup_is_left_by_a_click_elsewhere(table, qtbot):
+    popup = open_constraints(qtbot, table, 0)
+    set_value(qtbot, popup, "image.weight", "0.75")
+    popup.close()  # as the window system does for a click outside it
+    assert table.schedule()[0].constraints[0] == Image(0.75) and table.heard == 1
+    qtbot.wait(10)
 
 
 def test_the_feedback_stays_when_the_rule_changes(table, qtbot):

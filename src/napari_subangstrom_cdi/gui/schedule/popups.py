@@ -72,6 +72,9 @@ class CellPopup(QFrame):
     def closeEvent(self, event: Any) -> None:
         """A click elsewhere takes over, as Enter does."""
         super().closeEvent(event)
+        editing = self.focusWidget()
+        if editing is not None and not self._cancelled:
+            editing.clearFocus()  # what is typed in it counts
         if not self._cancelled and self.entry() != self._before:
             self._before = self.entry()
             self.accepted.emit(self._before)
