@@ -1,5 +1,6 @@
 """A constraint of one's own: the phase of the object is smooth over a width in ångström."""
 
+import sys
 from typing import Annotated
 
 import numpy as np
@@ -25,5 +26,5 @@ if __name__ == "__main__":
         sacdi.Stage("real", 20, "er", ["image", "real", "support"]),
         sacdi.Stage("smooth", 40, "er", [SmoothPhase(width_angstrom=1.2), "support"]),
     ]
-    result = sacdi.reconstruct(**sacdi.sample_records(), schedule=schedule, members=2)
+    result = sacdi.reconstruct(**sacdi.sample_records(*sys.argv[1:2]), schedule=schedule, members=2)
     print(result, result.save("own_constraint.cxi"), sep="\n")

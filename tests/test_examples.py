@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RECORDS = Path(__file__).parent / "data" / "from_0_1_0"
 SAID = {
+    "own_constraint.py": "own_constraint.cxi",
     "own_schedule.py": "own: R",
     "quick_start.py": "written:",
     "sweep_alpha.py": "0.6",

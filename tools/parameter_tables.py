@@ -9,6 +9,9 @@ from functools import partial
 from typing import Any
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
+from napari_subangstrom_cdi.core.phasing.constraints import CONSTRAINTS
+from napari_subangstrom_cdi.core.phasing.registry import Registry, explained
+from napari_subangstrom_cdi.core.phasing.updates import UPDATES
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.acquisition import Key, keys_by_field
 from napari_subangstrom_cdi.job.plan import (
@@ -86,6 +89,19 @@ def rows(*fields: tuple[Any, Sequence[str]]) -> str:
     return markdown(("setting", "unit", "range", "what it does"), found)
 
 
+def kinds(registry: Registry[Any], what: str) -> str:
+    """Our own constraints, or update rules, with their parameters; not those of packages that happen to be there."""
+    found = []
+    for name in registry.names():
+        cls: Any = registry.named(name)
+        if cls.__module__.startswith("napari_subangstrom_cdi."):
+            parameters = [
+                (f"`{one.name}`", one.parameter.unit, _range(one), _default(one)) for one in declared(cls).values()
+            ]
+            found += [(name, explained(cls), *said) for said in parameters or [("",) * 4]]
+    return markdown((what, "what it does", "parameter", "unit", "range", "default"), found)
+
+
 def _range(known: Declared, *, in_a_file: bool = False) -> str:
     """The range without its unit, or what can be chosen: in words, or as a file has it."""
     choices = [value for value, _ in known.pairs() if value is not None]
@@ -133,6 +149,8 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "settings-model": partial(rows, (ModelSettings, ("zone", "b_factor"))),
     "settings-model-by-hand": partial(rows, (ModelSettings, ("tilt_deg", "thickness_angstrom", "roundness"))),
+    "constraints": partial(kinds, CONSTRAINTS, "constraint"),
+    "updates": partial(kinds, UPDATES, "update"),
     "settings-phase": partial(rows, (EnsembleSettings, tuple(declared(EnsembleSettings)))),
     "settings-steering": partial(rows, (Change, ("alpha", "noise_multiple", "beta"))),
 }
