@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Protocol, dataclass_transform
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, dataclass_transform
 
 import numpy as np
 import scipy.fft
@@ -19,7 +19,9 @@ from napari_subangstrom_cdi.core.types import Bool, Complex64, Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.parameters import Parameter
 
-from .registry import Own, Registry, kind_of
+from .registry import Registry, kind_of
+
+_Own = TypeVar("_Own", bound=type)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ CONSTRAINTS: Registry[Constraint] = Registry("constraint", "napari_subangstrom_c
 
 
 @dataclass_transform(frozen_default=True)
-def constraint(name: str) -> Callable[[Own], Own]:
+def constraint(name: str) -> Callable[[_Own], _Own]:
     """Register a constraint: decorate a class with the name that schedules and recipes use.
 
     The class becomes a frozen dataclass. Its fields are parameters, each declared as

@@ -17,14 +17,14 @@ import numpy as np
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.parameters import Declared, check, declared
 
-Part = TypeVar("Part")
-Own = TypeVar("Own", bound=type)
+_Part = TypeVar("_Part")
+_Own = TypeVar("_Own", bound=type)
 
 FACTORS = ("density", "image")
 """What a parameter may be varied by in an ensemble: the two random factors that each member draws."""
 
 
-class Registry(Generic[Part]):
+class Registry(Generic[_Part]):
     """Classes by name; each is a frozen dataclass of declared parameters whose objects can be called.
 
     Parameters
@@ -39,11 +39,11 @@ class Registry(Generic[Part]):
 
     def __init__(self, what: str, group: str, arguments: tuple[str, ...]) -> None:
         self._what, self._group, self._arguments = what, group, arguments
-        self._classes: dict[str, type[Part]] = {}
+        self._classes: dict[str, type[_Part]] = {}
         self._waiting: list[EntryPoint] | None = None  # None until looked for, which takes a moment
         self._failed: dict[str, str] = {}
 
-    def register(self, name: str) -> Callable[[Own], Own]:
+    def register(self, name: str) -> Callable[[_Own], _Own]:
         """Decorate a class so that recipes, schedules and the window know it by a name.
 
         The class becomes a frozen dataclass if it is none. Every field is a parameter, declared as
@@ -58,7 +58,7 @@ class Registry(Generic[Part]):
             If the class cannot be called as it must, or a field is no declared parameter.
         """
 
-        def take(cls: Own) -> Own:
+        def take(cls: _Own) -> _Own:
             other = self._classes.get(name)
             if other is not None and _origin(other) != _origin(cls):
                 raise InputError(
@@ -76,7 +76,7 @@ class Registry(Generic[Part]):
         self._load()
         return tuple(self._classes)
 
-    def named(self, name: str) -> type[Part]:
+    def named(self, name: str) -> type[_Part]:
         """The class with a name.
 
         Raises
@@ -90,7 +90,7 @@ class Registry(Generic[Part]):
             raise InputError(f"unknown {self._what} {name!r}", mend=self._how_to_get(name))
         return self._classes[name]
 
-    def made(self, said: Any, where: str) -> Part:
+    def made(self, said: Any, where: str) -> _Part:
         """An object from what a schedule says: itself, a name, or a table of ``kind`` and parameters.
 
         Raises
@@ -111,13 +111,13 @@ class Registry(Generic[Part]):
             place = f"{where}: {error.where}" if error.where else where
             raise InputError(error.problem, where=place, mend=error.mend) from error
 
-    def _known(self, said: Any, where: str) -> Part:
+    def _known(self, said: Any, where: str) -> _Part:
         cls = self._classes.get(getattr(said, "kind", ""))
         if cls is None or _origin(cls) != _origin(type(said)):
             raise InputError(
                 f"{said!r} is no registered {self._what}", where=where, mend="decorate its class, and give an object"
             )
-        known: Part = said
+        known: _Part = said
         return known
 
     def _how_to_get(self, name: str) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 from napari_subangstrom_cdi.core.types import Complex64
 from napari_subangstrom_cdi.parameters import Parameter, check_value
 
-from .registry import Own, Registry, parameters_of
+from .registry import Registry, parameters_of
 
 Projection = Callable[[Complex64], Complex64]
-Rule = TypeVar("Rule")
+_Rule = TypeVar("_Rule")
+_Own = TypeVar("_Own", bound=type)
 
 
 class Update(Protocol):
@@ -36,7 +37,7 @@ UPDATES: Registry[Update] = Registry(
 
 
 @dataclass_transform(frozen_default=True)
-def update(name: str) -> Callable[[Own], Own]:
+def update(name: str) -> Callable[[_Own], _Own]:
     """Register an update rule: decorate a class with the name that schedules and recipes use.
 
     The class becomes a frozen dataclass. Its fields are parameters, each declared as
@@ -148,11 +149,11 @@ def beta_of(rule: Any) -> float | None:
     return float(rule.beta) if "beta" in parameters_of(rule) else None
 
 
-def with_beta(rule: Rule, beta: float | None) -> Rule:
+def with_beta(rule: _Rule, beta: float | None) -> _Rule:
     """The rule with another β; as it is for None, and where it has no β."""
     if beta is None or beta_of(rule) is None:
         return rule
-    changed: Rule = replace(rule, beta=beta)  # type: ignore[type-var]  # every registered rule is a dataclass
+    changed: _Rule = replace(rule, beta=beta)  # type: ignore[type-var]  # every registered rule is a dataclass
     return changed
 
 
