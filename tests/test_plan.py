@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,10 @@ from napari_subangstrom_cdi.core.phasing.schedule import Stage, extend_schedule,
 from napari_subangstrom_cdi.core.phasing.updates import UPDATES
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.job.plan import (
     PRESETS,
+    Change,
     ImageSettings,
     Inputs,
     PatternSettings,
@@ -193,3 +196,15 @@ def test_files_are_told_from_words_and_names():
     assert named_files(inputs) == {"pattern": "p.tif", "image": "i.mrc"}
     inputs = Inputs("p.tif", "b.tif", crystal="sub/CdS.CIF")
     assert named_files(inputs) == {"pattern": "p.tif", "background": "b.tif", "crystal": "sub/CdS.CIF"}
+
+
+def test_masks_given_as_text_know_their_pixels():
+    text = str(PackedMask.of(np.eye(8, dtype=bool)))
+    for said, names in (
+        (SupportSettings(added=text, removed=text), ("added", "removed")),
+        (RegionSettings(excluded=text), ("excluded",)),
+        (Change(0, 0, support=text, excluded=""), ("support", "excluded")),
+    ):
+        for name in names:
+            assert isinstance(getattr(said, name), PackedMask)
+    np.testing.assert_array_equal(SupportSettings(added=text).added.pixels(where="here"), np.eye(8, dtype=bool))

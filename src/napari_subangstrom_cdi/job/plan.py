@@ -295,6 +295,7 @@ class SupportSettings:
 
     def __post_init__(self) -> None:
         check(self, "support")
+        _pack(self, "added", "removed")
 
 
 @with_config(extra="forbid")
@@ -335,6 +336,7 @@ class RegionSettings:
 
     def __post_init__(self) -> None:
         check(self, "regions")
+        _pack(self, "excluded")
 
 
 @with_config(extra="forbid")
@@ -468,6 +470,7 @@ class Change:
 
     def __post_init__(self) -> None:
         check(self, "steering")
+        _pack(self, "support", "excluded")
 
 
 @with_config(extra="forbid")
@@ -551,6 +554,14 @@ def with_preset(plan: Plan, preset: str) -> Plan:
         retrieval=fresh.retrieval,
         ensemble=fresh.ensemble,
     )
+
+
+def _pack(settings: Any, *names: str) -> None:
+    """Let masks that a script gives as plain text know their pixels, as those of a recipe do."""
+    for name in names:
+        text = getattr(settings, name)
+        if text is not None and not isinstance(text, PackedMask):
+            object.__setattr__(settings, name, PackedMask(text))
 
 
 def named_files(inputs: Inputs) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Reading:
         ``percent``: a fraction; ``change``: a factor, whose difference from 1 is written in percent; ``length``: of a
         vector; ``range``: lowest to highest of several; the others as they are called.
     spec : str
-        How a number is formatted, as of :func:`format`.
+        How a number is formatted, as of ``format``.
     shown : tuple of str
         Where; that it is in the output of ``--json`` goes without saying.
     error : str
