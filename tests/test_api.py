@@ -22,6 +22,7 @@ from napari_subangstrom_cdi.job.arguments import plan_of
 from napari_subangstrom_cdi.job.as_script import as_python
 from napari_subangstrom_cdi.job.pipeline import run
 from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.job.readings import READINGS, text
 
 RECORDS = Path(__file__).parent / "data" / "from_0_1_0"
 SCHEDULE = (
@@ -97,7 +98,10 @@ def test_a_reconstruction_says_what_it_is(done):
 def test_a_notebook_shows_picture_and_numbers(done):
     html = done._repr_html_()
     assert 'src="data:image/png;base64,iVBOR' in html
-    assert "2 of 2 members averaged" in html and "agrees with the image" in html
+    for key in ("r_factor", "free_r", "members"):
+        reading = READINGS[key]
+        assert reading.caption in html and text(reading, done.readings) in html
+    assert "agrees with the image" in html
 
 
 def test_arrays_give_the_same_bits_as_files(done):
@@ -144,7 +148,7 @@ def test_settings_are_mappings_over_a_preset_or_objects(tmp_path):
         ({"preset": "best", "schedule": None}, "unknown preset 'best'; use one of extend, paper, model"),
         ({"schedule": ["er"]}, "schedule: 'er' is no Stage"),
         ({"schedule": []}, "schedule: has no stages"),
-        ({"members": 0}, "0 members"),
+        ({"members": 0}, r"ensemble\.members: Members = 0; give 1 or more"),
         ({"pattern": np.zeros(7)}, "pattern.npy: "),
     ],
 )
