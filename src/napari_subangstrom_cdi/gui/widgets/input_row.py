@@ -29,8 +29,55 @@ class Choice:
     tooltip: str = ""
 
 
-class InputRow(TakesFiles):
-    """Label, list of layers, "Browse…", and the frame of a stack; files may be dropped on it.
+class ChoiceRow(TakesFiles):
+    """Label, list, "Browse…", and a line under them that says what was chosen, or what is wrong; takes files by drop.
+
+    Parameters
+    ----------
+    names : (str, str)
+        Object names of the list, whose note is called after it, and of the button.
+    label, tooltip : str
+        Of the list.
+    file : str
+        What may be chosen as a file.
+    """
+
+    def __init__(
+        self, names: tuple[str, str], label: str, tooltip: str, file: str, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setAcceptDrops(True)
+        self.label = QLabel(label)
+        self.combo = ComboBox()
+        self.combo.setObjectName(names[0])
+        self.combo.setAccessibleName(label)
+        self.browse = QToolButton()
+        self.browse.setText("Browse…")
+        self.browse.setObjectName(names[1])
+        self.browse.setAccessibleName(f"{label}: choose a file")
+        self.browse.setToolTip(f"Choose {file}; it may also be dropped here")
+        for widget in (self.label, self.combo):
+            widget.setToolTip(tooltip)
+        self.label.setBuddy(self.combo)
+        self.note = StatusLine()
+        self.note.setObjectName(f"{names[0]}-note")
+
+    def lay_out(self, *between: QWidget) -> None:
+        """One row, then what stands between, then the note."""
+        row = QHBoxLayout()
+        row.addWidget(self.label)
+        row.addWidget(self.combo, stretch=1)
+        row.addWidget(self.browse)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(row)
+        for widget in (*between, self.note):
+            column.addWidget(widget)
+
+
+class InputRow(ChoiceRow):
+    """A list of layers and files, and the frame of a stack.
 
     Signals
     -------
@@ -44,26 +91,11 @@ class InputRow(TakesFiles):
     frame_picked = Signal(object)
 
     def __init__(self, role: Role, label: str, tooltip: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__((f"input-{role}", f"browse-{role}"), label, tooltip, "a file", parent)
         self.role = role
-        self.setAcceptDrops(True)
-        self.label = QLabel(label)
-        self.combo = ComboBox()
-        self.combo.setObjectName(f"input-{role}")
-        self.combo.setAccessibleName(label)
-        self.browse = QToolButton()
-        self.browse.setText("Browse…")
-        self.browse.setObjectName(f"browse-{role}")
-        self.browse.setAccessibleName(f"{label}: choose a file")
-        self.browse.setToolTip("Choose a file; it may also be dropped here")
-        for widget in (self.label, self.combo):
-            widget.setToolTip(tooltip)
-        self.label.setBuddy(self.combo)
-        self.note = StatusLine()
-        self.note.setObjectName(f"input-{role}-note")
         self._choices: list[Choice] = []
         self._frames = self._frame_widgets()
-        self._lay_out()
+        self.lay_out(self._frames)
         self.combo.activated.connect(self._on_activated)
         self.browse.clicked.connect(self._ask)
 
@@ -90,18 +122,6 @@ class InputRow(TakesFiles):
         self.frame_mode.activated.connect(self._on_frame)
         self.frame_number.valueChanged.connect(self._on_frame)
         return box
-
-    def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.addWidget(self.label)
-        row.addWidget(self.combo, stretch=1)
-        row.addWidget(self.browse)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(row)
-        column.addWidget(self._frames)
-        column.addWidget(self.note)
 
     # What is shown
 

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCompleter, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCompleter, QWidget
 
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, crystal, crystal_names
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.loop.previews import Previews
 from napari_subangstrom_cdi.gui.widgets.editors import ComboBox
-from napari_subangstrom_cdi.gui.widgets.file_dialogs import TakesFiles, pick_file
-from napari_subangstrom_cdi.gui.widgets.style import StatusLine
+from napari_subangstrom_cdi.gui.widgets.file_dialogs import pick_file
+from napari_subangstrom_cdi.gui.widgets.input_row import ChoiceRow
 
 _FILTER = "Crystal (*.cif);;All files (*)"
 _LONG = 80
 _TIP = "What the particle is made of: the name of a crystal that is built in, or the path of a CIF"
 
 
-class CrystalRow(TakesFiles):
+class CrystalRow(ChoiceRow):
     """A list to choose from or to type into, "Browse…", and a line that says what the crystal is, or what is wrong."""
 
     welcome_suffix = ".cif"
@@ -29,15 +29,10 @@ class CrystalRow(TakesFiles):
     """Name or path, None for nothing."""
 
     def __init__(self, previews: Previews, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAcceptDrops(True)
+        super().__init__(("model-crystal", "browse-crystal"), "Crystal", _TIP, "a CIF", parent)
         self._previews = previews
         self._task = f"crystal-{id(self)}"
         self._asked: str | None = ""
-        self.combo = ComboBox()
-        self.combo.setObjectName("model-crystal")
-        self.combo.setAccessibleName("Crystal")
-        self.combo.setToolTip(_TIP)
         self.combo.setEditable(True)
         self.combo.setInsertPolicy(ComboBox.InsertPolicy.NoInsert)
         self.combo.addItems(crystal_names())
@@ -47,24 +42,7 @@ class CrystalRow(TakesFiles):
         self.combo.setCompleter(completer)
         self.line = self.combo.lineEdit()
         self.line.setPlaceholderText("name, or path of a CIF")
-        self.browse = QToolButton()
-        self.browse.setText("Browse…")
-        self.browse.setObjectName("browse-crystal")
-        self.browse.setToolTip("Choose a CIF; it may also be dropped here")
-        self.note = StatusLine()
-        self.note.setObjectName("model-crystal-note")
-        label = QLabel("Crystal")
-        label.setToolTip(_TIP)
-        label.setBuddy(self.combo)
-        row = QHBoxLayout()
-        row.addWidget(label)
-        row.addWidget(self.combo, stretch=1)
-        row.addWidget(self.browse)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(row)
-        column.addWidget(self.note)
+        self.lay_out()
         self.combo.setCurrentIndex(-1)
         self.combo.activated.connect(self._on_entered)
         self.line.editingFinished.connect(self._on_entered)
