@@ -117,8 +117,7 @@ def measure_in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> Win
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1600, 1000)
     controller = open_workflow(viewer)
-    controller.settings = replace(controller.settings, frames_per_second=frames_per_second, autosave=False)
-    controller.session.recovery_folder = None
+    controller.use(replace(controller.settings, frames_per_second=frames_per_second, autosave=False))
     frames: list[None] = []
     controller.framed.connect(lambda frame: frames.append(None))
     controller.session.set_plan(plan)

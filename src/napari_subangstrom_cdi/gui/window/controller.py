@@ -123,7 +123,11 @@ class Controller(QObject):
         return default_folder() if self.settings.autosave else None
 
     def _on_preferences(self) -> None:
-        self.settings = Settings.read()
+        self.use(Settings.read())
+
+    def use(self, settings: Settings) -> None:
+        """Take over preferences: how often frames are shown, and whether finished members are kept on the disk."""
+        self.settings = settings
         self.session.recovery_folder = self._recovery_folder()
         self._pace.frames_per_second = self.settings.frames_per_second
         self._pace.hurry()
