@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QFileDialog, QL
 from napari_subangstrom_cdi.gui.canvas.shortcuts import SHORTCUTS, ShortcutHelp
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.gui.window.opening import R_FACTOR, RECIPROCAL, open_workflow
-from napari_subangstrom_cdi.gui.window.preferences import PLUGIN, Settings, remember
+from napari_subangstrom_cdi.gui.window.preferences import PLUGIN, Preferences, remember
 from napari_subangstrom_cdi.job.pipeline import run
 from napari_subangstrom_cdi.session.session import State, Step
 
@@ -321,7 +321,7 @@ def settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbot):
     qtbot.keyClicks(box, "7")
     qtbot.keyClick(box, Qt.Key.Key_Return)
     assert get_plugin_settings(PLUGIN).window.frames_per_second == 7
-    assert Settings.read().frames_per_second == 7
+    assert Preferences.read().frames_per_second == 7
     pages: list[str] = []
 
     def look() -> None:
@@ -340,7 +340,7 @@ def settings_are_remembered_and_stand_in_preferences(viewer, workflow, qtbot):
 def test_preferences_reach_an_open_window_and_new_jobs(viewer, workflow, short_run, make_napari_viewer, qtbot):
     kept = get_plugin_settings(PLUGIN).window
     kept.members, kept.preset, kept.autosave, kept.frames_per_second = 7, "paper", False, 3.0
-    assert short_run.settings == Settings(3.0, False, "paper", 7)
+    assert short_run.preferences == Preferences(3.0, False, "paper", 7)
     assert short_run.session.recovery_folder is None
     assert workflow.steps[Step.PHASE].form.values()["frames_per_second"] == 3.0
     assert short_run.session.plan.ensemble.members == 2, "a job that was begun stays as it is"

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_subangstrom_cdi.gui.docks.phase import PhaseDock
 from napari_subangstrom_cdi.gui.docks.r_factor import RFactorDock
-from napari_subangstrom_cdi.gui.window.preferences import Settings
+from napari_subangstrom_cdi.gui.window.preferences import Preferences
 from napari_subangstrom_cdi.job.pipeline import run
 from napari_subangstrom_cdi.job.plan import plan_from_toml
 from napari_subangstrom_cdi.session.session import State, Step
@@ -248,10 +248,10 @@ def test_frame_rate_is_remembered(dock, short_run, qtbot):
     assert automatic.isChecked()
     qtbot.mouseClick(automatic, Qt.MouseButton.LeftButton)
     enter(qtbot, dock.form, "frames_per_second", "8")
-    assert short_run.settings.frames_per_second == 8
-    assert Settings.read().frames_per_second == 8
+    assert short_run.preferences.frames_per_second == 8
+    assert Preferences.read().frames_per_second == 8
     qtbot.mouseClick(automatic, Qt.MouseButton.LeftButton)
-    assert Settings.read().frames_per_second == 0
+    assert Preferences.read().frames_per_second == 0
 
 
 def test_file_damaged_after_it_was_chosen_is_said_where_the_user_looks(dock, short_run, small_case, tmp_path, qtbot):

@@ -333,7 +333,7 @@ class ModelDock(StepDock):
         if session.plan.retrieval.schedule:
             self.controller.change("model", use=use)
         else:
-            usual = self.controller.settings.preset
+            usual = self.controller.preferences.preset
             session.use_preset("model" if use else usual if usual in PRESETS else PRESETS[0])
         self.controller.poll()
         self.refresh()

@@ -135,7 +135,7 @@ class PhaseDock(StepDock):
         plan = self.session.plan
         wanted: dict[str, Any] = {name: getattr(plan.ensemble, name) for name in declared(EnsembleSettings)}
         wanted["preset"] = OWN if plan.retrieval.schedule else plan.retrieval.preset
-        wanted["frames_per_second"] = self.controller.settings.frames_per_second or None
+        wanted["frames_per_second"] = self.controller.preferences.frames_per_second or None
         shown = self.form.values()
         self.form.set_values({name: value for name, value in wanted.items() if shown[name] != value})
 

@@ -276,7 +276,7 @@ class SimulateDock(Docked):
         controller, session = self.controller, self.controller.session
         known = Acquisition.from_mapping(acquisition_of(records), where="simulation")
         particle = records.settings.particle
-        plan = preset_plan(controller.settings.preset, self._inputs_of(records), known, session.plan.ensemble)
+        plan = preset_plan(controller.preferences.preset, self._inputs_of(records), known, session.plan.ensemble)
         window = main_window_of(self)
         if window is not None and not may_begin(window, controller):  # a run may have ended meanwhile
             return

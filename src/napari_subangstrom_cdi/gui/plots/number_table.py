@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_subangstrom_cdi.gui.loop.painting import write
-from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, colours_of, is_style_change
+from napari_subangstrom_cdi.gui.widgets.style import FollowsTheme, QuietLabel, colours_of
 from napari_subangstrom_cdi.job.readings import NONE, Metrics, Reading, marked, written
 
 
@@ -91,7 +91,7 @@ class NumberTable(QWidget):
         return self.values[name].text()
 
 
-class Number(QLabel):
+class Number(FollowsTheme, QLabel):
     """A value that can be copied."""
 
     def __init__(self, *, bold: bool = False) -> None:
@@ -100,22 +100,16 @@ class Number(QLabel):
         self._style = ""
         self._weight = "font-weight: bold;" if bold else ""
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._restyle()
+        self._recolour()
 
     def show_text(self, text: str, alarming: bool) -> None:
         """Show a value; nothing is done if it is shown, so that a selection stays."""
         self.alarming = alarming
         if text != self.text():
             write(self, text)
-        self._restyle()
+        self._recolour()
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if is_style_change(event):
-            self._restyle()
-
-    def _restyle(self) -> None:
+    def _recolour(self) -> None:
         style = self._weight + (f" color: {colours_of(self).warning};" if self.alarming else "")
         if style != self._style:  # setting a style sheet is a change of style itself
             self._style = style

@@ -117,7 +117,7 @@ def measure_in_a_window(plan: Plan, frames_per_second: float, pairs: int) -> Win
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1600, 1000)
     controller = open_workflow(viewer)
-    controller.use(replace(controller.settings, frames_per_second=frames_per_second, autosave=False))
+    controller.use(replace(controller.preferences, frames_per_second=frames_per_second, autosave=False))
     frames: list[None] = []
     controller.framed.connect(lambda frame: frames.append(None))
     controller.session.set_plan(plan)

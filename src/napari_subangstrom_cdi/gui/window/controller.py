@@ -33,16 +33,16 @@ from napari_subangstrom_cdi.session.watch import Frame, Live, Progress
 from .activity import Activity
 from .asking import may_run
 from .input_layers import InputLayers
-from .preferences import Settings, kept_by_napari
+from .preferences import Preferences, kept_by_napari
 from .presenter import Presenter
 
 _POLL_MS = 40
 
 
-def _new_job(settings: Settings) -> Plan:
+def _new_job(preferences: Preferences) -> Plan:
     plan = Plan(Inputs(""))
-    plan = replace(plan, ensemble=replace(plan.ensemble, members=settings.members))
-    return with_preset(plan, settings.preset)
+    plan = replace(plan, ensemble=replace(plan.ensemble, members=preferences.members))
+    return with_preset(plan, preferences.preset)
 
 
 def unwrapped(viewer: Any) -> ViewerModel:
@@ -90,11 +90,11 @@ class Controller(QObject):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = viewer
-        self.settings = Settings.read()
-        self.session = Session(recovery_folder=self._recovery_folder(), plan=_new_job(self.settings))
-        self._preferences = kept_by_napari()
-        if self._preferences is not None:
-            self._preferences.events.connect(self._on_preferences)
+        self.preferences = Preferences.read()
+        self.session = Session(recovery_folder=self._recovery_folder(), plan=_new_job(self.preferences))
+        self._kept = kept_by_napari()
+        if self._kept is not None:
+            self._kept.events.connect(self._on_preferences)
         self.real = RealView(
             viewer, on_deleted=self._deleted, on_support_painted=self.paint_support, on_made=self.changed.emit
         )
@@ -109,7 +109,7 @@ class Controller(QObject):
         self.previews = Previews(self)
         self.activity = Activity(self.session, self)
         self.happened.connect(self.activity.on_event)
-        self._pace = Pace(self.settings.frames_per_second)
+        self._pace = Pace(self.preferences.frames_per_second)
         self._told: Progress | None = None
         self._average_due = False
         self._marked = (0, 0)
@@ -120,16 +120,16 @@ class Controller(QObject):
             shortcuts.bind(canvas, self)
 
     def _recovery_folder(self) -> Path | None:
-        return default_folder() if self.settings.autosave else None
+        return default_folder() if self.preferences.autosave else None
 
     def _on_preferences(self) -> None:
-        self.use(Settings.read())
+        self.use(Preferences.read())
 
-    def use(self, settings: Settings) -> None:
+    def use(self, preferences: Preferences) -> None:
         """Take over preferences: how often frames are shown, and whether finished members are kept on the disk."""
-        self.settings = settings
+        self.preferences = preferences
         self.session.recovery_folder = self._recovery_folder()
-        self._pace.frames_per_second = self.settings.frames_per_second
+        self._pace.frames_per_second = self.preferences.frames_per_second
         self._pace.hurry()
         self.changed.emit()
 
@@ -298,7 +298,7 @@ class Controller(QObject):
         InputError
             If something is being done.
         """
-        self.session.begin_anew(_new_job(self.settings) if plan is None else plan)
+        self.session.begin_anew(_new_job(self.preferences) if plan is None else plan)
         self.project_path = None
         self.presenter.begin_anew()
         self.poll()
@@ -450,8 +450,8 @@ class Controller(QObject):
         if Controller._of_viewer.pop(id(self.viewer), None) is None:
             return
         self._timer.stop()
-        if self._preferences is not None:
-            self._preferences.events.disconnect(self._on_preferences)
+        if self._kept is not None:
+            self._kept.events.disconnect(self._on_preferences)
         self.previews.close()
         self.activity.close()
         self.session.close(keep_recovery=keep_recovery)

@@ -11,7 +11,7 @@ TITLE = "Sub-Å CDI"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Preferences:
     """What the manifest's ``configurations`` declare, with the same defaults.
 
     Parameters
@@ -32,7 +32,7 @@ class Settings:
     members: int = 20
 
     @classmethod
-    def read(cls) -> Settings:
+    def read(cls) -> Preferences:
         """The preferences as they stand; the defaults where napari keeps none."""
         kept = kept_by_napari()
         return cls() if kept is None else cls(**{f.name: getattr(kept, f.name) for f in fields(cls)})
