@@ -166,6 +166,7 @@ def test_saved_read_and_repeated_by_the_command_line(tmp_path):
     repeated = tmp_path / "repeated.cxi"
     assert main(["reconstruct", "--recipe", str(saved), "-o", str(repeated), "--no-report", "--quiet"]) == 0
     assert_same(read_cxi(repeated), first)
+    assert_same(sacdi.repeat(saved, progress=False), first)
 
 
 def test_results_are_saved_under_names_that_are_found_again(done, tmp_path):

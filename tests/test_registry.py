@@ -96,7 +96,7 @@ def test_a_name_that_nobody_registered_is_said_with_how_to_get_it():
         plan_from_toml(text, where="my.toml")
     said = str(refused.value)
     assert said.startswith("my.toml: retrieval.schedule.0: stage 'tail': unknown constraint 'damp'")
-    assert "nobody registered 'damp': install the package that brings it, or run the script" in said
+    assert "nobody registered 'damp': install the package that brings it, or first run the script" in said
     with pytest.raises(InputError, match=r"unknown update 'json:loads'.*nobody registered"):
         Stage("s", 1, "json:loads")
 

@@ -7,7 +7,7 @@ The front door is this package's own names, loaded when they are first asked for
     result = sacdi.reconstruct(**sacdi.sample_records(), members=2)
 
 - ``reconstruct``: from records to a ``Reconstruction``; ``prepare``, ``phase`` and ``iterate`` do it step by step
-- ``read``: a reconstruction from its file
+- ``read``: a reconstruction from its file; ``repeat``: the job of that file done again
 - ``simulate``: records of a particle that is known; ``sample_records``: those that come with the package
 - ``constraint``, ``update``: register your own, with ``Parameter`` to declare what can be set; ``Scene`` is what
   a constraint sees
@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # the same names for type checkers
     from .api import prepare as prepare
     from .api import read as read
     from .api import reconstruct as reconstruct
+    from .api import repeat as repeat
     from .api import simulate as simulate
     from .errors import InputError as InputError
     from .errors import QualityWarning as QualityWarning
@@ -69,7 +70,17 @@ if TYPE_CHECKING:  # the same names for type checkers
 _public, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "api": ["Prepared", "Reconstruction", "iterate", "phase", "prepare", "read", "reconstruct", "simulate"],
+        "api": [
+            "Prepared",
+            "Reconstruction",
+            "iterate",
+            "phase",
+            "prepare",
+            "read",
+            "reconstruct",
+            "repeat",
+            "simulate",
+        ],
         "core.ensemble.members": ["EnsembleSettings"],
         "core.phasing.constraints": ["Scene", "constraint"],
         "core.phasing.retrieval": ["InForce", "Problem", "Snapshot"],

@@ -24,8 +24,10 @@ from napari_subangstrom_cdi.job.pipeline import (
     Outcome,
     embedded_inputs,
     finish,
+    load_plan,
     noted_doubts,
     retrieve_members,
+    run,
     scratch_folder,
     with_timing,
 )
@@ -273,6 +275,31 @@ def reconstruct(
             members=members, seed=seed, zone=zone, sections=sections,
         )  # fmt: skip
         return _phased(ready, listener, workers)
+
+
+def repeat(path: str | os.PathLike[str], *, progress: Progress = True, workers: int | None = None) -> Reconstruction:
+    """Do a job again, from its recipe, or from a result or project that holds its records and its plan.
+
+    On the same machine and version it gives the same bits. Constraints and update rules of your own are known by
+    their names: import the script that registers them first.
+
+    Parameters
+    ----------
+    path : path-like
+        TOML recipe, result or project.
+    progress, workers
+        As of :func:`reconstruct`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, its records are gone, or it names what nobody registered.
+    KeyboardInterrupt, Stop
+        If stopped before the first member was finished.
+    """
+    with listening(progress) as listener, scratch_folder() as scratch:
+        outcome = run(load_plan(Path(path).expanduser(), Path(scratch)), listener, workers=workers)
+    return Reconstruction(with_timing(outcome, outcome.seconds))
 
 
 def prepare(

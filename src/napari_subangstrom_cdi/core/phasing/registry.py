@@ -5,6 +5,7 @@ A recipe holds names alone, never a module: reading a colleague's file runs no c
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -123,9 +124,10 @@ class Registry(Generic[_Part]):
     def _how_to_get(self, name: str) -> str:
         if name in self._failed:
             return f"mend the package that brings it: {self._failed[name]}"
+        near = difflib.get_close_matches(name, self.names(), 1)
         return (
-            f"use one of {', '.join(self.names())}; nobody registered {name!r}: install the package that brings it,"
-            " or run the script that registers it, before reading"
+            f"{f'did you mean {near[0]!r}? There are' if near else 'use one of'} {', '.join(self.names())}; nobody"
+            f" registered {name!r}: install the package that brings it, or first run the script that registers it"
         )
 
     def _load(self, name: str | None = None) -> None:
