@@ -389,8 +389,10 @@ def results(studio: Studio) -> None:
     studio.wait(1.0)
     studio.picture("other-theme")
     studio.viewer.theme = theme
+    project = Path(_SCRATCH.name) / "platelet.cxi"
+    studio.controller.save(project)  # or the next run would ask what is to become of the result
     steering(studio)
-    studio.controller.save(Path(_SCRATCH.name) / "platelet.cxi")
+    studio.controller.save(project)
 
 
 def atoms(studio: Studio) -> None:
