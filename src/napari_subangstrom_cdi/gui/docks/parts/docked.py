@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_subangstrom_cdi.gui.loop.later import later
@@ -50,4 +50,8 @@ class Docked(QWidget):
             return
         if self.controller.is_open:
             self.leave()
+        # An editor that goes while it has the focus says that it was edited, and the docks that hear of it may be
+        # half gone by then.
+        for part in self.findChildren(QObject):
+            part.blockSignals(True)
         self.deleteLater()

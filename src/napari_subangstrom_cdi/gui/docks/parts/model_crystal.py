@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCompleter, QWidget
+from qtpy.QtWidgets import QCompleter, QLineEdit, QWidget
 
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, crystal, crystal_names
 from napari_subangstrom_cdi.errors import InputError
@@ -40,7 +40,6 @@ class CrystalRow(ChoiceRow):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         self.combo.setCompleter(completer)
-        self.line = self.combo.lineEdit()
         self.line.setPlaceholderText("name, or path of a CIF")
         self.lay_out()
         self.combo.setCurrentIndex(-1)
@@ -48,6 +47,11 @@ class CrystalRow(ChoiceRow):
         self.line.editingFinished.connect(self._on_entered)
         self.browse.clicked.connect(self._ask)
         previews.ready.connect(self._on_read)
+
+    @property
+    def line(self) -> QLineEdit:
+        """Where a name or a path is typed; asked of the list each time, which owns it."""
+        return self.combo.lineEdit()
 
     def show_crystal(self, name: str | None) -> None:
         """Show which it is, and look what it is; emits nothing."""
