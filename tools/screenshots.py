@@ -391,6 +391,7 @@ def results(studio: Studio) -> None:
     studio.viewer.theme = theme
     project = Path(_SCRATCH.name) / "platelet.cxi"
     studio.controller.save(project)  # or the next run would ask what is to become of the result
+    studio.controller.said.emit("", "info")  # where it lies is nobody's business
     steering(studio)
     studio.controller.save(project)
 
