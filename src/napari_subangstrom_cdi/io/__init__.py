@@ -1,6 +1,7 @@
 """Files in and out.
 
 - ``formats``: room: formats of images and patterns, one a file
+- ``header``: what a file says of the record in it, and where each value stood
 - ``image``: a pattern, image or mask from a file of any of them
 - ``stack``: a whole stack of frames
 - ``acquisition``: what the microscopist knows of the records, from JSON or TOML

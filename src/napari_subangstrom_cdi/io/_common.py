@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError
 
+from .header import Header
+
 Array = NDArray[Any]
 
 _LOGGERS = ("tifffile", "fabio")
@@ -41,8 +43,10 @@ class Stored:
         Takes the frame number (0 for a single image) and returns its (y, x) array.
     held_bytes : int, optional
         Bytes that reading one frame takes, where that is more than the frame.
-    pixel_angstrom : float, optional
-        Pixel of real space, where the header states it.
+    header : Header
+        What the file says of the array.
+    read_mask : callable, optional
+        Returns the mask, (y, x), non-zero where pixels are not to be trusted, if the file holds one.
     metadata : dict
         Header entries worth keeping.
     cautions : tuple of str
@@ -56,10 +60,33 @@ class Stored:
     stored_bytes: int | None
     read_frame: Callable[[int], Array]
     held_bytes: int = 0
-    pixel_angstrom: float | None = None
+    header: Header = Header()  # noqa: RUF009  (frozen)
+    read_mask: Callable[[], Array] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
     colour: bool = False
+
+
+@dataclass(frozen=True)
+class Item:
+    """One of several arrays in a file.
+
+    Parameters
+    ----------
+    name : str
+        What follows ``::`` in the file's address.
+    shape : tuple of int
+        As stored.
+    dtype : str
+        Type of the values, for people.
+    caption : str
+        What it is, as far as the file says.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +107,8 @@ class Format:
         True if a file may hold several named arrays.
     by_suffix : bool
         True if files of this format exist without a mark to know them by.
+    contents : callable, optional
+        Takes the path and returns an `Item` for each array that may be chosen; None if a file holds one only.
     """
 
     name: str
@@ -88,6 +117,7 @@ class Format:
     open: Callable[[Path, str | None], AbstractContextManager[Stored]]
     has_datasets: bool = False
     by_suffix: bool = False
+    contents: Callable[[Path], tuple[Item, ...]] | None = None
 
 
 HEAD_BYTES = 4096
@@ -296,8 +326,3 @@ def collected_log(name: str, level: int = logging.ERROR) -> Iterator[list[str]]:
 def native(data: Array) -> Array:
     """Copy in C order and this machine's byte order, independent of the file it came from."""
     return np.array(data, dtype=data.dtype.newbyteorder("="), order="C", copy=True, subok=False)
-
-
-def positive_or_none(value: float) -> float | None:
-    """Header value if it is positive and finite: headers hold 0 where a value is unknown."""
-    return float(value) if math.isfinite(value) and value > 0 else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +14,20 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from ._common import HEAD_BYTES, Array, Format, Stored, image_shape, library_errors, native, read_bytes, shape_text
+from ._common import (
+    HEAD_BYTES,
+    Array,
+    Format,
+    Item,
+    Stored,
+    image_shape,
+    library_errors,
+    native,
+    read_bytes,
+    shape_text,
+)
 from .formats import edf, hdf5, mrc, npy, tiff
+from .header import Header, Pixel, Role
 
 FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
 """The formats that `read_image` knows, in the order in which they are tried."""
@@ -38,27 +52,79 @@ _FOREIGN = {
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image and what its file says about it.
+    """A pattern or image, and what its file says about it.
 
     Parameters
     ----------
     data : ndarray, shape (y, x)
-        Values as stored, in native byte order.
-    pixel_angstrom : float or None
-        Pixel of real space, Å, where the format states it.
+        Values as stored, in native byte order; of a stack read whole, (frame, y, x).
     path : pathlib.Path
-        Where it came from.
+        The file that it came from.
     format_name : str
         Format, by content.
+    header : Header
+        What the file says: pixel, energy, detector, and where each stood.
+    frames : int
+        How many stored frames `data` is the sum of.
+    stored_frames : int
+        How many the file holds.
+    mask : ndarray of bool or None, shape (y, x)
+        Pixels that the file marks as not to be trusted.
+    dataset : str or None
+        Which of several arrays of the file.
     metadata : dict of str
         Header entries.
     """
 
     data: NDArray[Any]
-    pixel_angstrom: float | None
     path: Path
     format_name: str
+    header: Header = field(default_factory=Header)
+    frames: int = 1
+    stored_frames: int = 1
+    mask: NDArray[np.bool_] | None = None
+    dataset: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pixel(self) -> Pixel | None:
+        """Size (y, x) of a pixel and its unit, ``Å`` or ``1/Å``."""
+        return self.header.pixel
+
+    @property
+    def pixel_angstrom(self) -> float | None:
+        """The pixel if it is one of real space and square, Å."""
+        return self.header.pixel_angstrom
+
+    @property
+    def role(self) -> Role | None:
+        """``pattern`` or ``image``, by the microscope's mode."""
+        return self.header.role
+
+    @property
+    def energy_ev(self) -> float | None:
+        """Beam energy, eV."""
+        return self.header.energy_ev
+
+    @property
+    def camera_length_mm(self) -> float | None:
+        """Camera length as the file states it, mm."""
+        return self.header.camera_length_mm
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """Where in the file each of the header's values stood."""
+        return self.header.said
+
+
+def split_address(address: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """File and dataset of ``FILE`` or ``FILE::DATASET``.
+
+    >>> split_address("scan.h5::/entry/data")
+    (PosixPath('scan.h5'), '/entry/data')
+    """
+    file, mark, dataset = os.fspath(address).partition("::")
+    return Path(file).expanduser(), dataset if mark and dataset else None
 
 
 def read_image(
@@ -73,11 +139,11 @@ def read_image(
     Parameters
     ----------
     path : path-like
-        TIFF, MRC, NPY, NPZ, HDF5 (CXI, NeXus) or EDF file.
+        File of one of `FORMATS`; ``FILE::DATASET`` names one of several arrays in it.
     frame : int or 'sum', optional
         Which frame of a stack, from 0, or the sum of all (in 64 bits).
     dataset : str, optional
-        Which array of an HDF5 or NPZ file.
+        Which of several arrays in the file; as in the address, before which it goes.
     max_bytes : int, optional
         Largest image to read, checked against the header before anything is allocated.
 
@@ -97,15 +163,87 @@ def read_image(
     QualityWarning
         If the header says something to be looked at, such as pixels that are not square.
     """
-    path, found = _identify(path)
-    if dataset is not None and not found.has_datasets:
-        raise InputError(f"a {found.name} file has no named datasets", where=str(path), mend="leave the dataset out")
-    with library_errors(path, found.name), found.open(path, dataset) as stored:
-        shape = image_shape(stored, path, max_bytes)
-        data = _select(stored, shape, frame, path)
-    for caution in stored.cautions:
+    with opened(path, dataset) as (found, stored):
+        shape = image_shape(stored, found.path, max_bytes)
+        n = shape[0] if len(shape) == 3 else 1
+        data = _select(stored, shape, frame, found.path)
+        read = read_with(found, stored, data, frames=n if frame == "sum" else 1, stored_frames=n)
+    say_cautions(found.path, stored)
+    return read
+
+
+@dataclass(frozen=True)
+class Found:
+    """Which file and format an address means, and which array in it."""
+
+    path: Path
+    format: Format
+    dataset: str | None
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator[tuple[Found, Stored]]:
+    """Open the array that an address means; whatever fails inside the block is an `InputError`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or array, or the format is unknown.
+    """
+    file, named = split_address(path)
+    file, known = _identify(file)
+    dataset = dataset or named
+    if dataset is not None and not known.has_datasets:
+        raise InputError(f"a {known.name} file has no named datasets", where=str(file), mend="leave the dataset out")
+    with library_errors(file, known.name), known.open(file, dataset) as stored:
+        yield Found(file, known, dataset), stored
+
+
+def read_with(found: Found, stored: Stored, data: Array, *, frames: int, stored_frames: int) -> ImageFile:
+    """What was read, with all that its file says."""
+    mask = None if stored.read_mask is None else np.asarray(stored.read_mask()) != 0
+    if mask is not None and mask.shape != data.shape[-2:]:
+        raise InputError(
+            f"its mask has {shape_text(mask.shape)} pixels, the data {shape_text(data.shape[-2:])}",
+            where=str(found.path),
+            mend="name the dataset that the mask belongs to, or save them without it",
+        )
+    return ImageFile(
+        data,
+        found.path,
+        found.format.name,
+        stored.header,
+        frames,
+        stored_frames,
+        mask,
+        stored.metadata.get("dataset", found.dataset),
+        stored.metadata,
+    )
+
+
+def say_cautions(path: Path, stored: Stored) -> None:
+    """Issue what a careful colleague would mention."""
+    pixel = stored.header.pixel
+    if pixel is not None and not pixel.is_square:
+        (y, x), unit = pixel
+        doubt(f"{path}: the header states pixels of {y:.6g} x {x:.6g} {unit}, not square")
+    for caution in (*stored.cautions, *stored.header.doubts):
         doubt(f"{path}: {caution}")
-    return ImageFile(data, stored.pixel_angstrom, path, found.name, stored.metadata)
+
+
+def contents(path: str | os.PathLike[str]) -> tuple[Item, ...]:
+    """The arrays in a file of which one may be chosen as ``FILE::NAME``; empty if it holds one only.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, damaged or of no known format.
+    """
+    file, known = _identify(split_address(path)[0])
+    if known.contents is None:
+        return ()
+    with library_errors(file, known.name):
+        return known.contents(file)
 
 
 def read_mask(
@@ -171,8 +309,7 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
     return native(stored.read_frame(int(number)))
 
 
-def _identify(path: str | os.PathLike[str]) -> tuple[Path, Format]:
-    path = Path(path).expanduser()
+def _identify(path: Path) -> tuple[Path, Format]:
     head = read_bytes(path, HEAD_BYTES)
     if not head:
         raise InputError("the file is empty", where=str(path), mend="copy or export it again")

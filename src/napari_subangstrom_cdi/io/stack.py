@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.errors import InputError
 
-from ._common import bytes_text, image_shape, library_errors, native, nbytes, shape_text
-from .image import ImageFile, _identify
+from ._common import bytes_text, image_shape, native, nbytes, shape_text
+from .header import Header
+from .image import ImageFile, opened, read_with, say_cautions
 
 MAX_BYTES = 2**30
 """Largest stack that is read unless the caller says otherwise."""
@@ -24,12 +25,17 @@ class StackInfo:
     ----------
     shape : tuple of int
         (y, x), or (frame, y, x) of a stack.
-    pixel_angstrom : float or None
-        Pixel of real space, Å, where the format states it.
+    header : Header
+        What else it says: pixel, energy, detector.
     """
 
     shape: tuple[int, ...]
-    pixel_angstrom: float | None
+    header: Header
+
+    @property
+    def pixel_angstrom(self) -> float | None:
+        """The pixel if it is one of real space and square, Å."""
+        return self.header.pixel_angstrom
 
     @property
     def frames(self) -> int:
@@ -45,10 +51,9 @@ def describe(path: str | os.PathLike[str], *, max_bytes: int = 2 * MAX_BYTES) ->
     InputError
         As `read_stack`.
     """
-    path, found = _identify(path)
-    with library_errors(path, found.name), found.open(path, None) as stored:
-        shape = image_shape(stored, path, max_bytes)
-        return StackInfo(shape if len(shape) == 2 or shape[0] > 1 else shape[1:], stored.pixel_angstrom)
+    with opened(path) as (found, stored):
+        shape = image_shape(stored, found.path, max_bytes)
+        return StackInfo(shape if len(shape) == 2 or shape[0] > 1 else shape[1:], stored.header)
 
 
 def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> ImageFile:
@@ -76,15 +81,14 @@ def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> I
     QualityWarning
         If the header says something to be looked at, such as pixels that are not square.
     """
-    path, found = _identify(path)
-    with library_errors(path, found.name), found.open(path, None) as stored:
-        shape = image_shape(stored, path, max_bytes)
+    with opened(path) as (found, stored):
+        shape = image_shape(stored, found.path, max_bytes)
         whole = nbytes(shape, stored.dtype)
         if whole > max_bytes:
             raise InputError(
                 f"is a stack of {shape_text(shape)} pixels, {bytes_text(whole)}, above the limit of "
                 f"{bytes_text(max_bytes)}",
-                where=str(path),
+                where=str(found.path),
                 mend="save the frames that are meant as a file of their own",
             )
         if len(shape) == 2:
@@ -93,6 +97,7 @@ def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> I
             data = np.empty(shape, stored.dtype.newbyteorder("="))
             for k in range(shape[0]):
                 data[k] = stored.read_frame(k)
-    for caution in stored.cautions:
-        doubt(f"{path}: {caution}")
-    return ImageFile(data, stored.pixel_angstrom, path, found.name, stored.metadata)
+        data = data[0] if data.ndim == 3 and len(data) == 1 else data
+        read = read_with(found, stored, data, frames=1, stored_frames=shape[0] if len(shape) == 3 else 1)
+    say_cautions(found.path, stored)
+    return read

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, positive_or_none, shape_text
+from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io.header import Header, HeaderWriter, pixel_in
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
@@ -47,7 +48,7 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
             dtype=found.dtype,
             stored_bytes=_stored_bytes(found, path, where),
             read_frame=read_frame,
-            pixel_angstrom=_pixel(found),
+            header=_header(found),
             metadata={"dataset": str(found.name)},
         )
 
@@ -142,16 +143,16 @@ def _source_exists(name: str, path: Path) -> bool:
     return name == "." or "%" in name or (path.parent / name).exists()
 
 
-def _pixel(dataset: h5py.Dataset) -> float | None:
-    """Pixel in Å of a CXI image; beside a pattern the same name means the detector's pixel."""
-    group = dataset.parent
-    if not str(group.name).rsplit("/", 1)[-1].startswith("image"):
-        return None
-    metres = [group.get(name) for name in ("x_pixel_size", "y_pixel_size")]
-    if not all(isinstance(m, h5py.Dataset) and m.size == 1 and m.dtype.kind in "uif" for m in metres):
-        return None
-    x, y = (float(np.asarray(m[()]).ravel()[0]) * 1e10 for m in metres)
-    return positive_or_none(x) if abs(x - y) <= 1e-3 * abs(x) else None
+def _header(dataset: h5py.Dataset) -> Header:
+    """Pixel of a CXI image; beside a pattern the same name means the detector's pixel."""
+    group, found = dataset.parent, HeaderWriter()
+    metres = [group.get(name) for name in ("y_pixel_size", "x_pixel_size")]
+    if str(group.name).rsplit("/", 1)[-1].startswith("image") and all(
+        isinstance(m, h5py.Dataset) and m.size == 1 and m.dtype.kind in "uif" for m in metres
+    ):
+        y, x = (float(np.asarray(m[()]).ravel()[0]) for m in metres)
+        found.put("pixel", pixel_in("m", y, x), f"{group.name}/y_pixel_size, x_pixel_size = {y:g}, {x:g} m")
+    return found.header()
 
 
 FORMAT = Format("HDF5", (".h5", ".hdf5", ".cxi", ".nxs", ".emd", ".hdf"), _matches, _open, has_datasets=True)

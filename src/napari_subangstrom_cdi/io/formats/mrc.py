@@ -13,7 +13,8 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import Format, Stored, cut_short, nbytes, positive_or_none
+from napari_subangstrom_cdi.io._common import Format, Stored, cut_short, nbytes
+from napari_subangstrom_cdi.io.header import Header, HeaderWriter, pixel_in
 
 _MODES = "0, 1, 2, 6 or 12 (8- and 16-bit integers, 16- and 32-bit reals)"
 
@@ -34,15 +35,13 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
         if mrc.data is None:
             raise InputError("the data cannot be read", where=str(path), mend="convert it, e.g. with IMOD's newstack")
         data = mrc.data.reshape(shape)
-        pixel, cautions = _pixel(mrc.voxel_size)
         yield Stored(
             shape=shape,
             dtype=dtype,
             stored_bytes=nbytes(shape, dtype),
             read_frame=lambda k: data[k] if data.ndim == 3 else data,
-            pixel_angstrom=pixel,
+            header=_said_by(mrc.voxel_size),
             metadata=_metadata(mrc.header),
-            cautions=cautions,
         )
 
 
@@ -96,12 +95,12 @@ def _header(path: Path) -> Any:
     return raw.view(HEADER_DTYPE.newbyteorder(">" if order == "<" else "<"))[0]
 
 
-def _pixel(voxel: Any) -> tuple[float | None, tuple[str, ...]]:
-    x, y = positive_or_none(float(voxel.x)), positive_or_none(float(voxel.y))
-    if x is not None and y is not None and abs(x - y) > 1e-3 * max(x, y):
-        return None, (f"the header states pixels of {y:g} x {x:g} Å, not square: its pixel size is ignored",)
-    # The header stores the cell in single precision: 0.36 Å must not come back as 0.36000001.
-    return (None if x is None else float(f"{x:.6g}")), ()
+def _said_by(voxel: Any) -> Header:
+    """What the cell says; 0 or less stands for an unknown one."""
+    found, (y, x) = HeaderWriter(), (float(voxel.y), float(voxel.x))
+    if min(y, x) > 0:
+        found.put("pixel", pixel_in("Å", y, x), f"cell / sampling = {y:.6g}, {x:.6g} Å (y, x)")
+    return found.header()
 
 
 def _metadata(header: Any) -> dict[str, str]:

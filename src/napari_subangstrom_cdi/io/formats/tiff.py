@@ -19,13 +19,11 @@ from napari_subangstrom_cdi.io._common import (
     collected_log,
     cut_short,
     nbytes,
-    positive_or_none,
     shape_text,
 )
+from napari_subangstrom_cdi.io.header import Header, HeaderWriter, pixel_in
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ANGSTROM = {"angstrom": 1.0, "a": 1.0, "å": 1.0, "\\u00c5": 1.0, "pm": 0.01, "nm": 10.0, "nanometer": 10.0}
-_ANGSTROM |= dict.fromkeys(("um", "µm", "\\u00b5m", "micron"), 1e4)
 
 
 def _matches(head: bytes) -> bool:
@@ -54,7 +52,7 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
             dtype=np.dtype(series.dtype),
             stored_bytes=_check_extent(series, path, size),
             read_frame=lambda k: _read_frame(series, k, path),
-            pixel_angstrom=_imagej_pixel(tif),
+            header=_imagej_header(tif),
             metadata=_metadata(page),
             cautions=("has a colour table: its stored values are taken, not its colours",) if palette else (),
             colour=colour,
@@ -134,14 +132,16 @@ def _read_frame(series: tifffile.TiffPageSeries, k: int, path: Path) -> Array:
     return data.reshape(shape)
 
 
-def _imagej_pixel(tif: tifffile.TiffFile) -> float | None:
-    """Pixel in Å where ImageJ wrote a unit; a bare resolution tag mostly holds a printer's 72 dpi."""
-    unit = str((tif.imagej_metadata or {}).get("unit", "")).lower()
+def _imagej_header(tif: tifffile.TiffFile) -> Header:
+    """Pixel where ImageJ wrote a unit; a bare resolution tag mostly holds a printer's 72 dpi."""
+    found = HeaderWriter()
+    unit = str((tif.imagej_metadata or {}).get("unit", ""))
     tag = tif.pages.first.tags.get("XResolution")
-    if unit not in _ANGSTROM or tag is None:
-        return None
-    pixels, length = tag.value
-    return positive_or_none(_ANGSTROM[unit] * length / pixels) if pixels else None
+    if unit and tag is not None and tag.value[0]:
+        pixels, length = tag.value
+        pixel = length / pixels
+        found.put("pixel", pixel_in(unit, pixel, pixel), f"XResolution, with ImageJ's unit = {pixel:.6g} {unit}")
+    return found.header()
 
 
 def _metadata(page: Any) -> dict[str, str]:
