@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from qtpy.QtCore import QPoint, QPointF, Qt
@@ -13,14 +14,15 @@ from napari_subangstrom_cdi.session.session import Session, State, Step
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
-def take_over(controller: Any, done: Session, *steps: Step) -> None:
+def take_over(controller: Any, done: Session, *steps: Step, shown: Container[Step] = tuple(Step)) -> None:
     """Let a window's session have what another did with the same settings, and show it: a test saves that time."""
     session = controller.session
     session.set_plan(done.plan)
     session.adopt_outputs(done, *steps)
     for step in steps:
         assert session.state(step) is State.DONE
-        controller.presenter.show(step)
+        if step in shown:
+            controller.presenter.show(step)
     controller.poll()
 
 

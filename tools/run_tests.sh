@@ -34,14 +34,27 @@ else
     "tests/gui/test_[a-l]*.py tests/gui/test_[no]*.py" "$others"
   )
   for k in "${!shards[@]}"; do
-    while [ "$(jobs -rp | wc -l)" -ge 4 ]; do wait -n || status=$?; done
-    # shellcheck disable=SC2086  # a shard is several patterns
-    (shopt -s nullglob; on_display -p no:cacheprovider ${shards[k]} >"$logs/$k" 2>&1) &
+    while [ "$(jobs -rp | wc -l)" -ge 4 ]; do wait -n || true; done
+    (
+      shopt -s nullglob
+      code=0
+      # shellcheck disable=SC2086  # a shard is several patterns
+      on_display -p no:cacheprovider ${shards[k]} >"$logs/$k" 2>&1 || code=$?
+      echo "$code" >"$logs/$k.status"
+    ) &
   done
-  for _ in "${shards[@]}"; do wait -n || { code=$?; [ $code = 127 ] || status=$code; }; done
+  wait || true
   for k in "${!shards[@]}"; do
     echo "== ${shards[k]}"
     cat "$logs/$k"
+  done
+  # Once more at the end, where whoever reads only that finds it.
+  for k in "${!shards[@]}"; do
+    code=$(cat "$logs/$k.status" 2>/dev/null || echo 1)
+    [ "$code" = 0 ] && continue
+    status=$code
+    echo "== failed (exit status $code): ${shards[k]}"
+    sed -nE '/^=+ (FAILURES|ERRORS) =+$/,$p' "$logs/$k" | tail -n 150 | grep . || tail -n 50 "$logs/$k"
   done
 fi
 exit "$status"

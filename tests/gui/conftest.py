@@ -141,10 +141,13 @@ def prepared_job(small_case: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def ready_run(controller: Any, prepared_job: Any) -> Any:
-    """``short_run`` with every step but the run done: saves a test that time."""
+    """``short_run`` with every step but the run done: saves a test that time.
+
+    Without the layers that those steps show, as if the user had deleted them: making them takes longer than all else.
+    """
     from napari_subangstrom_cdi.session.session import Step
 
-    take_over(controller, prepared_job, Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS)
+    take_over(controller, prepared_job, Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, shown=())
     return controller
 
 

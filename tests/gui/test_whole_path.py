@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy import API as QT_API
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMenu
 
@@ -147,12 +148,17 @@ def test_from_open_sample_to_a_project_that_the_command_line_repeats(
     assert str(project) in results.status.text()
     qtbot.waitUntil(lambda: not session.unsaved)
 
+    saved = read_cxi(project)
+    assert len(saved.members) == MEMBERS
+    if QT_API == "pyside6":  # the commands know no Qt: the run on PyQt6 repeats its project
+        open_again(make_napari_viewer, controllers, qtbot, project)
+        assert scored(saved).correlation >= 0.95
+        return
     with command_line(project, tmp_path / "again.cxi") as headless:  # while another window opens the project
         open_again(make_napari_viewer, controllers, qtbot, project)
         _, said = headless.communicate(timeout=600)
     assert headless.returncode == 0, said
-    saved, repeated = read_cxi(project), read_cxi(tmp_path / "again.cxi")
-    assert len(saved.members) == MEMBERS
+    repeated = read_cxi(tmp_path / "again.cxi")
     for name in ("object", "members", "deviation", "support", "r_history", "free_r_history"):
         np.testing.assert_array_equal(getattr(saved, name), getattr(repeated, name))
     by_hand, by_command = scored(saved), scored(repeated)
