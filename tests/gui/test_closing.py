@@ -92,8 +92,15 @@ def done(prepared_job):
 
 
 @pytest.fixture
+def ready(watched, prepared_job):
+    """The run comes next."""
+    take_over(watched, prepared_job, Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS, shown=())
+    return watched
+
+
+@pytest.fixture
 def finished(watched, done):
-    take_over(watched, done, *(step for step in Step if done.state(step) is State.DONE))
+    take_over(watched, done, *(step for step in Step if done.state(step) is State.DONE), shown=())
     assert watched.session.state(Step.PHASE) is State.DONE
     assert watched.session.unsaved
     return watched
@@ -160,17 +167,17 @@ def test_nothing_unsaved_nothing_asked(viewer, watched):
     assert not watched.is_open
 
 
-def test_a_run_is_stopped_and_its_members_offered(viewer, watched, qtbot, tmp_path):
-    watched.change("ensemble", members=MANY)
-    watched.run(Step.PHASE)
-    live = watched.session
+def test_a_run_is_stopped_and_its_members_offered(viewer, ready, qtbot, tmp_path):
+    ready.change("ensemble", members=MANY)
+    ready.run(Step.PHASE)
+    live = ready.session
     qtbot.waitUntil(lambda: live.live is not None and live.live.average is not None)
-    watched.project_path = tmp_path / "job.cxi"
+    ready.project_path = tmp_path / "job.cxi"
     said = []
     answer(BUTTON.Save, said)
     assert close_by_user(viewer)
     assert "A run goes on" in said[0]
-    assert not watched.session.busy
+    assert not ready.session.busy
     result = read_project(tmp_path / "job.cxi").result
     assert result is not None and not result.complete and len(result.members) >= 1
 
@@ -182,8 +189,8 @@ def test_a_run_without_a_finished_member_is_just_stopped(viewer, watched, qtbot)
     assert not watched.session.busy
 
 
-def test_closed_by_a_program_nobody_is_asked_and_members_stay_on_disk(viewer, watched, do):
-    finished = watched
+def test_closed_by_a_program_nobody_is_asked_and_members_stay_on_disk(viewer, ready, do):
+    finished = ready
     do(finished, Step.PHASE)
     assert finished.session.unsaved
     viewer.close()
@@ -253,7 +260,12 @@ def test_a_dead_run_is_found_restored_and_gone_once_saved(left_behind, viewer, c
     assert found(default_folder()) == []
 
 
-def test_a_dead_run_can_wait_or_be_discarded(left_behind, viewer, controller, qtbot):
+def test_a_dead_run_can_wait_or_be_discarded_even_if_it_cannot_be_read(
+    dead_run, own_data_folder, viewer, controller, qtbot
+):
+    assert not banner_of(controller, viewer, qtbot).isVisible(), "nothing was left behind"
+
+    shutil.copytree(dead_run, own_data_folder, dirs_exist_ok=True)
     banner = banner_of(controller, viewer, qtbot)
     qtbot.mouseClick(banner.findChild(object, "recovery-later"), Qt.MouseButton.LeftButton)
     assert not banner.isVisible() and len(found(default_folder())) == 1
@@ -261,8 +273,7 @@ def test_a_dead_run_can_wait_or_be_discarded(left_behind, viewer, controller, qt
     qtbot.mouseClick(again.findChild(object, "recovery-discard"), Qt.MouseButton.LeftButton)
     assert not again.isVisible() and found(default_folder()) == []
 
-
-def test_a_run_that_cannot_be_read_can_only_be_discarded(left_behind, viewer, controller, qtbot):
+    shutil.copytree(dead_run, own_data_folder, dirs_exist_ok=True)
     [run] = found(default_folder())
     (run.folder / "recipe.toml").write_text("not = [toml")
     banner = banner_of(controller, viewer, qtbot)
@@ -270,10 +281,6 @@ def test_a_run_that_cannot_be_read_can_only_be_discarded(left_behind, viewer, co
     assert not banner.findChild(object, "recovery-restore").isEnabled()
     qtbot.mouseClick(banner.findChild(object, "recovery-discard"), Qt.MouseButton.LeftButton)
     assert found(default_folder()) == []
-
-
-def test_no_banner_without_a_run_left_behind(viewer, controller, qtbot):
-    assert not banner_of(controller, viewer, qtbot).isVisible()
 
 
 def test_two_windows_each_end_their_own(viewer, watched, make_napari_viewer):
