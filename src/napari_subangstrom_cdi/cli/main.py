@@ -27,7 +27,7 @@ from napari_subangstrom_cdi.job.plan import (
     Inputs,
     ModelSettings,
     Plan,
-    named_files,
+    paths_of,
     preset_plan,
     with_paths,
 )
@@ -250,10 +250,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _refuse_to_overwrite_inputs(output: Path, plan: Plan, arguments: argparse.Namespace) -> None:
-    used: dict[str, str | None] = {f"--{role}": path for role, path in named_files(plan.inputs).items()}
-    used["--acquisition"] = arguments.acquisition
-    for option, name in used.items():
-        if name is not None and Path(name).expanduser().resolve() == output.resolve():
+    used = {f"--{role}": path for role, path in paths_of(plan.inputs).items()}
+    if arguments.acquisition is not None:
+        used["--acquisition"] = Path(arguments.acquisition).expanduser()
+    for option, path in used.items():
+        if path.resolve() == output.resolve():
             raise InputError(f"is the file of {option} too", where=str(output), mend="choose another output")
 
 

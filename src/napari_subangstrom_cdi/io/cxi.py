@@ -28,6 +28,7 @@ CXI_VERSION = 160
 SUFFIXES = (".cxi", ".h5", ".hdf5")
 """Of the files of results and projects."""
 _DAMAGE = (OSError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError)
+_BESIDE = "+beside."
 _PACKED: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
@@ -153,13 +154,21 @@ def extract_inputs(result: Result, folder: Path) -> dict[str, Path]:
 
 
 def extract_files(inputs: tuple[InputFile, ...], folder: Path) -> dict[str, Path]:
-    """Write raw files into a folder; their paths by role."""
+    """Write raw files into a folder, those of each role into one of its own, under their names; their paths by role."""
     paths = {}
     for item in inputs:
-        target = folder / f"{item.role}_{Path(item.name).name}"
+        role, _, beside = item.role.partition(_BESIDE)
+        target = folder / (role.strip(".") or "file") / (Path(item.name).name.strip(".") or "record")
+        target.parent.mkdir(exist_ok=True)
         target.write_bytes(item.content)
-        paths[item.role] = target
+        if not beside:
+            paths[role] = target
     return paths
+
+
+def beside_role(role: str, number: int) -> str:
+    """Under which a file is kept that the file of a role needs beside it."""
+    return f"{role}{_BESIDE}{number}"
 
 
 def _write_pixel(group: h5py.Group, result: Result) -> None:
@@ -207,7 +216,11 @@ def _write_process(group: h5py.Group, result: Result) -> None:
 def write_inputs(parent: h5py.Group, inputs: tuple[InputFile, ...]) -> None:
     """Write raw files, byte for byte, into a new group ``inputs``."""
     group = parent.create_group("inputs", track_order=True)
-    for item in inputs:
+    for k, item in enumerate(inputs):
+        same = [other for other in inputs[:k] if (other.name, other.content) == (item.name, item.content)]
+        if same:  # two datasets of one file: it is kept once
+            group[item.role] = group[same[0].role]
+            continue
         dataset = group.create_dataset(item.role, data=np.frombuffer(item.content, np.uint8))
         dataset.attrs["name"], dataset.attrs["sha256"] = item.name, item.sha256
 

@@ -118,13 +118,34 @@ class ImageFile:
 
 
 def split_address(address: str | os.PathLike[str]) -> tuple[Path, str | None]:
-    """File and dataset of ``FILE`` or ``FILE::DATASET``.
+    """File and dataset of ``FILE`` or ``FILE::DATASET``; a file whose own name holds ``::`` goes before.
 
     >>> split_address("scan.h5::/entry/data")
     (PosixPath('scan.h5'), '/entry/data')
     """
-    file, mark, dataset = os.fspath(address).partition("::")
-    return Path(file).expanduser(), dataset if mark and dataset else None
+    whole = os.fspath(address)
+    file, mark, dataset = whole.partition("::")
+    if not mark or _is_there(whole):
+        return Path(whole).expanduser(), None
+    return Path(file).expanduser(), dataset or None
+
+
+def address_of(path: str | os.PathLike[str], dataset: str | None) -> str:
+    """The other way round."""
+    return f"{os.fspath(path)}::{dataset}" if dataset else os.fspath(path)
+
+
+def short_name(address: str | os.PathLike[str]) -> str:
+    """An address without the folder, for messages."""
+    path, dataset = split_address(address)
+    return address_of(path.name, dataset)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # too long for a name, a null in it, no such home
+        return False
 
 
 def read_image(
@@ -244,6 +265,24 @@ def contents(path: str | os.PathLike[str]) -> tuple[Item, ...]:
         return ()
     with library_errors(file, known.name):
         return known.contents(file)
+
+
+def companions(path: Path) -> tuple[Path, ...]:
+    """Files beside a file that it is read with, such as a header of its own; none if it is no image.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    try:
+        path, known = _identify(path)
+    except InputError:
+        return ()
+    if known.companions is None:
+        return ()
+    with library_errors(path, known.name):
+        return known.companions(path)
 
 
 def read_mask(

@@ -2,6 +2,7 @@
 
 - ``plan``: every choice of a job as frozen data, to and from a recipe in TOML; presets
 - ``recipe_stages``: a stage as the table of a recipe, and back
+- ``headers``: what the files say of the records, as far as the user does not
 - ``preparation``: room: from files to a problem that phase retrieval can solve
 - ``steering``: what is changed while a run goes on, recorded and replayed
 - ``pipeline``: the whole job: prepare, retrieve, average, judge

@@ -15,9 +15,10 @@ from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.image import split_address
 
 from .arguments import SECTIONS
-from .plan import ALL_PRESETS, FILE_ROLES, Inputs, Plan, named_files, plan_from_toml, preset_plan
+from .plan import ALL_PRESETS, FILE_ROLES, Inputs, Plan, paths_of, plan_from_toml, preset_plan, with_paths
 from .recipe_stages import stage_table
 
 _PROGRAM = "napari-subangstrom-cdi"
@@ -237,13 +238,13 @@ def _survives_json(acquisition: Acquisition) -> bool:
 
 def _with_absolute_paths(plan: Plan) -> Plan:
     """The same files from every folder."""
-    absolute = {role: str(Path(path).expanduser().absolute()) for role, path in named_files(plan.inputs).items()}
-    return replace(plan, inputs=replace(plan.inputs, **absolute))  # type: ignore[arg-type]  # all are text
+    absolute = {role: path.absolute() for role, path in paths_of(plan.inputs).items()}
+    return replace(plan, inputs=with_paths(plan.inputs, absolute))
 
 
 def _stem(plan: Plan) -> str:
     """Name for what is written, of characters that no shell and no system minds."""
-    stem = Path(plan.inputs.pattern).stem
+    stem = split_address(plan.inputs.pattern)[0].stem
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).lstrip("-.") or "pattern"
 
 

@@ -22,11 +22,12 @@ from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem, Retrieval, Snapshot
 from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
-from napari_subangstrom_cdi.io.cxi import SUFFIXES, extract_files
+from napari_subangstrom_cdi.io.cxi import SUFFIXES, beside_role, extract_files
+from napari_subangstrom_cdi.io.image import companions
 from napari_subangstrom_cdi.io.project import read_recipe_and_inputs
 
 from .cross_checks import CrossChecks, cross_check
-from .plan import Change, Plan, named_files, plan_from_toml, read_recipe, with_paths
+from .plan import Change, Plan, paths_of, plan_from_toml, read_recipe, with_paths
 from .preparation import Clock, Prepared, calibrated_by_crystal, prepare
 from .readings import CURVES, READINGS, is_doubtful
 from .steering import Steering
@@ -155,18 +156,35 @@ def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
 
 def embedded_inputs(plan: Plan) -> tuple[InputFile, ...]:
     """The raw files of a plan, to be kept in the result; none if they are too large together."""
-    found = {role: Path(path) for role, path in named_files(plan.inputs).items() if Path(path).is_file()}
-    if sum(path.stat().st_size for path in found.values()) > _EMBED_AT_MOST_BYTES:
+    found = {
+        kept_as: path
+        for role, named in paths_of(plan.inputs).items()
+        if named.is_file()
+        for kept_as, path in _with_companions(role, named)
+    }
+    if sum(path.stat().st_size for path in set(found.values())) > _EMBED_AT_MOST_BYTES:
         doubt(
             "the raw files are too large to be kept in the result; repeating the run will need them",
         )
         return ()
     try:
-        return tuple(InputFile(role, path.name, path.read_bytes()) for role, path in found.items())
+        contents = {path: path.read_bytes() for path in set(found.values())}
+        return tuple(InputFile(role, path.name, contents[path]) for role, path in found.items())
     except OSError as error:
         raise InputError(
             error.strerror or str(error), where=str(error.filename), mend="check its permissions"
         ) from error
+
+
+def _with_companions(role: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """A file, and those that its format needs beside it, each under a name of its own."""
+    yield role, path
+    try:
+        beside = companions(path)
+    except InputError:  # the step that reads it will say why
+        return
+    for k, other in enumerate(beside):
+        yield beside_role(role, k), other
 
 
 def load_plan(source: Path, scratch: Path) -> Plan:

@@ -12,12 +12,14 @@ import tomli_w
 from pydantic import BeforeValidator, GetPydanticSchema, TypeAdapter, ValidationError, with_config
 from pydantic_core import core_schema
 
+from napari_subangstrom_cdi.core.crystal.cif import is_cif
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.regions import ALPHA, NOISE_MULTIPLE, Alpha, NoiseMultiple, Reading
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.core.phasing.updates import Beta
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.image import address_of, split_address
 from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.parameters import Parameter, check, wrong_key
 
@@ -565,18 +567,28 @@ def _pack(settings: Any, *names: str) -> None:
 
 
 def named_files(inputs: Inputs) -> dict[str, str]:
-    """The inputs that are files, by role: neither the words of a background, nor the name of a crystal."""
+    """The inputs that are files, by role, as ``FILE`` or ``FILE::DATASET``.
+
+    Neither the words of a background nor the name of a crystal are among them.
+    """
     given = {role: getattr(inputs, role) for role in FILE_ROLES}
     if given["background"] in ("fit", "none"):
         del given["background"]
-    if given["crystal"] is not None and not given["crystal"].lower().endswith(".cif"):
+    if given["crystal"] is not None and not is_cif(given["crystal"]):
         del given["crystal"]
     return {role: path for role, path in given.items() if path}
 
 
+def paths_of(inputs: Inputs) -> dict[str, Path]:
+    """The files alone, by role."""
+    return {role: split_address(address)[0] for role, address in named_files(inputs).items()}
+
+
 def with_paths(inputs: Inputs, paths: Mapping[str, Path]) -> Inputs:
-    """The same inputs with the files of some roles at other places."""
-    moved: dict[str, Any] = {role: str(path) for role, path in paths.items()}
+    """The same inputs with the files of some roles at other places; which dataset of a file is meant stays."""
+    named = named_files(inputs)
+    datasets = {role: split_address(named[role])[1] for role in paths if role in named}
+    moved: dict[str, Any] = {role: address_of(path, datasets.get(role)) for role, path in paths.items()}
     return replace(inputs, **moved)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_subangstrom_cdi.core.image.support import SupportFinder
-from napari_subangstrom_cdi.io import require
+from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 from napari_subangstrom_cdi.job.preparation import Step
 from napari_subangstrom_cdi.job.preparation.image import RegisteredImage
@@ -94,7 +94,7 @@ class HandTools:
 
     def _after_fit(self, plan: Plan, left: Left, found: StartingModel, say: Callable[[str], None]) -> None:
         say("model: pattern")
-        (energy_ev,) = require(plan.acquisition, "energy_ev")
+        (energy_ev,) = required(plan, "energy_ev")
         self._keep("model_trial", plan, ModelTrial(found.fitted, left[Step.MASKS], energy_ev))
 
     def _keep(self, name: str, plan: Plan, value: Any) -> None:

@@ -28,6 +28,7 @@ from napari_subangstrom_cdi.core.result import InputFile
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import atomic_hdf5, atomic_path
 from napari_subangstrom_cdi.io.cxi import new_entry, open_entry, read_inputs, write_inputs
+from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.plan import Change, Plan, plan_from_toml
 
 from ._lock import is_held, take
@@ -316,7 +317,7 @@ def _describe(run: Path) -> Found:
         plan = plan_from_toml(_read_recipe(run), where=str(run / _RECIPE))
         with open_entry(run / _INPUTS) as entry:
             inputs = entry["inputs"]
-            name = str(inputs["pattern"].attrs["name"]) if "pattern" in inputs else Path(plan.inputs.pattern).name
+            name = str(inputs["pattern"].attrs["name"]) if "pattern" in inputs else short_name(plan.inputs.pattern)
     except InputError as error:
         return Found(run, when, len(files), 0, "", str(error))
     return Found(run, when, len(files), plan.ensemble.members, name)

@@ -30,7 +30,7 @@ from napari_subangstrom_cdi.job.plan import (
     Inputs,
     Plan,
     RetrievalSettings,
-    named_files,
+    paths_of,
     plan_from_toml,
     with_paths,
     with_preset,
@@ -189,7 +189,7 @@ class Session:
     def temporary_inputs(self) -> tuple[str, ...]:
         """Roles of the inputs whose files go away with the session: layers, and the raw files of a project."""
         folder = Path(self._scratch.name)
-        return tuple(role for role, path in named_files(self.plan.inputs).items() if folder in Path(path).parents)
+        return tuple(role for role, path in paths_of(self.plan.inputs).items() if folder in path.parents)
 
     # What is done
 

@@ -28,6 +28,7 @@ from napari_subangstrom_cdi.core.record.friedel import FriedelCheck
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.mask_text import painted_on
+from napari_subangstrom_cdi.job.headers import completed
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings, SupportSettings
 from napari_subangstrom_cdi.job.preparation import Prepared
 from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
@@ -54,7 +55,7 @@ def live_comparison(
 
     None without an image, or where the two have nothing in common to compare.
     """
-    pixel = plan.acquisition.image_pixel_angstrom
+    pixel = completed(plan).acquisition.image_pixel_angstrom
     if loaded.normalised is None or pixel is None:
         return None
     conditions = imaging_conditions(plan)

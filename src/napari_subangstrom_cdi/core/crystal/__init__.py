@@ -1,6 +1,7 @@
 """Crystals, what is cut from them, and how they scatter.
 
 - ``unit_cell``: crystals by name or from a CIF, zone axes, and how they stand in the beam
+- ``cif``: crystal structures from CIF, in every spelling of their symmetry
 - ``habit``: convex solids in a crystal's axes: spheres and bodies of facets
 - ``nanocrystal``: a particle cut by an outline with a thickness, with a boundary in it
 - ``scattering``: scattering factors of neutral atoms, and structure factors

@@ -96,6 +96,20 @@ class ImagingConditions:
             )
 
 
+def point_resolution_per_angstrom(energy_ev: float, cs_mm: float) -> float:
+    """Highest |q| = 1/d that Scherzer's focus transfers in one band, d = 0.66 (Cs λ³)^¼, in Å⁻¹.
+
+    Source: D. B. Williams and C. B. Carter, *Transmission Electron Microscopy*, chapter 28,
+    doi:10.1007/978-0-387-76501-3.
+
+    Examples
+    --------
+    >>> round(1 / point_resolution_per_angstrom(200e3, 1.0), 2)
+    2.34
+    """
+    return float((abs(cs_mm) * 1e7 * wavelength_angstrom(energy_ev) ** 3) ** -0.25 / 0.66)
+
+
 def checked_image(image: ArrayLike) -> Float32:
     """Return the image as float32 (y, x), or raise what a user can mend.
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io.image import short_name
 
 
 @dataclass
@@ -36,5 +36,5 @@ def naming(path: str | None) -> Iterator[None]:
         yield
     except InputError as error:
         if error.where is None and path is not None:
-            raise InputError(error.problem, where=Path(path).name, mend=error.mend) from error
+            raise InputError(error.problem, where=short_name(path), mend=error.mend) from error
         raise

@@ -10,7 +10,7 @@ from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.crystal.unit_cell import crystal
 from napari_subangstrom_cdi.core.fit.indexing import match_zone
 from napari_subangstrom_cdi.errors import doubt
-from napari_subangstrom_cdi.io import require
+from napari_subangstrom_cdi.job.headers import required, taken
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .amplitudes import amplitudes_of, regions_of
@@ -35,7 +35,8 @@ def calibrated_by_crystal(plan: Plan, clock: Clock) -> Plan:
         If the plan names no crystal or no zone, or its spots are not in the pattern.
     """
     check_model(plan)
-    (energy_ev,) = require(plan.acquisition, "energy_ev")
+    (energy_ev,) = required(plan, "energy_ev")
+    stated, plan = plan, taken(plan)
     loaded = load_inputs(plan, clock)
     centred = centre_pattern(plan, loaded, clock)
     amplitudes = amplitudes_of(plan, centred.pattern, centred.grid)
@@ -52,4 +53,4 @@ def calibrated_by_crystal(plan: Plan, clock: Clock) -> Plan:
             f"calibrated by {cell.name}, which changes all spacings by {100 * (match.scale - 1):+.1f} %: check that it "
             "is this crystal"
         )
-    return replace(plan, pattern=replace(plan.pattern, known_spacings=spacings))
+    return replace(stated, pattern=replace(plan.pattern, known_spacings=spacings))

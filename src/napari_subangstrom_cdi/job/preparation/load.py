@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_subangstrom_cdi.core.image.potential import ImagingConditions, NormalisedImage, normalise_to_vacuum
+from napari_subangstrom_cdi.core.image.potential import (
+    ImagingConditions,
+    NormalisedImage,
+    normalise_to_vacuum,
+    point_resolution_per_angstrom,
+)
 from napari_subangstrom_cdi.core.types import Bool
-from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io import read_image, read_mask, require
+from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.io import read_image, read_mask
+from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming
 from .record import Calibration, Records, load_records, reciprocal_pixel
+
+_CORRECTED_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -62,19 +70,31 @@ def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
 
 def image_diameter(plan: Plan, image: NormalisedImage) -> float:
     """Diameter of the particle by the nominal image pixel, Å."""
-    (pixel,) = require(plan.acquisition, "image_pixel_angstrom")
+    (pixel,) = required(plan, "image_pixel_angstrom")
     return image.diameter_px * pixel
 
 
 def imaging_conditions(plan: Plan) -> ImagingConditions:
-    """The aberrations as the acquisition states them.
+    """The aberrations as the acquisition, or for the energy a file, states them.
 
     Raises
     ------
     InputError
         If one is missing.
+
+    Warns
+    -----
+    QualityWarning
+        If the information limit is: the point resolution stands in for it.
     """
-    energy, cs, defocus, limit = require(
-        plan.acquisition, "energy_ev", "cs_mm", "defocus_nm", "information_limit_per_angstrom"
-    )
+    energy, cs, defocus = required(plan, "energy_ev", "cs_mm", "defocus_nm")
+    limit = plan.acquisition.information_limit_per_angstrom
+    if limit is None:
+        if abs(cs) < _CORRECTED_MM:  # its point resolution says nothing
+            required(plan, "information_limit_per_angstrom")
+        limit = point_resolution_per_angstrom(energy, cs)
+        doubt(
+            f"no information limit is stated: the image is used up to {limit:.3g} Å⁻¹, the point resolution of this "
+            "energy and Cs; information_limit_per_A in the acquisition can say more"
+        )
     return ImagingConditions(energy, cs, defocus, plan.acquisition.defocus_spread_nm or 0.0, limit)

@@ -21,7 +21,7 @@ from napari_subangstrom_cdi.core.image.geometry import resample_to_pattern
 from napari_subangstrom_cdi.core.image.potential import particle_window
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem
 from napari_subangstrom_cdi.errors import InputError, doubt
-from napari_subangstrom_cdi.io import require
+from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings
 
 from .clock import Clock, naming
@@ -54,7 +54,7 @@ def check_model(plan: Plan) -> None:
         raise InputError("no crystal is named", mend="give its name, or a CIF (--crystal)")
     if not plan.model.zone.strip():
         raise InputError("no zone axis is named", mend='give it, such as "0 0 0 1" (--zone)')
-    require(plan.acquisition, "energy_ev")
+    required(plan, "energy_ev")
     crystal(plan.inputs.crystal)
     if plan.model.zone.strip().lower() != AUTOMATIC:
         zone_axis(plan.model.zone)
@@ -74,7 +74,7 @@ def fit_crystal(
         If there is no such crystal or zone, or the zone does not show in the pattern.
     """
     check_model(plan)
-    (energy_ev,) = require(plan.acquisition, "energy_ev")
+    (energy_ev,) = required(plan, "energy_ev")
     problem = _with_usual_band(plan, prepared)
     evidence = _evidence(plan, loaded, image, prepared, clock)
     cell = crystal(str(plan.inputs.crystal))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,30 @@ from napari_subangstrom_cdi.core.record.background import register_background, s
 from napari_subangstrom_cdi.core.record.centring import find_beam_centre
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
+from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError, doubt
-from napari_subangstrom_cdi.io import read_image, read_mask, require
+from napari_subangstrom_cdi.io import ImageFile, read_image, read_mask
+from napari_subangstrom_cdi.io.image import short_name
+from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming
 
+_MOST_MARKED = 0.3
+
 
 @dataclass(frozen=True)
 class Records:
-    """The particle's record in electrons, that of the background if there is one, and the detector's state."""
+    """The particle's record in electrons, that of the background if there is one, and the detector's state.
+
+    ``frames`` and ``background_frames`` are how many exposures each is the sum of, by the camera and here.
+    """
 
     particle: Record
     background: Record | None
     readings: dict[str, Any]
+    frames: int = 1
+    background_frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,8 @@ def load_records(plan: Plan, clock: Clock) -> Records:
     """Read the pattern and its background and turn counts into electrons."""
     inputs = plan.inputs
     with clock.step("read"):
-        counts = read_image(inputs.pattern, frame=inputs.pattern_frame).data
+        pattern = read_image(inputs.pattern, frame=inputs.pattern_frame)
+        counts = pattern.data
         bad = read_mask(inputs.mask) if inputs.mask else None
         if bad is not None and bad.shape != counts.shape:
             raise InputError(
@@ -55,15 +65,19 @@ def load_records(plan: Plan, clock: Clock) -> Records:
                 where=str(inputs.mask),
                 mend="give a mask of the raw pattern's pixels",
             )
-        beside = None
+        other, beside = None, None
         if inputs.background not in ("fit", "none"):
-            beside = read_image(inputs.background, frame=inputs.background_frame).data
+            other = read_image(inputs.background, frame=inputs.background_frame)
+            beside = other.data
             if beside.shape != counts.shape:
                 raise InputError(
                     f"has shape {beside.shape}, the pattern {counts.shape}",
                     where=inputs.background,
                     mend="give two records of the same detector and binning",
                 )
+        by_file = _marked_by_files(pattern, other)
+        if by_file is not None:
+            bad = by_file if bad is None else bad | by_file
     with clock.step("calibrate"), naming(inputs.pattern):
         if beside is None:
             subtracted = inputs.background == "none"
@@ -75,7 +89,7 @@ def load_records(plan: Plan, clock: Clock) -> Records:
                 beside,
                 _detector(plan),
                 bad_pixels=bad,
-                names=(Path(inputs.pattern).name, Path(inputs.background).name),
+                names=(short_name(inputs.pattern), short_name(inputs.background)),
             )
     detector = {
         "offset_counts": seen.offset_counts,
@@ -83,8 +97,45 @@ def load_records(plan: Plan, clock: Clock) -> Records:
         "saturated_pixels": seen.n_saturated,
         "hot_pixels": seen.n_hot,
         "dead_pixels": seen.n_dead,
+        "masked_by_file_pixels": 0 if by_file is None else int(np.count_nonzero(by_file)),
     }
-    return Records(record, background, {"detector": detector})
+    frames = {"pattern": _exposures(pattern)}
+    if other is not None:
+        frames["background"] = _exposures(other)
+    return Records(
+        record, background, {"detector": detector, "frames": frames}, frames["pattern"], frames.get("background", 1)
+    )
+
+
+def _marked_by_files(*records: ImageFile | None) -> Bool | None:
+    """Pixels that the files themselves say not to trust, by a mask or by a value that stands for none."""
+    found: Bool | None = None
+    for record in records:
+        marked = None if record is None else marked_by_file(record)
+        if marked is not None:
+            found = marked if found is None else found | marked
+    return found
+
+
+def marked_by_file(record: ImageFile) -> Bool | None:
+    """Pixels that a file says not to trust; None if it says nothing.
+
+    A value that stands for "not measured" adds up with the frames.
+    """
+    found = record.mask
+    for value in record.header.invalid_values:
+        marked = np.isnan(record.data) if np.isnan(value) else record.data == value
+        if record.frames > 1 and not np.isnan(value):
+            marked = marked | (record.data == value * record.frames)
+        found = marked if found is None else found | marked
+    if found is not None and found.mean() > _MOST_MARKED:
+        places = " and ".join(record.said[name] for name in ("mask", "invalid_values") if name in record.said)
+        doubt(f"{record.path.name} marks {found.mean():.0%} of its pixels as not to be trusted ({places})")
+    return found
+
+
+def _exposures(record: ImageFile) -> int:
+    return record.frames * (record.header.frames_summed or 1)
 
 
 def _detector(plan: Plan) -> Detector:
@@ -150,7 +201,7 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
     if plan.inputs.image is None and any(value is None for value in known):
         raw = max(read_image(plan.inputs.pattern, frame=plan.inputs.pattern_frame).data.shape)
         return Calibration(1.0 / raw, None, "none")
-    camera_length, pixel, energy = require(acquisition, "camera_length_mm", "detector_pixel_um", "energy_ev")
+    camera_length, pixel, energy = required(plan, "camera_length_mm", "detector_pixel_um", "energy_ev")
     q_pixel = calibration.q_pixel_from_camera_length(camera_length, detector_pixel_um=pixel, energy_ev=energy)
     return Calibration(q_pixel, None, "camera length")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from napari_subangstrom_cdi.job.headers import completed, taken
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings
 
 from .centre import centre_pattern
@@ -76,10 +77,11 @@ class StepSpec:
     sees: Callable[[Plan], Plan] = _whole
 
     def run(self, plan: Plan, left: Left, clock: Clock) -> Any:
-        """Do it."""
+        """Do it, with what the headers of the plan's files say of the records."""
         if self.do is None:
             raise ValueError(f"{self.step} is done by the pipeline")
-        return self.do(plan, *(left[step] for step in self.needs), clock)
+        known = taken(plan) if self.step is Step.DATA else completed(plan).plan
+        return self.do(known, *(left[step] for step in self.needs), clock)
 
 
 def _without_alpha(plan: Plan) -> Plan:
@@ -169,4 +171,5 @@ def assembled(plan: Plan, left: Left) -> Prepared:
     image = left[Step.ALIGN]
     if STEPS[Step.MODEL].used(plan):
         prepared = starting_from_model(prepared, left[Step.MODEL], image)
-    return replace(prepared, schedule=choose_schedule(plan, image, prepared.problem))
+    schedule = choose_schedule(plan, image, prepared.problem)
+    return replace(prepared, schedule=schedule, readings={**prepared.readings, **completed(plan).readings()})

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from napari_subangstrom_cdi.io.acquisition import Acquisition, keys_by_field
+from napari_subangstrom_cdi.parameters import declared
+
 from . import doubts
 from .reading import NONE, Doubt, Metrics, Place, Reading, text
 
@@ -244,6 +247,21 @@ _RECORDS = (
     Reading(
         "detector.dead_pixels", "dead", "Pixels of the pattern; they go to M.", unit="px", kind="count", shown=("Data",)
     ),
+    Reading(
+        "detector.masked_by_file_pixels",
+        "masked by the files",
+        "Pixels that the files themselves mark as not to be trusted, by a mask or by a value for what was not "
+        "measured; they go to M.",
+        unit="px",
+        kind="count",
+    ),
+    Reading(
+        "frames.pattern",
+        "frames of the pattern",
+        "Exposures that it is the sum of, by the camera and here.",
+        kind="count",
+    ),
+    Reading("frames.background", "frames of the background", "The same of the background's record.", kind="count"),
     Reading(
         "beam_centre_px",
         "beam centre (y, x)",
@@ -628,10 +646,41 @@ _MODEL = (
     ),
     Reading("model.scattering_factors", "scattering factors", "Where they come from.", kind="word"),
 )
+
+
+def _of_the_acquisition() -> tuple[Reading, ...]:
+    """What was known of the records, and who said it."""
+    shown = declared(Acquisition)
+    units = {"energy_ev": "eV"}
+    values = tuple(
+        Reading(
+            f"acquisition.{keys.own.name}",
+            shown[name].parameter.caption,
+            "As it was used, stated by the user or by a file.",
+            unit=units.get(name, shown[name].parameter.unit),
+            spec=".6g",
+        )
+        for name, keys in keys_by_field().items()
+    )
+    return (
+        *values,
+        Reading(
+            "acquisition.beam_centre_px", "beam hint (y, x)", "As it was used.", unit="px", kind="pair", spec="+.2f"
+        ),
+        Reading(
+            "acquisition_from.*",
+            "source of a value",
+            "Who said each of these: the acquisition, or a file, with the place in its header.",
+            kind="word",
+        ),
+    )
+
+
 SECTIONS: dict[str, tuple[Reading, ...]] = {
     "The result": _RESULT,
     "What the data say without the model": _CHECKS,
     "The run": _RUN,
+    "What was known of the records": _of_the_acquisition(),
     "Records": _RECORDS,
     "Alignment of the image": _ALIGNMENT,
     "Masks and sampling": _MASKS,
