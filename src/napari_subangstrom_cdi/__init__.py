@@ -8,6 +8,7 @@ The front door is this package's own names, loaded when they are first asked for
 
 - ``reconstruct``: from records to a ``Reconstruction``; ``prepare``, ``phase`` and ``iterate`` do it step by step
 - ``read``: a reconstruction from its file; ``repeat``: the job of that file done again
+- ``read_record``: a pattern or image from any file, with all that the file says of it
 - ``simulate``: records of a particle that is known; ``sample_records``: those that come with the package
 - ``constraint``, ``update``: register your own, with ``Parameter`` to declare what can be set; ``Scene`` is what
   a constraint sees
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # the same names for type checkers
     from napari_subangstrom_cdi.core.phasing.schedule import Stage as Stage
     from napari_subangstrom_cdi.core.phasing.updates import update as update
     from napari_subangstrom_cdi.io.acquisition import Acquisition as Acquisition
+    from napari_subangstrom_cdi.io.image import read_record as read_record
     from napari_subangstrom_cdi.job.pipeline import Stop as Stop
     from napari_subangstrom_cdi.job.plan import Change as Change
     from napari_subangstrom_cdi.job.plan import ImageSettings as ImageSettings
@@ -88,6 +90,7 @@ _public, __dir__, __all__ = lazy_loader.attach(
         "core.phasing.updates": ["update"],
         "errors": ["InputError", "QualityWarning"],
         "io.acquisition": ["Acquisition"],
+        "io.image": ["read_record"],
         "job.pipeline": ["Stop"],
         "job.plan": [
             "Change",

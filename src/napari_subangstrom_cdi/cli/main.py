@@ -1,4 +1,4 @@
-"""The command line: ``napari-subangstrom-cdi reconstruct | demo | analyse | simulate | score | bench | gui``."""
+"""The command line, ``napari-subangstrom-cdi COMMAND``: the parser, and the commands that do a job."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from napari_subangstrom_cdi.job.readings import summary
 from napari_subangstrom_cdi.parameters import declared
 from napari_subangstrom_cdi.simulation.bundled import sample_records
 
+from .inspect import add_inspect
 from .simulate import add_score, add_simulate, help_of
 
 _ENSEMBLE = ("members", "seed")
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconstruct(commands)
     _add_demo(commands)
     _add_analyse(commands)
+    add_inspect(commands)
     add_simulate(commands)
     add_score(commands)
     _add_bench(commands)

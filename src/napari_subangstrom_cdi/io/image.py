@@ -113,8 +113,15 @@ class ImageFile:
 
     @property
     def said(self) -> Mapping[str, str]:
-        """Where in the file each of the header's values stood."""
-        return self.header.said
+        """Where in the file each of the header's values stood, and the mask; and which of its frames `data` is."""
+        return {**self.header.said, "frames": self._frames_said()}
+
+    def _frames_said(self) -> str:
+        if self.stored_frames == 1:
+            return "the only one of the file"
+        if self.frames == 1:
+            return "all of the file" if self.data.ndim == 3 else f"one of {self.stored_frames} in the file"
+        return f"all {self.frames} of the file, added up"
 
 
 def split_address(address: str | os.PathLike[str]) -> tuple[Path, str | None]:
@@ -191,6 +198,36 @@ def read_image(
         read = read_with(found, stored, data, frames=n if frame == "sum" else 1, stored_frames=n)
     say_cautions(found.path, stored)
     return read
+
+
+def read_record(
+    path: str | os.PathLike[str], dataset: str | None = None, frame: int | Literal["sum"] | None = None
+) -> ImageFile:
+    """Read a pattern or an image with all that its file says of it.
+
+    Parameters
+    ----------
+    path : path-like
+        File of any of the formats that are known, by its content; ``FILE::DATASET`` names one of several arrays in it.
+    dataset : str, optional
+        The same by itself.
+    frame : int or 'sum', optional
+        Which frame of a stack, from 0, or the sum of all.
+
+    Returns
+    -------
+    ImageFile
+        ``.data`` (y, x) as it is stored; ``.pixel``, which is ``(y, x), unit``; ``.role``, ``.energy_ev``,
+        ``.camera_length_mm``, ``.mask`` and ``.frames``, each None where the file does not say; ``.said`` tells where
+        in the file each stood, and ``.header`` holds what else it says.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, damaged, of no known format, or holds several arrays or frames of which
+        none is chosen.
+    """
+    return read_image(path, dataset=dataset, frame=frame)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,25 @@ class StackInfo:
         (y, x), or (frame, y, x) of a stack.
     header : Header
         What else it says: pixel, energy, detector.
+    format_name : str
+        By its content.
+    dtype : str
+        Type of the stored values.
+    dataset : str or None
+        Which of several arrays of the file.
+    has_mask : bool
+        Whether it marks pixels as not to be trusted.
+    cautions : tuple of str
+        What a careful colleague would mention, the header's doubts left out.
     """
 
     shape: tuple[int, ...]
     header: Header
+    format_name: str = ""
+    dtype: str = ""
+    dataset: str | None = None
+    has_mask: bool = False
+    cautions: tuple[str, ...] = ()
 
     @property
     def pixel_angstrom(self) -> float | None:
@@ -53,7 +68,15 @@ def describe(path: str | os.PathLike[str], *, max_bytes: int = 2 * MAX_BYTES) ->
     """
     with opened(path) as (found, stored):
         shape = image_shape(stored, found.path, max_bytes)
-        return StackInfo(shape if len(shape) == 2 or shape[0] > 1 else shape[1:], stored.header)
+        return StackInfo(
+            shape if len(shape) == 2 or shape[0] > 1 else shape[1:],
+            stored.header,
+            found.format.name,
+            str(stored.dtype),
+            stored.metadata.get("dataset", found.dataset),
+            stored.read_mask is not None,
+            stored.cautions,
+        )
 
 
 def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> ImageFile:
