@@ -22,7 +22,7 @@ from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.cxi import write_cxi
-from napari_subangstrom_cdi.job.report import most_real, write_report
+from napari_subangstrom_cdi.job.report import most_real, stem_beside, write_report
 
 N = 128
 SIZE = (1350, 2400)
@@ -243,3 +243,17 @@ def test_neither_file_is_written_if_one_cannot_be(result: Result, tmp_path: Path
     with pytest.raises(InputError, match="is a folder"):
         write_report(result, tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run.pdf"]
+
+
+def test_a_report_beside_a_result_goes_over_earlier_reports_only(tmp_path):
+    output = tmp_path / "particle.cxi"
+    assert stem_beside(output) == tmp_path / "particle"
+    for path in write_report(reconstruct(), tmp_path / "particle"):
+        kept = path.read_bytes()
+        path.write_bytes(kept[:20] + b" of somebody else")
+        assert stem_beside(output) == tmp_path / "particle.report"
+        path.write_bytes(kept)
+    assert stem_beside(output) == tmp_path / "particle"
+    (tmp_path / "particle.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "particle.report.pdf").write_bytes(b"%PDF-1.4")
+    assert stem_beside(output) == tmp_path / "particle.report-2"

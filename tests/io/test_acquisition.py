@@ -204,7 +204,13 @@ def test_a_reciprocal_pixel_that_contradicts_the_camera_length(tmp_path: Path) -
         (b"cs_mm = 1", r"is not valid JSON"),
         (b"[1, 2]", r"holds a list where keys and values belong"),
         (b"null", r"holds null where keys and values belong"),
-        ("{}".encode("utf-16"), r"is no text in UTF-8"),
+        ('{"cs_mm": 1}'.encode("utf-16-le"), r"is saved as UTF-16; save it as UTF-8"),
+        (
+            b'{"camera_length_mm": 797,48, "cs_mm": 1}',
+            r"camera_length_mm is 797,48, .* comma; write 797.48",
+        ),
+        (b'{"cs_mm": 1,\n "defocus_nm": -59,7\n}', r"defocus_nm is -59,7, with a decimal comma; write -59.7"),
+        (b'{"cs_mm": "1,2"}', r"cs_mm is '1,2', not a number; write the bare number, 1.2, without quotes"),
         (b"\x89HDF\r\n\x1a\n\0\0\0", r"is no text in UTF-8"),
         (b"[" * 100000, r"is not valid JSON \(nested too deeply\)"),
         (b'{"cs_mm": ' + b"9" * 5000 + b"}", r"is not valid JSON \(Exceeds the limit"),
@@ -219,6 +225,22 @@ def test_files_that_are_no_acquisition(tmp_path: Path, content: bytes, pattern: 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     assert read_acquisition(_file(tmp_path, '{"cs_mm": 1}'.encode("utf-8-sig"))).cs_mm == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_what_windows_saves_as_unicode_is_read(tmp_path: Path, encoding: str) -> None:
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    assert read_acquisition(_file(tmp_path, f'{mark}{{"cs_mm": 1, "note": "粒子"}}'.encode(encoding))).note == "粒子"
+
+
+def test_a_list_in_a_broken_file_is_no_decimal_comma(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is not valid JSON \(") as caught:
+        read_acquisition(_file(tmp_path, b'{"beam_centre_px": [12,5], "cs_mm" 1}'))
+    assert "comma;" not in str(caught.value)
+
+
+def test_a_usual_pixel_of_a_small_detector_is_not_doubted(tmp_path: Path) -> None:
+    assert _read(tmp_path, reciprocal_pixel_per_A=0.0267).reciprocal_pixel_per_angstrom == 0.0267
 
 
 def test_missing_file_folder_and_bad_toml(tmp_path: Path) -> None:

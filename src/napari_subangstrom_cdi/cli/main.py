@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -15,10 +16,18 @@ from typing import NoReturn, Self
 
 from napari_subangstrom_cdi import __version__
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition, atomic_path, check_writable, read_acquisition
 from napari_subangstrom_cdi.io.cxi import check_output, read_cxi, write_cxi
-from napari_subangstrom_cdi.job.pipeline import Outcome, load_plan, run, scratch_folder, to_json, with_timing
+from napari_subangstrom_cdi.job.pipeline import (
+    Outcome,
+    load_plan,
+    noted_doubts,
+    run,
+    scratch_folder,
+    to_json,
+    with_timing,
+)
 from napari_subangstrom_cdi.job.plan import (
     ALL_PRESETS,
     FILE_ROLES,
@@ -48,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 is success, 2 something that the user can mend (said in one sentence), 130 an interruption.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to end
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
@@ -166,7 +178,11 @@ def _add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "-o", "--output", metavar="OUT.cxi", required=required, default="platelet.cxi", help="result file (HDF5, CXI)"
     )
     out.add_argument("--json", action="store_true", help="print all numbers as JSON instead of the summary line")
-    out.add_argument("--no-report", action="store_true", help="do not draw the report (OUT.png, OUT.pdf)")
+    out.add_argument(
+        "--no-report",
+        action="store_true",
+        help="do not draw the report: OUT.png and OUT.pdf, or OUT.report.png where another file has that name",
+    )
     out.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -234,9 +250,8 @@ def _spacing(text: str) -> tuple[float, float]:
 
 def _reconstruct(arguments: argparse.Namespace) -> int:
     output = check_output(arguments.output, where="--output")
-    with scratch_folder() as scratch:
-        with collected_doubts() as doubts:
-            plan = _plan(arguments, Path(scratch))
+    with scratch_folder() as scratch, noted_doubts() as doubts:
+        plan = _plan(arguments, Path(scratch))
         _refuse_to_overwrite_inputs(output, plan, arguments)
         by_crystal = arguments.calibrate_by_crystal
         return _run_and_write(plan, output, arguments, warned=tuple(doubts), by_crystal=by_crystal)
@@ -312,14 +327,20 @@ def _run_and_write(
 
 def _write(outcome: Outcome, output: Path, seconds: dict[str, float], *, report: bool) -> None:
     """Result first, so that nothing finished is lost if the report fails; then the report."""
-    from napari_subangstrom_cdi.job.report import write_report  # matplotlib takes a second to import
+    from napari_subangstrom_cdi.job.report import stem_beside, write_report  # matplotlib takes a second to import
 
     began = time.perf_counter()
     write_cxi(output, with_timing(outcome, seconds))
     seconds["write"] = time.perf_counter() - began
     if report:
         began = time.perf_counter()
-        write_report(with_timing(outcome, seconds), output.with_suffix(""))
+        stem = stem_beside(output)
+        if stem != output.with_suffix(""):
+            print(
+                f"warning: {output.with_suffix('.png')} or .pdf is there and not a report: the report is {stem}.png",
+                file=sys.stderr,
+            )
+        write_report(with_timing(outcome, seconds), stem)
         seconds["report"] = time.perf_counter() - began
 
 

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,45 @@ def collected_log(name: str, level: int = logging.ERROR) -> Iterator[list[str]]:
         yield collector.messages
     finally:
         logger.removeHandler(collector)
+
+
+_told: ContextVar[Callable[[int, int], None] | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def telling(told: Callable[[int, int], None]) -> Iterator[None]:
+    """Have a function called with the frames read and those to be read, while a stack is read inside."""
+    token = _told.set(told)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def tell(done: int, frames: int) -> None:
+    """Say how far the reading of a stack has come."""
+    told = _told.get()
+    if told is not None:
+        told(done, frames)
+
+
+def decoded(raw: bytes, where: str) -> str:
+    """The text of a file in UTF-8, or in UTF-16 as Windows marks it.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    if encoding != "utf-16" and b"\0" in raw:
+        if b"\0\0" in (raw[1:4:2], raw[0:3:2]):
+            raise InputError("is saved as UTF-16", where=where, mend="save it as UTF-8")
+        raise InputError("is no text in UTF-8", where=where, mend="give a text file saved as UTF-8, not the data")
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError("is no text in UTF-8", where=where, mend="save it as UTF-8") from error
 
 
 def native(data: Array) -> Array:

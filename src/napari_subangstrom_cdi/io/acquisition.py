@@ -7,6 +7,7 @@ import json
 import math
 import numbers
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.parameters import Parameter
 
-from ._common import bytes_text, read_bytes
+from ._common import bytes_text, decoded, read_bytes
 
 _LARGEST_FILE = 2**20
 _ANY = (-math.inf, math.inf)
+# Not within a list, where a comma separates.
+_DECIMAL_COMMA = re.compile(r"""(?P<key>[\w-]+)["']?\s*[:=]\s*(?P<number>[+-]?\d+,\d+)\s*(?:[,}\n\r#]|$)""")
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Acquisition:
             unit="Å⁻¹",
             automatic="from camera length",
         ),
-        Key("reciprocal_pixel_per_A", 0.00125, (1e-6, 0.1), (1e-5, 0.02), mistaken=(("1/m", 1e-10), ("1/nm", 0.1))),
+        Key("reciprocal_pixel_per_A", 0.00125, (1e-6, 0.1), (1e-5, 0.05), mistaken=(("1/m", 1e-10), ("1/nm", 0.1))),
     ] = None
     counts_per_electron: Annotated[
         float | None,
@@ -373,6 +376,13 @@ def read_acquisition(path: str | os.PathLike[str]) -> Acquisition:
     except InputError as error:
         raise InputError(error.problem, where=str(path), mend=error.mend) from error
     except (ValueError, RecursionError) as error:
+        comma = _DECIMAL_COMMA.search(text)
+        if comma is not None:
+            raise InputError(
+                f"is not valid {kind}: {comma['key']} is {comma['number']}, with a decimal comma",
+                where=str(path),
+                mend=f"write {comma['number'].replace(',', '.')}",
+            ) from error
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(f"is not valid {kind} ({reason})", where=str(path), mend="correct it there") from error
     if not isinstance(loaded, dict):
@@ -443,12 +453,7 @@ def _read_text(path: Path) -> str:
         )
     if not raw.strip():
         raise InputError("the file is empty", where=where, mend='write e.g. {"beam_energy_kV": 200} into it')
-    if b"\0" in raw:
-        raise InputError("is no text in UTF-8", where=where, mend="give a JSON or TOML file saved as UTF-8")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("is no text in UTF-8", where=where, mend="save it as UTF-8") from error
+    return decoded(raw, where)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -475,10 +480,12 @@ def _kind(value: Any) -> str:
 def _number(value: Any, name: str, where: str | None, example: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         shown = f"{value!r:.40}" if isinstance(value, str) else _kind(value)
+        comma = isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+,\d+\s*", value)
+        right = str(value).strip().replace(",", ".") if comma else f"e.g. {example:g}"
         raise InputError(
             f"{name} is {shown}, not a number",
             where=where,
-            mend=f"write the bare number, e.g. {example:g}, without quotes",
+            mend=f"write the bare number, {right}, without quotes",
         )
     try:
         number = float(value)

@@ -25,6 +25,7 @@ from ._common import (
     native,
     read_bytes,
     shape_text,
+    tell,
 )
 from .formats import edf, hdf5, mrc, npy, tiff
 from .header import Header, Pixel, Role
@@ -374,6 +375,7 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
         total = stored.read_frame(0).astype(np.float64 if stored.dtype.kind == "f" else np.int64)
         for k in range(1, n):
             total += stored.read_frame(k).astype(total.dtype)
+            tell(k + 1, n)
         return native(total)
     number = 0 if frame in (None, "sum") else frame
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < n:

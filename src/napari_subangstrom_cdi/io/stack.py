@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_subangstrom_cdi.errors import InputError
 
-from ._common import bytes_text, image_shape, native, nbytes, shape_text
+from ._common import bytes_text, image_shape, native, nbytes, shape_text, tell
 from .header import Header
 from .image import ImageFile, opened, read_with, say_cautions
 
@@ -120,6 +120,7 @@ def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> I
             data = np.empty(shape, stored.dtype.newbyteorder("="))
             for k in range(shape[0]):
                 data[k] = stored.read_frame(k)
+                tell(k + 1, shape[0])
         data = data[0] if data.ndim == 3 and len(data) == 1 else data
         read = read_with(found, stored, data, frames=1, stored_frames=shape[0] if len(shape) == 3 else 1)
     say_cautions(found.path, stored)

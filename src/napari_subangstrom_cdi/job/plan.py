@@ -19,6 +19,7 @@ from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.core.phasing.updates import Beta
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io._common import decoded
 from napari_subangstrom_cdi.io.image import address_of, split_address
 from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.parameters import Parameter, check, wrong_key
@@ -601,8 +602,8 @@ def read_recipe(path: Path) -> Plan:
         If the file cannot be read, is no TOML, or a key or value in it is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes(), str(path))
+    except OSError as error:
         raise InputError(f"cannot be read as a text recipe ({error})", where=str(path)) from error
     return plan_from_toml(text, where=str(path))
 

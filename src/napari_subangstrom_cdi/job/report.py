@@ -38,6 +38,7 @@ Array = NDArray[Any]
 Window = tuple[slice, slice]
 
 DPI = 180
+_PROGRAM = b"napari-subangstrom-cdi"
 _WIDTH_IN, _HEIGHT_IN = 13.0 + 1 / 3, 7.5
 
 _INK, _GREY, _PALE = "#1c2126", "#6b7480", "#d5dae0"
@@ -135,12 +136,28 @@ def write_report(result: Result, stem: Path) -> tuple[Path, Path]:
     """
     stem = Path(stem)
     png, pdf = (stem.with_name(stem.name + suffix) for suffix in (".png", ".pdf"))
-    program = f"napari-subangstrom-cdi {result.version}"
+    program = f"{_PROGRAM.decode()} {result.version}"
     with atomic_path(png) as png_part, atomic_path(pdf) as pdf_part, matplotlib.rc_context(_STYLE):
         figure = draw_report(result, stem.name)
         figure.savefig(png_part, format="png", metadata={"Software": program, "Title": stem.name})
         figure.savefig(pdf_part, format="pdf", metadata={"Creator": program, "Title": stem.name, "CreationDate": None})
     return png, pdf
+
+
+def stem_beside(output: Path) -> Path:
+    """Where the report of a result goes that nobody named: beside it, over an earlier report but over nothing else."""
+    stem = output.with_suffix("")
+    others = (stem.with_name(f"{stem.name}.report{number}") for number in ("", *(f"-{k}" for k in range(2, 1000))))
+    return next(one for one in (stem, *others) if all(_is_free(one, suffix) for suffix in (".png", ".pdf")))
+
+
+def _is_free(stem: Path, suffix: str) -> bool:
+    """Whether nothing is lost by a report of that name."""
+    path = stem.with_name(stem.name + suffix)
+    try:
+        return not path.exists() or _PROGRAM in path.read_bytes()
+    except OSError:
+        return False
 
 
 def draw_report(result: Result, title: str) -> Figure:

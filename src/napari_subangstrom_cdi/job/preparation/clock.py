@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io._common import telling
 from napari_subangstrom_cdi.io.image import short_name
+
+_SAY_AFTER_S = 1.0
 
 
 @dataclass
@@ -27,6 +30,22 @@ class Clock:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+@contextmanager
+def reading(clock: Clock) -> Iterator[None]:
+    """The step that reads files; where a stack takes more than a second, it says how far it has come."""
+    last = time.perf_counter()
+
+    def told(done: int, frames: int) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last > _SAY_AFTER_S:
+            last = now
+            clock.on_step(f"read: frame {done} of {frames}")
+
+    with clock.step("read"), telling(told):
+        yield
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from napari_subangstrom_cdi.io import read_image, read_mask
 from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 
-from .clock import Clock, naming
+from .clock import Clock, naming, reading
 from .record import Calibration, Records, load_records, reciprocal_pixel
 
 _CORRECTED_MM = 0.05
+_FARTHEST_PER_ANGSTROM = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,20 @@ def load_inputs(plan: Plan, clock: Clock) -> Loaded:
     given = _given_support(plan)
     normalised = read_normalised(plan, clock) if plan.inputs.image is not None else None
     diameter = image_diameter(plan, normalised) if normalised is not None else None
-    return Loaded(load_records(plan, clock), calibrated, normalised, diameter, given)
+    records = load_records(plan, clock)
+    _check_reach(calibrated, records)
+    return Loaded(records, calibrated, normalised, diameter, given)
+
+
+def _check_reach(calibrated: Calibration, records: Records) -> None:
+    """Doubt a reciprocal pixel by which the pattern goes farther than electrons are recorded."""
+    reach = calibrated.q_pixel_per_angstrom * max(records.particle.shape) / 2
+    if calibrated.known and reach > _FARTHEST_PER_ANGSTROM:
+        doubt(
+            f"a pixel of {calibrated.q_pixel_per_angstrom:.4g} Å⁻¹ makes the pattern reach {reach:.3g} Å⁻¹, "
+            f"{1 / reach:.2g} Å; if reciprocal_pixel_per_A was given in 1/nm, divide it by 10, else check the camera "
+            "length"
+        )
 
 
 def _given_support(plan: Plan) -> Bool | None:
@@ -62,7 +76,7 @@ def _given_support(plan: Plan) -> Bool | None:
 def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
     """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
     imaging_conditions(plan)
-    with clock.step("read"):
+    with reading(clock):
         data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
     with clock.step("potential"), naming(plan.inputs.image):
         return normalise_to_vacuum(data)

@@ -20,7 +20,7 @@ from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 
-from .clock import Clock, naming
+from .clock import Clock, naming, reading
 
 _MOST_MARKED = 0.3
 
@@ -55,7 +55,7 @@ class CentredRecord:
 def load_records(plan: Plan, clock: Clock) -> Records:
     """Read the pattern and its background and turn counts into electrons."""
     inputs = plan.inputs
-    with clock.step("read"):
+    with reading(clock):
         pattern = read_image(inputs.pattern, frame=inputs.pattern_frame)
         counts = pattern.data
         bad = read_mask(inputs.mask) if inputs.mask else None
