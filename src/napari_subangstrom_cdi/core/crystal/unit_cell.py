@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import ase.build
-import ase.io
 import ase.spacegroup
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,9 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 
-Zone = tuple[int, int, int]
+from .cif import is_cif, read_cif
 
-_LARGEST_CELL = 2000
+Zone = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def crystal_names() -> tuple[str, ...]:
 
 
 def crystal(name: str | Path) -> Crystal:
-    """A crystal by its name, in any case, or from a CIF.
+    """A crystal by its name, in any case, or from a CIF; ``FILE.cif::BLOCK`` names one of several structures in it.
 
     Raises
     ------
@@ -156,8 +154,8 @@ def crystal(name: str | Path) -> Crystal:
         If there is none of that name, or the file holds no crystal.
     """
     text = str(name)
-    if text.lower().endswith(".cif"):
-        return _read_cif(Path(text))
+    if is_cif(text):
+        return _from_cif(text)
     found = {known.lower(): known for known in _BUILT_IN}.get(text.lower())
     if found is None:
         alike = [known for known in _BUILT_IN if known.lower().startswith(text.lower().split("-")[0])]
@@ -169,20 +167,9 @@ def crystal(name: str | Path) -> Crystal:
     return _of(found, _BUILT_IN[found]())
 
 
-def _read_cif(path: Path) -> Crystal:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of keys that a structure does not need
-            atoms = ase.io.read(path, format="cif")
-    except OSError as error:
-        raise InputError(error.strerror or str(error), where=str(path), mend="check the path") from error
-    except Exception as error:  # a parser of a free format raises anything
-        raise InputError(f"cannot be read as a CIF ({error})", where=str(path), mend="give a CIF") from error
-    if not isinstance(atoms, ase.Atoms) or not len(atoms) or not atoms.cell.rank == 3:
-        raise InputError("holds no crystal structure", where=str(path), mend="give a CIF with cell and atoms")
-    if len(atoms) > _LARGEST_CELL:
-        raise InputError(f"a cell of {len(atoms)} atoms", where=str(path), mend="give the primitive cell")
-    return _of(path.stem, atoms)
+def _from_cif(address: str) -> Crystal:
+    found = read_cif(address)
+    return Crystal(Path(address.partition("::")[0]).stem, found.cell_angstrom, found.numbers, found.fractional)
 
 
 def _of(name: str, atoms: Any) -> Crystal:
