@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ase.geometry
 import gemmi
 import numpy as np
+from ase.geometry import cellpar_to_cell
 from gemmi import cif as gemmi_cif
 from numpy.typing import NDArray
 
@@ -103,7 +103,7 @@ def read_cif(address: str) -> CifStructure:
     block = _chosen(_parsed(Path(file)), name, file)
     cell = _cell(block, file)
     sites = _one_atom_a_place(list(_sites(block, file)), where)
-    matrix = np.asarray(ase.geometry.cellpar_to_cell(cell), np.float64)
+    matrix = np.asarray(cellpar_to_cell(cell), np.float64)  # type: ignore[no-untyped-call]
     fractional, numbers = _all_atoms(sites, _operations(block, cell, sites, matrix, file), matrix, file)
     _check_distances(fractional, matrix, where)
     return CifStructure(matrix, numbers, fractional)
@@ -154,10 +154,9 @@ def _text(block: gemmi_cif.Block, tags: Iterable[str]) -> str:
     """The first of some tags that says something."""
     for tag in tags:
         value = block.find_value(tag)
-        if value is not None and not gemmi_cif.is_null(value):
-            said = str(gemmi_cif.as_string(value)).strip()
-            if said:
-                return said
+        said = "" if value is None else gemmi_cif.as_string(value).strip()  # of ? and . nothing is left
+        if said:
+            return said
     return ""
 
 
@@ -225,7 +224,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _one_atom_a_place(sites: list[_Site], where: str) -> list[_Site]:
     """Where several elements share a place, the one that has most of it; each place fully occupied."""
-    places, kept = np.array([site.position for site in sites]), []
+    places = np.array([site.position for site in sites])
+    kept: list[int] = []
     for k in sorted(range(len(sites)), key=lambda k: -sites[k].occupancy):  # stable: those alike in their order
         apart = places[kept] - places[k]
         taken = np.abs(apart - np.round(apart)).max(axis=1, initial=0) < _SAME_PLACE
@@ -280,7 +280,7 @@ def _listed_operations(block: gemmi_cif.Block, where: str) -> tuple[gemmi.Op, ..
     texts = [text for text in texts if text.strip() not in ("", ".", "?")]
     if not texts:
         return None
-    found = {}
+    operations: dict[str, gemmi.Op] = {}
     for text in texts:
         try:
             operation = gemmi.Op(re.sub(r"\s+", "", text)).wrap()
@@ -288,11 +288,11 @@ def _listed_operations(block: gemmi_cif.Block, where: str) -> tuple[gemmi.Op, ..
             raise InputError(
                 f"{text!r} is no symmetry operation", where=where, mend="write it as -x, y+1/2, z"
             ) from error
-        found[operation.triplet()] = operation
-    group = _closed(found.values())
-    if len(group) > len(found):
+        operations[operation.triplet()] = operation
+    group = _closed(operations.values())
+    if len(group) > len(operations):
         doubt(
-            f"{Path(where).name}: its {len(found)} symmetry operations are not all of a group; with those that follow "
+            f"{Path(where).name}: its {len(operations)} symmetry operations are not all of a group; with those that follow "
             f"from them there are {len(group)}"
         )
     return group
