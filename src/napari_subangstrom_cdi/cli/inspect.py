@@ -70,6 +70,7 @@ def facts(address: str) -> dict[str, Any]:
             else [
                 {"name": item.name, "shape": list(item.shape), "dtype": item.dtype, "caption": item.caption}
                 for item in contents(address)
+                if len(item.shape) > 1 or not item.dtype  # of a file in an archive no more than its name is known
             ]
         )
     except InputError as error:
@@ -77,10 +78,10 @@ def facts(address: str) -> dict[str, Any]:
     try:
         info = describe(address)
     except InputError as error:
-        if not choice:
+        if len(choice) < 2:
             return {"file": address, "error": str(error)}
-        return {"file": address, "datasets": choice, "doubts": [f"none of its arrays is chosen: {error.problem}"]}
-    return {"file": address, **_described(info), **({"datasets": choice} if choice else {})}
+        return {"file": address, "datasets": choice, "doubts": [f"nothing is chosen: give {address}::NAME"]}
+    return {"file": address, **_described(info), **({"datasets": choice} if len(choice) > 1 else {})}
 
 
 def _described(info: StackInfo) -> dict[str, Any]:
@@ -172,7 +173,8 @@ def _choice(items: Sequence[Mapping[str, Any]]) -> list[str]:
     for k, item in enumerate(items[:_MOST_DATASETS]):
         shape = shape_text(tuple(item["shape"]))
         caption = f", {item['caption']}" if item["caption"] else ""
-        lines += _row("choose ::" if k == 0 else "", f"{item['name']}  ({shape}, {item['dtype']}{caption})")
+        kind = f"{shape}, {item['dtype']}{caption}" if item["dtype"] else item["caption"]
+        lines += _row("choose ::" if k == 0 else "", f"{item['name']}  ({kind})")
     if len(items) > _MOST_DATASETS:
         lines += _row("", f"... {len(items)} in all; --json lists them")
     return lines

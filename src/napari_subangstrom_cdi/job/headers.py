@@ -280,7 +280,7 @@ class _Filling:
     def _only_by_hand(self) -> None:
         """What a person must decide on."""
         defocus = self._statement("image", "defocus_nm")
-        if defocus is not None and self._stated.defocus_nm is None:
+        if defocus is not None and defocus.value and self._stated.defocus_nm is None:
             self._offers["defocus_nm"] = (
                 f"of the defocus {defocus.place}, but programs differ in its sign and in where it counts from"
             )

@@ -154,7 +154,7 @@ def _text(block: gemmi_cif.Block, tags: Iterable[str]) -> str:
     """The first of some tags that says something."""
     for tag in tags:
         value = block.find_value(tag)
-        said = "" if value is None else gemmi_cif.as_string(value).strip()  # of ? and . nothing is left
+        said = str(gemmi_cif.as_string(value or "?")).strip()  # of ? and . nothing is left
         if said:
             return said
     return ""
@@ -292,8 +292,8 @@ def _listed_operations(block: gemmi_cif.Block, where: str) -> tuple[gemmi.Op, ..
     group = _closed(operations.values())
     if len(group) > len(operations):
         doubt(
-            f"{Path(where).name}: its {len(operations)} symmetry operations are not all of a group; with those that follow "
-            f"from them there are {len(group)}"
+            f"{Path(where).name}: its {len(operations)} symmetry operations are not all of a group; with those that "
+            f"follow from them there are {len(group)}"
         )
     return group
 
