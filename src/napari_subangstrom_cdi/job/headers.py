@@ -146,7 +146,7 @@ def required(plan: Plan, *fields: str) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=64)
-def _header(address: str, modified_ns: int, size: int) -> Header:
+def _header(address: str, modified_ns: int, size: int, folder_ns: int) -> Header:
     return describe(address).header
 
 
@@ -160,10 +160,10 @@ def header_of(address: str) -> Header:
     """
     path, _ = split_address(address)
     try:
-        found = path.stat()
+        found, folder = path.stat(), path.parent.stat()  # a file that belongs to it may come to lie beside it
     except OSError:
         return describe(address).header  # it knows what to say
-    return _header(address, found.st_mtime_ns, found.st_size)
+    return _header(address, found.st_mtime_ns, found.st_size, folder.st_mtime_ns)
 
 
 class _Filling:
