@@ -181,13 +181,15 @@ def test_a_slip_is_named_with_its_place(text, found):
 def test_a_recipe_file_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"missing\.toml"):
         read_recipe(tmp_path / "missing.toml")
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "binary.toml").write_bytes(b"\x89\xfe\x00")
     with pytest.raises(InputError, match="text recipe"):
         read_recipe(tmp_path / "binary.toml")
     with pytest.raises(InputError, match="text recipe"):
         read_recipe(tmp_path)
     path = tmp_path / "good.toml"
     path.write_text(Plan(Inputs("Å.tif")).to_toml(), encoding="utf-8")
+    assert read_recipe(path).inputs.pattern == "Å.tif"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
     assert read_recipe(path).inputs.pattern == "Å.tif"
 
 

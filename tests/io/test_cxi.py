@@ -10,7 +10,7 @@ import pytest
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.result import InputFile, Result
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io.cxi import extract_inputs, read_cxi, write_cxi
+from napari_subangstrom_cdi.io.cxi import beside_role, extract_inputs, read_cxi, write_cxi
 from results import RAW, result, same
 
 
@@ -82,7 +82,7 @@ def test_the_raw_files_come_out_byte_for_byte(path, tmp_path):
     assert list(paths) == ["pattern", "background", "acquisition"]
     assert [p.read_bytes() for p in paths.values()] == [RAW, b"", b"{}"]
     assert paths["pattern"].suffix == ".tif"
-    assert all(p.parent == folder for p in paths.values())
+    assert all(folder in p.parents for p in paths.values())
 
 
 def test_two_raw_files_of_one_name_do_not_overwrite_each_other(tmp_path):
@@ -96,7 +96,24 @@ def test_a_name_in_the_file_cannot_lead_out_of_the_folder(tmp_path, name):
     folder = tmp_path / "in" / "here"
     folder.mkdir(parents=True)
     extract_inputs(replace(result(), inputs=(InputFile("pattern", name, b"x"),)), folder)
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == list(folder.iterdir())
+    (written,) = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert folder in written.parents
+
+
+def test_files_that_lie_beside_another_come_to_lie_beside_it_again(tmp_path):
+    inputs = (InputFile("pattern", "x_1.ser", b"1"), InputFile(beside_role("pattern", 0), "x.emi", b"2"))
+    write_cxi(tmp_path / "out.cxi", replace(result(), inputs=inputs))
+    paths = extract_inputs(read_cxi(tmp_path / "out.cxi"), tmp_path)
+    assert list(paths) == ["pattern"] and paths["pattern"].with_name("x.emi").read_bytes() == b"2"
+
+
+def test_a_file_of_two_roles_is_kept_once(tmp_path):
+    inputs = tuple(InputFile(role, "x.h5", RAW) for role in ("pattern", "image"))
+    write_cxi(tmp_path / "out.cxi", replace(result(), inputs=inputs))
+    with h5py.File(tmp_path / "out.cxi") as file:
+        kept = file["entry_1/inputs"]
+        assert kept["pattern"] == kept["image"]
+    assert read_cxi(tmp_path / "out.cxi").inputs == inputs
 
 
 def test_a_raw_file_that_was_changed_is_noticed(path):

@@ -242,9 +242,10 @@ class Acquisition:
         float | None,
         Parameter(
             "Information limit",
-            "Highest |q| = 1/d that the image transfers.",
+            "Highest |q| = 1/d that the image transfers. Without it the image is used up to the point resolution of "
+            "energy and Cs.",
             unit="Å⁻¹",
-            automatic="unknown",
+            automatic="point resolution",
         ),
         Key("information_limit_per_A", 0.52, (0.01, 5), (0.05, 2.5), mistaken=(("1/nm", 0.1), ("1/m", 1e-10))),
     ] = None

@@ -605,6 +605,10 @@ def read_recipe(path: Path) -> Plan:
         text = decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise InputError(f"cannot be read as a text recipe ({error})", where=str(path)) from error
+    except InputError as error:
+        raise InputError(
+            f"cannot be read as a text recipe: {error.problem}", where=str(path), mend=error.mend
+        ) from error
     return plan_from_toml(text, where=str(path))
 
 
