@@ -178,7 +178,10 @@ def test_pixels_that_are_not_square_at_all_are_left_to_the_user():
 def test_an_impossible_value_of_a_file_is_left_out_and_said():
     known = filled(plan(), {"image": header(pixel=real(1686.7))})
     assert known.acquisition.image_pixel_angstrom is None
-    assert "1686.7, which is impossible; it is left out" in known.doubts[0]
+    assert (
+        "image.dm4 states 1686.7 (place of pixel), which is impossible as image_pixel_nominal_A; it is left out"
+        in known.doubts[0]
+    )
 
 
 def test_defocus_and_aberration_and_gain_are_offered_and_never_taken():

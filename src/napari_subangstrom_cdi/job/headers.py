@@ -41,10 +41,16 @@ _TOLERANCE = {
 
 @dataclass(frozen=True)
 class Statement:
-    """A value, and where it stands: the file, the place in it, and how it is written there."""
+    """A value, and where it stands: the file, and the place in it with how it is written there."""
 
     value: float
-    place: str
+    file: str = ""
+    said: str = ""
+
+    @property
+    def place(self) -> str:
+        """File and place."""
+        return f"{self.file}: {self.said}" if self.file else self.said
 
 
 @dataclass(frozen=True)
@@ -212,9 +218,7 @@ class _Filling:
             return
         camera = self._statement("pattern", "camera_length_mm")
         if camera is not None and header is not None and header.role == "image":
-            self._offers["camera_length_mm"] = (
-                f"{camera.place} is of no use here, because the file says that it is an image"
-            )
+            self._offers["camera_length_mm"] = f"{camera.file} states one ({camera.said}), but says that it is an image"
             camera = None
         energy = stated.energy_ev or (self._taken["energy_ev"].value if "energy_ev" in self._taken else None)
         if stated.reciprocal_pixel_per_angstrom is not None:
@@ -242,7 +246,7 @@ class _Filling:
             return
         given = Statement(
             q_pixel_from_camera_length(length, detector_pixel_um=detector, energy_ev=energy_ev),
-            f"camera_length_mm {length:g} and a detector pixel of {detector:g} µm",
+            said=f"camera_length_mm {length:g} and a detector pixel of {detector:g} µm",
         )
         self._compare("reciprocal_pixel_per_angstrom", given, pixel)
 
@@ -282,14 +286,19 @@ class _Filling:
         defocus = self._statement("image", "defocus_nm")
         if defocus is not None and defocus.value and self._stated.defocus_nm is None:
             self._offers["defocus_nm"] = (
-                f"of the defocus {defocus.place}, but programs differ in its sign and in where it counts from"
+                f"{defocus.file} states a defocus ({defocus.said}), but programs differ in its sign and in where it "
+                "counts from"
             )
-        self._offer("cs_mm", self._statement("image", "cs_mm"), "of Cs {place}: state it if it is the objective's")
+        self._offer(
+            "cs_mm", self._statement("image", "cs_mm"), "{file} states a Cs ({said}): give it if it is the objective's"
+        )
         gain = self._statement("pattern", "counts_per_electron")
-        self._offer("counts_per_electron", gain, "of the gain {place}: state it if the stored counts are meant")
-        if "counts_per_electron" in self._offers:
+        self._offer(
+            "counts_per_electron", gain, "{file} states a gain ({said}): give it if the stored counts are meant"
+        )
+        if gain is not None and "counts_per_electron" in self._offers:
             self._doubts.append(
-                f"1 count an electron is assumed, but {gain.place if gain else ''}; "
+                f"1 count an electron is assumed, though {gain.file} states {gain.value:.4g} ({gain.said}); "
                 "counts_per_electron in the acquisition can say so"
             )
 
@@ -299,22 +308,22 @@ class _Filling:
             return
         stated = self._own(name)
         if stated is None:
-            self._offers[name] = text.format(place=found.place)
+            self._offers[name] = text.format(file=found.file, said=found.said)
         else:
             self._compare(name, stated, found)
 
     def _squared(self, role: str, pixel: Pixel, name: str) -> Statement | None:
         """A pixel as one number; unequal sides are doubted, and very unequal ones are for the user to judge."""
-        (y, x), place = pixel.size, f"{self._names[role]}: {self._headers[role].said['pixel']}"
+        (y, x), said = pixel.size, self._headers[role].said["pixel"]
         if pixel.is_square:
-            return Statement(x, place)
+            return Statement(x, self._names[role], said)
         shown = f"{self._names[role]} states pixels of {y:.6g} x {x:.6g} {pixel.unit} (y, x), which are not square"
         if abs(y - x) > _NEARLY_SQUARE * max(y, x):
             self._offers[name] = f"{shown}: resample it, or state the pixel that you mean"
             return None
         if self._own(name) is None:
             self._doubts.append(f"{shown}; their mean is used")
-        return Statement((y + x) / 2, place)
+        return Statement((y + x) / 2, self._names[role], said)
 
     def _statement(self, role: str, name: str) -> Statement | None:
         """What the header of a record states of a field."""
@@ -322,12 +331,12 @@ class _Filling:
         value = getattr(header, name, None)
         if header is None or value is None:
             return None
-        return Statement(float(value), f"{self._names[role]}: {header.said[name]}")
+        return Statement(float(value), self._names[role], header.said[name])
 
     def _own(self, name: str) -> Statement | None:
         """What the user states."""
         value = getattr(self._stated, name)
-        return None if value is None else Statement(value, "")
+        return None if value is None else Statement(value)
 
     def _fill(self, name: str, found: list[Statement | None]) -> None:
         """Take a field from the first that knows it, unless the user does; name those that say something else."""
@@ -342,11 +351,11 @@ class _Filling:
             return
         key = keys_by_field()[name].own
         if not key.is_possible(used.value):
-            self._offers[name] = f"{used.place} makes {used.value:.6g}, which is impossible"
-            self._doubts.append(f"{self._offers[name]}; it is left out")
+            self._offers[name] = f"{used.file} states {used.value:.6g} ({used.said}), which is impossible"
+            self._doubts.append(f"{self._offers[name]} as {key.name}; it is left out")
             return
         if not key.is_usual(used.value):
-            self._doubts.append(f"{used.place} makes a {key.name} of {used.value:.6g}, an unusual value")
+            self._doubts.append(f"{used.file} states {key.name} {used.value:.6g}, an unusual value ({used.said})")
         self._taken[name] = used
 
     def _compare(self, name: str, used: Statement, other: Statement) -> None:
