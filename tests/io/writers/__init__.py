@@ -1,7 +1,7 @@
 """Writers of small valid files, one module a format, from the formats' layouts alone; no code of the readers.
 
-A module offers plain functions that return bytes or write a path, and ``seeds(folder) -> list[Path]``, which writes a few
-small valid files of its format: `tools/fuzz_readers.py` changes them at random and reads them.
+A module offers plain functions that return bytes or write a path, and ``seeds(folder) -> list[Path]``, which writes a
+few small valid files of its format: `tools/fuzz_readers.py` changes them at random and reads them.
 """
 
 from __future__ import annotations
