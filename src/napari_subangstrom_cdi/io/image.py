@@ -26,10 +26,10 @@ from ._common import (
     read_bytes,
     shape_text,
 )
-from .formats import edf, hdf5, mrc, npy, tiff
+from .formats import dm, edf, hdf5, mrc, npy, tiff
 from .header import Header, Pixel, Role
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
+FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT, dm.FORMAT)
 """The formats that `read_image` knows, in the order in which they are tried."""
 
 MAX_BYTES = 2 * 2**30
@@ -45,8 +45,6 @@ _FOREIGN = {
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
-    b"\0\0\0\3": "perhaps a DM3 file of DigitalMicrograph",
-    b"\0\0\0\4": "perhaps a DM4 file of DigitalMicrograph",
 }
 
 
