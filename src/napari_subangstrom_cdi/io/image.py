@@ -26,10 +26,20 @@ from ._common import (
     read_bytes,
     shape_text,
 )
-from .formats import dm, edf, hdf5, mrc, npy, tiff
+from .formats import dm, edf, hdf5, mrc, npy, ser, tiff
 from .header import Header, Pixel, Role
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT, dm.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tiff.FORMAT,
+    mrc.FORMAT,
+    npy.NPY,
+    npy.NPZ,
+    hdf5.FORMAT,
+    edf.FORMAT,
+    dm.FORMAT,
+    ser.FORMAT,
+    ser.EMI,
+)
 """The formats that `read_image` knows, in the order in which they are tried."""
 
 MAX_BYTES = 2 * 2**30

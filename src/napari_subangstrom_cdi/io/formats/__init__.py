@@ -7,10 +7,12 @@
 - ``edf``: EDF of the ESRF, through fabio
 - ``dm``: DM3 and DM4 of DigitalMicrograph
 - ``dm_tags``: their tree of tags, through nionswift-io
+- ``ser``: SER of TIA, by itself or through its EMI
+- ``emi``: the XML in an EMI
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["tiff", "mrc", "npy", "hdf5", "edf", "dm", "dm_tags"]
+    __name__, submodules=["tiff", "mrc", "npy", "hdf5", "edf", "dm", "dm_tags", "ser", "emi"]
 )
