@@ -14,6 +14,9 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from writers.dm import dm_bytes
+from writers.dm import image as dm_image
+from writers.ser import ser_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # results.py
 
@@ -95,6 +98,9 @@ WRITERS: dict[str, Writer] = {
     "contiguous.h5": _hdf5,
     "chunked.h5": lambda path, data: _hdf5(path, data, chunks=(8, 8), compression="gzip"),
     "image.edf": lambda path, data: path.write_bytes(edf_bytes(data)),
+    "image.dm3": lambda path, data: path.write_bytes(dm_bytes(dm_image(data))),
+    "image.dm4": lambda path, data: path.write_bytes(dm_bytes(dm_image(data), version=4)),
+    "image.ser": lambda path, data: path.write_bytes(ser_bytes([data])),
 }
 
 

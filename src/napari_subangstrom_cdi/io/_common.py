@@ -21,7 +21,7 @@ from .header import Header
 
 Array = NDArray[Any]
 
-_LOGGERS = ("tifffile", "fabio")
+_LOGGERS = ("tifffile", "fabio", "rsciio")
 # Deflate cannot exceed 1032:1, and no detector record comes near it; below the floor a lie does no harm.
 _LARGEST_COMPRESSION = 2000
 _HARMLESS_BYTES = 64 * 2**20

@@ -26,7 +26,7 @@ from ._common import (
     read_bytes,
     shape_text,
 )
-from .formats import dm, edf, hdf5, mrc, npy, ser, tiff
+from .formats import dm, edf, hdf5, mrc, npy, rosettasciio, ser, tiff
 from .header import Header, Pixel, Role
 
 FORMATS: tuple[Format, ...] = (
@@ -39,6 +39,7 @@ FORMATS: tuple[Format, ...] = (
     dm.FORMAT,
     ser.FORMAT,
     ser.EMI,
+    *rosettasciio.FORMATS,
 )
 """The formats that `read_image` knows, in the order in which they are tried."""
 

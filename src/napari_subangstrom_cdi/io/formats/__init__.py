@@ -9,10 +9,11 @@
 - ``dm_tags``: their tree of tags, through nionswift-io
 - ``ser``: SER of TIA, by itself or through its EMI
 - ``emi``: the XML in an EMI
+- ``rosettasciio``: TVIPS, MIB, BLO, EMPAD, through rosettasciio (an extra)
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["tiff", "mrc", "npy", "hdf5", "edf", "dm", "dm_tags", "ser", "emi"]
+    __name__, submodules=["tiff", "mrc", "npy", "hdf5", "edf", "dm", "dm_tags", "ser", "emi", "rosettasciio"]
 )

@@ -57,10 +57,11 @@ def read_emi(ser: Path) -> Emi:
     there are as many descriptions as files.
     """
     match = re.fullmatch(r"(.*)_(\d{1,6})", ser.stem)
-    path = None if match is None else _beside(ser, f"{match[1]}.emi")
-    if match is None or path is None:
-        name = f"{match[1] if match else ser.stem}.emi"
-        return Emi(missing=f"{name} is not beside it: energy, camera length and mode are unknown")
+    if match is None:  # not TIA's name any more: nobody expects an EMI beside it
+        return Emi()
+    path = _beside(ser, f"{match[1]}.emi")
+    if path is None:
+        return Emi(missing=f"{match[1]}.emi is not beside it: energy, camera length and mode are unknown")
     objects = [found for raw in _objects(path) if (found := _parsed(raw, path.name))]
     if not objects:
         return Emi(missing=f"{path.name} beside it cannot be read: energy, camera length and mode are unknown")
