@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from writers.dm import dm_bytes
 from writers.dm import image as dm_image
+from writers.edf import edf_bytes
 from writers.ser import ser_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # results.py
@@ -59,22 +60,6 @@ def tiff_header(width: int, height: int, *, compression: int = 1, offset: int = 
         directory += struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value)
     strip = b"\x55" * 64
     return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + directory + struct.pack("<I", 0)
-
-
-def edf_bytes(data: Array, order: str = "<", **changed: Any) -> bytes:
-    """EDF as the ESRF's SPEC writes it."""
-    kind = {"uint16": "UnsignedShort", "float32": "FloatValue", "int32": "SignedInteger"}[data.dtype.name]
-    keys = {
-        "HeaderID": "EH:000001:000000:000000",
-        "Image": 1,
-        "ByteOrder": "LowByteFirst" if order == "<" else "HighByteFirst",
-        "DataType": kind,
-        "Dim_1": data.shape[1],
-        "Dim_2": data.shape[0],
-        "Size": data.nbytes,
-    } | changed
-    text = "{\n" + "".join(f"{key} = {value} ;\n" for key, value in keys.items() if value is not None)
-    return text.encode().ljust(1022) + b"}\n" + data.astype(data.dtype.newbyteorder(order)).tobytes()
 
 
 def _mrc(path: Path, data: Array) -> None:

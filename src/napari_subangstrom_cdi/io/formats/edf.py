@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,21 @@ def _matches(head: bytes) -> bool:
     return text.startswith(b"{") and b"=" in text and (b";" in text or b"EDF_" in text or b"HeaderID" in text)
 
 
+def _check_dimensions(path: Path) -> None:
+    """Refuse a header that names dimension 10 or beyond: fabio would count up to whatever number stands there."""
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        found = re.search(rb"dim_0*([1-9]\d+)", raw, re.IGNORECASE)
+        if found is not None:
+            raise InputError(
+                f"the header is damaged: it names a dimension {found[1][:12].decode()}",
+                where=str(path),
+                mend="copy or export it again",
+            )
+
+
 @contextmanager
 def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
+    _check_dimensions(path)
     with collected_log("fabio") as log, EdfImage().read(str(path)) as image:
         frames = [image.get_frame(k) for k in range(image.nframes)]
         first = frames[0]
