@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def seeds(folder: Path) -> list[Path]:
@@ -21,4 +25,15 @@ def seeds(folder: Path) -> list[Path]:
         np.save(path, array)
     np.savez_compressed(folder / "one.npz", counts=data)
     np.savez(folder / "two.npz", counts=data, mask=data > 3)
-    return [*paths, folder / "one.npz", folder / "two.npz"]
+    prz = folder / "pantarhei.prz"
+    prz.write_bytes(prz_bytes(data))
+    return [*paths, folder / "one.npz", folder / "two.npz", prz]
+
+
+def prz_bytes(data: NDArray[Any], *, unit: str = "m", **said: Any) -> bytes:
+    """PRZ of Panta Rhei, version 7; the pixel is 1e-10 (x) and 2e-10 (y) of the unit."""
+    axes = [{"name": "Length", "value": v, "unit": unit, "offset": 0.0, "pixel_factor": 10.0} for v in (1e-11, 2e-11)]
+    text = json.dumps([{"type": "2D", "electron_gun.voltage": 200000, "device.calib": axes} | said])
+    stream = io.BytesIO()
+    np.savez(stream, data=data, meta_data_json=text, file_format_version=7)
+    return stream.getvalue()

@@ -3,6 +3,7 @@
 - ``tiff``: TIFF, through tifffile
 - ``mrc``: MRC (MRC2014 and its forerunners), through mrcfile
 - ``npy``: NPY and NPZ of NumPy, without pickled objects
+- ``pantarhei``: what an NPZ of Panta Rhei (PRZ) says beside its data
 - ``hdf5``: HDF5 and its dialects (CXI, NeXus, EMD), through h5py
 - ``edf``: EDF of the ESRF, through fabio
 - ``dm``: DM3 and DM4 of DigitalMicrograph
@@ -15,5 +16,6 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["tiff", "mrc", "npy", "hdf5", "edf", "dm", "dm_tags", "ser", "emi", "rosettasciio"]
+    __name__,
+    submodules=["tiff", "mrc", "npy", "hdf5", "edf", "dm", "dm_tags", "ser", "emi", "rosettasciio", "pantarhei"],
 )

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io._common import Array, Format, Item, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io.header import Header
+
+from .pantarhei import DESCRIPTION, header_of
+
+_LONGEST_TEXT = 2**24  # bytes
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 
@@ -90,8 +95,18 @@ def _open_npz(path: Path, dataset: str | None) -> Iterator[Stored]:
             stored_bytes=info.compress_size,
             read_frame=lambda k: whole()[k] if whole().ndim == 3 else whole(),
             held_bytes=nbytes(shape, dtype),
+            header=_description(archive, headers),
             metadata={"dataset": name},
         )
+
+
+def _description(archive: zipfile.ZipFile, headers: dict[str, _Header]) -> Header:
+    """What Panta Rhei's description says, if the archive is one of its files."""
+    shape, _, dtype = headers.get(DESCRIPTION, ((1,), False, np.dtype("u1")))
+    if shape != () or dtype.kind != "U" or dtype.itemsize > _LONGEST_TEXT:
+        return Header()
+    with archive.open(f"{DESCRIPTION}.npy") as stream:
+        return header_of(str(npy_format.read_array(stream, allow_pickle=False)))
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, _Header]:
@@ -119,5 +134,20 @@ def _choose(headers: dict[str, _Header], dataset: str | None, path: Path) -> str
     raise InputError(f"holds several arrays: {listing}", where=str(path), mend="name the dataset that is meant")
 
 
+def _contents_npz(path: Path) -> tuple[Item, ...]:
+    with zipfile.ZipFile(path) as archive:
+        headers = _members(archive)
+    found = ((n, shape, dtype) for n, (shape, _, dtype) in sorted(headers.items()) if len(shape) >= 2)
+    items = tuple(Item(name, shape, str(dtype)) for name, shape, dtype in found if dtype.kind in "buifc")
+    return items if len(items) > 1 else ()
+
+
 NPY = Format("NPY", (".npy",), lambda head: head.startswith(npy_format.MAGIC_PREFIX), _open_npy)
-NPZ = Format("NPZ", (".npz",), lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _open_npz, has_datasets=True)
+NPZ = Format(
+    "NPZ",
+    (".npz", ".prz"),
+    lambda head: head.startswith((b"PK\3\4", b"PK\5\6")),
+    _open_npz,
+    has_datasets=True,
+    contents=_contents_npz,
+)

@@ -7,6 +7,7 @@ record, of a BLO the pixel on the camera's screen.
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ def _open(plugin: str, name: str, tell: _Tell, path: Path, dataset: str | None) 
 def _read(plugin: str, name: str, path: Path) -> _Signal:
     """First signal of the file whose frames are images; none of its values are read."""
     try:
+        importlib.import_module("rsciio")
+        logging.getLogger("rsciio").handlers = [logging.NullHandler()]  # its own one writes to the terminal
         reader = importlib.import_module(f"rsciio.{plugin}")
     except ImportError as error:
         raise InputError(
