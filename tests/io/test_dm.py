@@ -17,6 +17,7 @@ from napari_subangstrom_cdi.io.header import Header
 from napari_subangstrom_cdi.io.image import contents
 from napari_subangstrom_cdi.io.stack import read_stack
 
+COLOURED = {"ImageData": THUMBNAIL["ImageData"] | {"Data": np.arange(16, dtype="<u4")}}
 DATA = np.arange(5 * 7, dtype="<u2").reshape(5, 7)
 NANOMETRES = {"units": ("nm", "nm"), "scales": (0.1, 0.1)}
 
@@ -139,13 +140,26 @@ def test_what_is_no_image_is_refused_with_the_reason(tmp_path: Path) -> None:
         "holds a spectrum image": cube,
         "holds a spectrum": image(DATA.ravel(), units=("eV",), scales=(1.0,)),
         "complex numbers": image(DATA.astype("c8")),
-        "is a colour image": THUMBNAIL,
+        "is a colour image": COLOURED,
         "holds an array of 4 dimensions": four,
     }
     for reason, entry in reasons.items():
         path.write_bytes(dm_bytes(entry, thumbnail=False))
         with pytest.raises(InputError, match=reason):
             read_image(path)
+
+
+def test_a_picture_in_grey_is_read_with_a_doubt(tmp_path: Path) -> None:
+    path = tmp_path / "grey.dm3"
+    grey = np.arange(300 * 7, dtype="u4").reshape(300, 7) % 256
+    entry = {"ImageData": {"Data": (grey * 0x010101).ravel(), "DataType": 23, "Dimensions": [7, 300], "PixelDepth": 4}}
+    path.write_bytes(dm_bytes(entry, thumbnail=False))
+    with pytest.warns(QualityWarning, match="is a picture in grey"):
+        np.testing.assert_array_equal(read_image(path).data, grey)
+    entry["ImageData"]["Data"][-1] ^= 1
+    path.write_bytes(dm_bytes(entry, thumbnail=False))
+    with pytest.raises(InputError, match="is a colour image"):
+        read_image(path)
 
 
 def test_patterns_of_a_scan_are_frames(tmp_path: Path) -> None:

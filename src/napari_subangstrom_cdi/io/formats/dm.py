@@ -25,7 +25,8 @@ _DTYPES: Mapping[int, str] = {
     14: "u1", 27: "<c8", 28: "<c16", 39: "<i8", 40: "<u8",
 }  # fmt: skip
 _PACKED = (5, 27, 28)
-_COLOURS = (8, 23)
+_RGBA = 23
+_COLOURS = (8, _RGBA)
 
 # Where the tags of a record stand if another one was computed from it.
 _TAG_ROOTS = ((), ("source", "Tags at creation"))
@@ -70,6 +71,9 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
     images, first = _images(read_tags(path), path)
     image = images[first] if dataset is None else _named(images, dataset, path)
     _check(image, path)
+    if image.data_type == _RGBA and len(image.shape) == 2 and _is_grey(image, path):
+        yield _grey(image, path)
+        return
     others = [i for i, other in enumerate(images) if other is not image and other.is_image]
     caution = f"holds other images, too: {', '.join(f'{path.name}::{i}' for i in others)}"
     yield Stored(
@@ -81,6 +85,35 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
         metadata=_metadata(image) | ({"dataset": str(images.index(image))} if others else {}),
         cautions=(caution,) if others and dataset is None else (),
         colour=image.data_type in _COLOURS,
+    )
+
+
+def _is_grey(image: _Image, path: Path) -> bool:
+    """Whether red, green and blue are the same everywhere, as in a picture of a single image."""
+    rows, width = image.shape
+    return all(
+        (np.ptp(_colours(image, path, row, min(row + 256, rows))[..., :3], axis=-1) == 0).all()
+        for row in range(0, rows, 256)
+    ) and width > 0  # fmt: skip
+
+
+def _colours(image: _Image, path: Path, start: int, stop: int) -> Array:
+    """Rows of a picture, (row, x, 4)."""
+    width = image.shape[1]
+    at = image.extent.start + 4 * start * width
+    return np.fromfile(path, "u1", count=4 * (stop - start) * width, offset=at).reshape(stop - start, width, 4)
+
+
+def _grey(image: _Image, path: Path) -> Stored:
+    return Stored(
+        shape=image.shape,
+        dtype=np.dtype("u1"),
+        stored_bytes=image.extent.nbytes,
+        read_frame=lambda k: _colours(image, path, 0, image.shape[0])[..., 0],
+        held_bytes=4 * math.prod(image.shape),
+        header=_header(image),
+        metadata=_metadata(image),
+        cautions=("is a picture in grey (red, green and blue are the same): values as shown, perhaps not counts",),
     )
 
 

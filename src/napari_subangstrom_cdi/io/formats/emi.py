@@ -12,7 +12,7 @@ from pathlib import Path
 
 MAGIC = b"JK\0\2"
 _BEGIN, _END = b"<ObjectInfo>", b"</ObjectInfo>"
-_LONGEST, _MOST = 2**20, 200
+_LONGEST, _MOST = 2**18, 64  # of a real file: 10 kB, 9
 _ACQUISITION = ("DwellTimePath", "CameraNamePath", "Binning")
 
 

@@ -34,7 +34,7 @@ _DTYPES: Mapping[int, str] = {
     1: "u1", 2: "<u2", 3: "<u4", 4: "i1", 5: "<i2", 6: "<i4", 7: "<f4", 8: "<f8", 9: "<c8", 10: "<c16",
 }  # fmt: skip
 _ELEMENT = struct.Struct("<ddiddihii")  # offset, pixel and centre of x, of y; type; width and height
-_MOST_ELEMENTS = 1_000_000
+_MOST_ELEMENTS = 300_000  # above a scan of 512 x 512
 
 # A pixel of TIA in metres is less than a millimetre; in 1/m, of reciprocal space, it is more than a thousand.
 _LENGTHS, _RECIPROCALS = 1e-3, 1e3
@@ -186,7 +186,13 @@ def _read(path: Path) -> _Series:
         table = struct.unpack_from("<q" if wide else "<i", raw, 22)[0]
         if kind == _SPECTRA:
             raise InputError("holds spectra, no images", where=str(path), mend="give the pattern or image")
-        if kind != _IMAGES or table < 0 or planned < 0 or valid < 0 or valid > min(planned, _MOST_ELEMENTS):
+        if valid > _MOST_ELEMENTS:
+            raise InputError(
+                f"claims {valid:,} images, above the limit of {_MOST_ELEMENTS:,}",
+                where=str(path),
+                mend="check that the file is sound, or save those that are meant as a file of their own",
+            )
+        if kind != _IMAGES or table < 0 or planned < 0 or valid < 0 or valid > planned:
             raise InputError(
                 f"the header is damaged (kind {kind:#x}, {valid} of {planned} images)",
                 where=str(path),
