@@ -1,6 +1,6 @@
 """Formats of images and patterns, one a file; each offers a ``Format`` to ``io.image``.
 
-- ``tiff``: TIFF, through tifffile
+- ``tiff``: room: TIFF, through tifffile, with the tags of camera software, and GEL
 - ``mrc``: MRC (MRC2014 and its forerunners), through mrcfile
 - ``npy``: NPY and NPZ of NumPy, without pickled objects
 - ``hdf5``: HDF5 and its dialects (CXI, NeXus, EMD), through h5py
