@@ -109,6 +109,8 @@ class Format:
         True if files of this format exist without a mark to know them by.
     contents : callable, optional
         Takes the path and returns an `Item` for each array that may be chosen; None if a file holds one only.
+    claims : callable, optional
+        Takes the path; True if a file beside it shows that it is of this format. Asked before its content.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Format:
     has_datasets: bool = False
     by_suffix: bool = False
     contents: Callable[[Path], tuple[Item, ...]] | None = None
+    claims: Callable[[Path], bool] | None = None
 
 
 HEAD_BYTES = 4096

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, doubt
 
+from . import packed
 from ._common import (
     HEAD_BYTES,
     Array,
@@ -26,10 +27,19 @@ from ._common import (
     read_bytes,
     shape_text,
 )
-from .formats import edf, hdf5, mrc, npy, tiff
+from .formats import ditabis, edf, fuji, hdf5, mrc, npy, tiff
 from .header import Header, Pixel, Role
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tiff.FORMAT,
+    mrc.FORMAT,
+    npy.NPY,
+    npy.NPZ,
+    hdf5.FORMAT,
+    edf.FORMAT,
+    ditabis.FORMAT,
+    fuji.FORMAT,
+)
 """The formats that `read_image` knows, in the order in which they are tried."""
 
 MAX_BYTES = 2 * 2**30
@@ -41,9 +51,9 @@ _FOREIGN = {
     b"GIF8": "a GIF picture",
     b"BM": "a BMP picture",
     b"%PDF": "a PDF document",
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
+    b"\x1f\x8b": "a gzip archive inside an archive",
+    b"BZh": "a bzip2 archive inside an archive",
+    b"\xfd7zXZ": "an xz archive inside an archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"\0\0\0\3": "perhaps a DM3 file of DigitalMicrograph",
     b"\0\0\0\4": "perhaps a DM4 file of DigitalMicrograph",
@@ -191,12 +201,31 @@ def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator
         If there is no such file or array, or the format is unknown.
     """
     file, named = split_address(path)
-    file, known = _identify(file)
-    dataset = dataset or named
-    if dataset is not None and not known.has_datasets:
-        raise InputError(f"a {known.name} file has no named datasets", where=str(file), mend="leave the dataset out")
-    with library_errors(file, known.name), known.open(file, dataset) as stored:
-        yield Found(file, known, dataset), stored
+    with _unpacked(file, dataset or named) as inner:
+        known = _identify(inner.path)
+        dataset = inner.dataset
+        if dataset is not None and not known.has_datasets:
+            raise InputError(
+                f"a {known.name} file has no named datasets", where=str(file), mend="leave the dataset out"
+            )
+        with library_errors(inner.path, known.name), known.open(inner.path, dataset) as stored:
+            yield Found(file, known, inner.dataset), _as_given(stored, inner)
+
+
+def _unpacked(file: Path, dataset: str | None) -> AbstractContextManager[packed.Unpacked]:
+    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
+    return packed.unpacked(file, read_bytes(file, HEAD_BYTES), dataset, suffixes)
+
+
+def _as_given(stored: Stored, inner: packed.Unpacked) -> Stored:
+    """The same, naming the user's file where it was unpacked."""
+    if inner.path == inner.given:
+        return stored
+    metadata = dict(stored.metadata)
+    if inner.member is not None:
+        inside = metadata.get("dataset", inner.dataset)
+        metadata["dataset"] = f"{inner.member}::{inside}" if inside else inner.member
+    return replace(stored, metadata=metadata, cautions=tuple(inner.named(text) for text in stored.cautions))
 
 
 def read_with(found: Found, stored: Stored, data: Array, *, frames: int, stored_frames: int) -> ImageFile:
@@ -239,11 +268,19 @@ def contents(path: str | os.PathLike[str]) -> tuple[Item, ...]:
     InputError
         If the file is missing, unreadable, damaged or of no known format.
     """
-    file, known = _identify(split_address(path)[0])
-    if known.contents is None:
-        return ()
-    with library_errors(file, known.name):
-        return known.contents(file)
+    file, dataset = split_address(path)
+    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
+    if dataset is None and packed.is_zip_of_files(file, read_bytes(file, HEAD_BYTES)):
+        names = packed.members(file, suffixes)
+        if len(names) > 1:
+            return tuple(Item(name, (), "", "file in the archive") for name in names)
+    with _unpacked(file, dataset) as inner:
+        known = _identify(inner.path)
+        if known.contents is None:
+            return ()
+        with library_errors(inner.path, known.name):
+            items = known.contents(inner.path)
+        return tuple(replace(item, name=f"{inner.member}::{item.name}") if inner.member else item for item in items)
 
 
 def read_mask(
@@ -309,17 +346,20 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
     return native(stored.read_frame(int(number)))
 
 
-def _identify(path: Path) -> tuple[Path, Format]:
+def _identify(path: Path) -> Format:
     head = read_bytes(path, HEAD_BYTES)
     if not head:
         raise InputError("the file is empty", where=str(path), mend="copy or export it again")
     for known in FORMATS:
+        if known.claims is not None and known.claims(path):
+            return known
+    for known in FORMATS:
         if known.matches(head):
-            return path, known
+            return known
     what = _foreign(head)
     named = next((f for f in FORMATS if path.suffix.lower() in f.suffixes), None)
     if named is not None and named.by_suffix and what is None:
-        return path, named
+        return named
     called = f"is named {path.suffix} but " if named else ""
     names = ", ".join(f.name for f in FORMATS)
     raise InputError(f"{called}{what or 'is of no known format'}", where=str(path), mend=f"give a {names} file")
@@ -332,6 +372,8 @@ def _foreign(head: bytes) -> str | None:
     for magic, name in _FOREIGN.items():
         if head.startswith(magic):
             return f"is {name}"
+    if head[257:262] == b"ustar":
+        return "is a tar archive, which has to be unpacked first"
     text = head.decode("utf-8", errors="ignore")
     if b"\0" in head or len(text.encode()) < 0.95 * len(head) or not all(c.isprintable() or c.isspace() for c in text):
         return None
