@@ -94,11 +94,13 @@ def _tvips(tif: tifffile.TiffFile, page: Any, found: HeaderWriter) -> None:
     raw = stream.read(_TVIPS_1.itemsize + _TVIPS_2.itemsize)
     order: Literal["<", ">"] = "<" if tif.byteorder == "<" else ">"
     first = np.frombuffer(raw, _TVIPS_1.newbyteorder(order), 1)[0]
-    if int(first["Version"]) == 2 and len(raw) == _TVIPS_1.itemsize + _TVIPS_2.itemsize:
+    version = int(first["Version"])
+    if version == 2:
         second = np.frombuffer(raw, _TVIPS_2.newbyteorder(order), 1, _TVIPS_1.itemsize)[0]
-        if int(second["Magic"]) == _MAGIC:
-            _tvips_2(second, found)
-    if int(first["Version"]) in (1, 2):
+        if int(second["Magic"]) != _MAGIC:
+            raise ValueError("another magic number")
+        _tvips_2(second, found)
+    if version in (1, 2):
         _tvips_1(first, found)
 
 
