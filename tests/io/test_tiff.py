@@ -46,6 +46,9 @@ def test_the_grey_page_beside_a_picture_is_the_record(tmp_path: Path) -> None:
     named, doubts = read(f"{path}::1")
     np.testing.assert_array_equal(named.data, DATA)
     assert not doubts
+    np.testing.assert_array_equal(read(path, frame=1)[0].data, DATA)
+    with pytest.raises(InputError, match="there is no frame 2"):
+        read(path, frame=2)
     with pytest.raises(InputError, match="is a colour image"):
         read_image(f"{path}::0")
     with pytest.raises(InputError, match=r"has no page '2'; it holds both.tif::0 .*, both.tif::1"):

@@ -53,6 +53,8 @@ class Stored:
         What a careful colleague would mention; issued as QualityWarning once the file is read.
     colour : bool
         True if the pixels are colours.
+    frame_number : int
+        Number by which a single image may be asked for, beside 0: that of its page among others.
     """
 
     shape: tuple[int, ...]
@@ -65,6 +67,7 @@ class Stored:
     metadata: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
     colour: bool = False
+    frame_number: int = 0
 
 
 @dataclass(frozen=True)

@@ -336,7 +336,7 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
         for k in range(1, n):
             total += stored.read_frame(k).astype(total.dtype)
         return native(total)
-    number = 0 if frame in (None, "sum") else frame
+    number = 0 if frame in (None, "sum") or (n == 1 and frame == stored.frame_number) else frame
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < n:
         raise InputError(
             f"there is no frame {frame!r}: the file holds {n}",

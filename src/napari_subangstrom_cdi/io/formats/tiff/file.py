@@ -66,6 +66,7 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
             metadata=_metadata(page) | ({"dataset": choice.name} if len(images) > 1 else {}),
             cautions=tuple(layout.cautions),
             colour=layout.colour,
+            frame_number=int(choice.name) if choice.name.isdecimal() else 0,
         )
 
 
