@@ -12,6 +12,7 @@ from writers.fuji import fuji
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_image
+from napari_subangstrom_cdi.io.formats.fuji import FORMAT
 
 PSL = np.random.default_rng(5).gamma(1.0, 3.0, (24, 32))
 PSL[3, 4] = 0
@@ -86,6 +87,14 @@ def test_what_lies_beside_decides_before_the_first_bytes(tmp_path: Path) -> None
     (tmp_path / "a.img").rename(tmp_path / "a.IMG")
     (tmp_path / "a.inf").rename(tmp_path / "a.INF")
     assert read_image(tmp_path / "a.IMG").format_name == "Fuji BAS"
+
+
+def test_each_file_is_the_others_companion(tmp_path: Path) -> None:
+    fuji(tmp_path / "a", PSL)
+    assert FORMAT.companions is not None
+    assert FORMAT.companions(tmp_path / "a.img") == (tmp_path / "a.inf",)
+    assert FORMAT.companions(tmp_path / "a.inf") == (tmp_path / "a.img",)
+    assert FORMAT.companions(tmp_path / "b.img") == ()
 
 
 def test_either_file_alone_asks_for_the_other(tmp_path: Path) -> None:

@@ -112,6 +112,9 @@ class Format:
         True if files of this format exist without a mark to know them by.
     contents : callable, optional
         Takes the path and returns an `Item` for each array that may be chosen; None if a file holds one only.
+    companions : callable, optional
+        Takes the path and returns the files that lie beside it, as far as they are there, which it is read with, such
+        as its header; they are kept in a result with it.
     claims : callable, optional
         Takes the path; True if a file beside it shows that it is of this format. Asked before its content.
     """
@@ -123,6 +126,7 @@ class Format:
     has_datasets: bool = False
     by_suffix: bool = False
     contents: Callable[[Path], tuple[Item, ...]] | None = None
+    companions: Callable[[Path], tuple[Path, ...]] | None = None
     claims: Callable[[Path], bool] | None = None
 
 

@@ -202,7 +202,7 @@ def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator
     """
     file, named = split_address(path)
     with _unpacked(file, dataset or named) as inner:
-        known = _identify(inner.path)
+        _, known = _identify(inner.path)
         dataset = inner.dataset
         if dataset is not None and not known.has_datasets:
             raise InputError(
@@ -275,7 +275,7 @@ def contents(path: str | os.PathLike[str]) -> tuple[Item, ...]:
         if len(names) > 1:
             return tuple(Item(name, (), "", "file in the archive") for name in names)
     with _unpacked(file, dataset) as inner:
-        known = _identify(inner.path)
+        _, known = _identify(inner.path)
         if known.contents is None:
             return ()
         with library_errors(inner.path, known.name):
@@ -346,20 +346,20 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
     return native(stored.read_frame(int(number)))
 
 
-def _identify(path: Path) -> Format:
+def _identify(path: Path) -> tuple[Path, Format]:
     head = read_bytes(path, HEAD_BYTES)
     if not head:
         raise InputError("the file is empty", where=str(path), mend="copy or export it again")
     for known in FORMATS:
         if known.claims is not None and known.claims(path):
-            return known
+            return path, known
     for known in FORMATS:
         if known.matches(head):
-            return known
+            return path, known
     what = _foreign(head)
     named = next((f for f in FORMATS if path.suffix.lower() in f.suffixes), None)
     if named is not None and named.by_suffix and what is None:
-        return named
+        return path, named
     called = f"is named {path.suffix} but " if named else ""
     names = ", ".join(f.name for f in FORMATS)
     raise InputError(f"{called}{what or 'is of no known format'}", where=str(path), mend=f"give a {names} file")

@@ -99,7 +99,7 @@ def unpacked(path: Path, head: bytes, dataset: str | None, suffixes: Collection[
 
 def is_zip_of_files(path: Path, head: bytes) -> bool:
     """True of a zip archive of files; False of NumPy's own, and of one too damaged to tell."""
-    if not head.startswith(_ZIP) or path.suffix.lower() == ".npz":
+    if not head.startswith(_ZIP) or path.suffix.lower() in (".npz", ".prz"):
         return False
     try:
         with zipfile.ZipFile(path) as archive:

@@ -109,6 +109,11 @@ def _beside(path: Path, suffix: str) -> Path | None:
     return None
 
 
+def _companions(path: Path) -> tuple[Path, ...]:
+    other = _beside(path, _IMG if path.suffix.lower() == _INF else _INF)
+    return () if other is None else (other,)
+
+
 def _claims(path: Path) -> bool:
     """True of pixels with the text of an imaging plate beside them."""
     inf = _beside(path, _INF) if path.suffix.lower() == _IMG else None
@@ -180,5 +185,6 @@ FORMAT = Format(
     lambda head: head.startswith(_MAGIC),
     _open,
     by_suffix=True,
+    companions=_companions,
     claims=_claims,
 )

@@ -147,12 +147,6 @@ def _open_npz(path: Path, dataset: str | None) -> Iterator[Stored]:
         )
 
 
-def _contents(path: Path) -> tuple[Item, ...]:
-    with zipfile.ZipFile(path) as archive:
-        headers = _members(archive)
-    return tuple(Item(name, shape, str(dtype)) for name, (shape, _, dtype) in headers.items() if dtype.kind in "buifc")
-
-
 def _members(archive: zipfile.ZipFile) -> dict[str, _Header]:
     headers = {}
     for info in archive.infolist():
@@ -182,12 +176,20 @@ def _choose(headers: dict[str, _Header], dataset: str | None, path: Path) -> str
     )
 
 
+def _contents_npz(path: Path) -> tuple[Item, ...]:
+    with zipfile.ZipFile(path) as archive:
+        headers = _members(archive)
+    found = ((n, shape, dtype) for n, (shape, _, dtype) in sorted(headers.items()) if len(shape) >= 2)
+    items = tuple(Item(name, shape, str(dtype)) for name, shape, dtype in found if dtype.kind in "buifc")
+    return items if len(items) > 1 else ()
+
+
 NPY = Format("NPY", (".npy",), lambda head: head.startswith(npy_format.MAGIC_PREFIX), _open_npy)
 NPZ = Format(
     "NPZ",
-    (".npz",),
+    (".npz", ".prz"),
     lambda head: head.startswith((b"PK\3\4", b"PK\5\6")),
     _open_npz,
     has_datasets=True,
-    contents=_contents,
+    contents=_contents_npz,
 )
