@@ -40,14 +40,17 @@ class _Inf:
     def bytes_per_pixel(self) -> int:
         return 1 if self.bits <= 8 else 2
 
-    def psl(self) -> Array:
-        """Exposure (photostimulated luminescence) by stored value, float32, linear."""
+    @property
+    def top(self) -> int:
+        """Largest value that can be stored."""
+        return 2**self.bits - 1
+
+    def psl(self, levels: Array) -> Array:
+        """Exposure (photostimulated luminescence) of stored values, float32, linear."""
         y, x = self.pixel_um
-        levels = np.arange(2**self.bits, dtype=np.float64)
-        decades = self.latitude * (levels / (2**self.bits - 1) - 0.5)
+        decades = self.latitude * (levels / self.top - 0.5)
         values = y * x / 1e4 * (4000 / self.sensitivity) * 10.0**decades
-        values[0] = 0
-        return values.astype(np.float32)
+        return np.where(levels > 0, values, 0).astype(np.float32)
 
 
 @contextmanager
@@ -61,14 +64,13 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
 
     def read_frame(k: int) -> Array:
         stored = np.memmap(image, f">u{width}", "r", 0, said.shape)
-        values = said.psl()
-        if int(stored.max()) >= len(values):
+        if int(stored.max()) > said.top:
             raise InputError(
                 f"holds values above the {said.bits} bits that its {_INF} states",
                 where=str(image),
                 mend="copy both files again",
             )
-        return np.take(values, stored)
+        return np.take(said.psl(np.arange(said.top + 1)), stored)
 
     yield Stored(
         shape=said.shape,
@@ -175,7 +177,9 @@ def _header(said: _Inf, inf: str) -> Header:
     else:
         found.doubt(f"its pixels are not square ({y:g} x {x:g} µm in {inf}): the detector's pixel is left out")
     counted = "" if said.overflow is None else f"; line 13 counts {said.overflow} such pixels"
-    found.put("saturation_counts", float(said.psl()[-1]), f"{inf}: largest value of {said.bits} bits{counted}")
+    found.put(
+        "saturation_counts", float(said.psl(np.array(said.top))), f"{inf}: largest value of {said.bits} bits{counted}"
+    )
     return found.header()
 
 
