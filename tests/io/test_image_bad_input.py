@@ -176,7 +176,7 @@ def test_empty_images(tmp_path: Path, mrc_header: Maker, edf_bytes: Maker) -> No
             read_image(tmp_path / f"a.{suffix}")
 
 
-@pytest.mark.parametrize(("shape", "text"), [((), "0 dimensions"), ((7,), "1 dimension "), ((2, 2, 5, 5), "4 dim")])
+@pytest.mark.parametrize(("shape", "text"), [((), "0 dimensions"), ((7,), "1 dimension "), ((2, 2, 5, 3), "4 dim")])
 def test_arrays_that_are_no_images(tmp_path: Path, shape: tuple[int, ...], text: str) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape))
     with refused(tmp_path / "a.npy", f"holds an array of {text}"):

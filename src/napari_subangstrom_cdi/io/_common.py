@@ -53,6 +53,8 @@ class Stored:
         What a careful colleague would mention; issued as QualityWarning once the file is read.
     colour : bool
         True if the pixels are colours.
+    frame_number : int
+        Number by which a single image may be asked for, beside 0: that of its page among others.
     """
 
     shape: tuple[int, ...]
@@ -65,6 +67,7 @@ class Stored:
     metadata: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
     colour: bool = False
+    frame_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,11 @@ class Format:
         True if files of this format exist without a mark to know them by.
     contents : callable, optional
         Takes the path and returns an `Item` for each array that may be chosen; None if a file holds one only.
+    companions : callable, optional
+        Takes the path and returns the files that lie beside it, as far as they are there, which it is read with, such
+        as its header; they are kept in a result with it.
+    claims : callable, optional
+        Takes the path; True if a file beside it shows that it is of this format. Asked before its content.
     """
 
     name: str
@@ -118,6 +126,8 @@ class Format:
     has_datasets: bool = False
     by_suffix: bool = False
     contents: Callable[[Path], tuple[Item, ...]] | None = None
+    companions: Callable[[Path], tuple[Path, ...]] | None = None
+    claims: Callable[[Path], bool] | None = None
 
 
 HEAD_BYTES = 4096
