@@ -170,9 +170,9 @@ def test_a_bomb_is_stopped_before_it_fills_memory_or_disk(
 ) -> None:
     monkeypatch.setattr(packed, "MAX_UNPACKED", 8 * 2**20)
     zeros = bytes(16 * 2**20)
-    path = tmp_path / f"a.npy{kind}"
+    path = tmp_path / f"a.mrc{kind}"
     if kind == ".zip":
-        zipped(path, {"a.tif": zeros})
+        zipped(path, {"a.mrc": zeros})
     else:
         path.write_bytes(PACK[kind](zeros))
     tracemalloc.start()
@@ -184,8 +184,21 @@ def test_a_bomb_is_stopped_before_it_fills_memory_or_disk(
         tracemalloc.stop()
 
 
-def test_an_xz_that_asks_for_a_gigantic_dictionary(tmp_path: Path) -> None:
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**30}]
+def test_of_what_nobody_can_read_only_the_beginning_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "a.log.gz"
+    path.write_bytes(gzip.compress(bytes(64 * 2**20), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"a.log\]: is of no known format"):
+            read_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_xz_that_asks_for_a_gigantic_dictionary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_DICTIONARY", 2**22)
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**23}]
     path = tmp_path / "a.tif.xz"
     path.write_bytes(lzma.compress(tiff_bytes(), filters=filters, format=lzma.FORMAT_XZ))
     with pytest.raises(InputError, match="xz archive"):

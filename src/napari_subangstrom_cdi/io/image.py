@@ -215,8 +215,7 @@ def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator
 
 
 def _unpacked(file: Path, dataset: str | None) -> AbstractContextManager[packed.Unpacked]:
-    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
-    return packed.unpacked(file, read_bytes(file, HEAD_BYTES), dataset, suffixes)
+    return packed.unpacked(file, read_bytes(file, HEAD_BYTES), dataset, FORMATS)
 
 
 def _as_given(stored: Stored, inner: packed.Unpacked) -> Stored:
@@ -271,9 +270,8 @@ def contents(path: str | os.PathLike[str]) -> tuple[Item, ...]:
         If the file is missing, unreadable, damaged or of no known format.
     """
     file, dataset = split_address(path)
-    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
     if dataset is None and packed.is_zip_of_files(file, read_bytes(file, HEAD_BYTES)):
-        names = packed.members(file, suffixes)
+        names = packed.members(file, FORMATS)
         if len(names) > 1:
             return tuple(Item(name, (), "", "file in the archive") for name in names)
     with _unpacked(file, dataset) as inner:

@@ -8,7 +8,7 @@ import lzma
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from napari_subangstrom_cdi.errors import InputError
 
-from ._common import bytes_text, is_absurd
+from ._common import HEAD_BYTES, Format, bytes_text, is_absurd
 
 MAX_UNPACKED = 4 * 2**30
 """Largest file that is unpacked, bytes."""
@@ -28,6 +28,7 @@ _STREAMS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _DICTIONARY = 256 * 2**20
 _ZIP = (b"PK\3\4", b"PK\5\6")
 _CHUNK = 2**20
+_LARGEST_COMPANION = 64 * 2**20
 _COMPANIONS = frozenset((".inf", ".emi", ".hdr"))
 _SEPARATOR = "::"
 
@@ -64,8 +65,10 @@ class Unpacked:
 
 
 @contextmanager
-def unpacked(path: Path, head: bytes, dataset: str | None, suffixes: Collection[str]) -> Iterator[Unpacked]:
+def unpacked(path: Path, head: bytes, dataset: str | None, formats: Sequence[Format]) -> Iterator[Unpacked]:
     """The file itself, or what is packed in it; errors inside the block name the file that the user gave.
+
+    Of what no format can read only the beginning is unpacked, by which it is told.
 
     Parameters
     ----------
@@ -75,8 +78,8 @@ def unpacked(path: Path, head: bytes, dataset: str | None, suffixes: Collection[
         Its first bytes.
     dataset : str or None
         ``MEMBER``, ``MEMBER::DATASET`` or ``DATASET``.
-    suffixes : collection of str
-        Endings of the files that can be read, lower case: what else an archive holds is passed over.
+    formats : sequence of Format
+        Those that can be read: what else an archive holds is passed over, by its ending.
 
     Raises
     ------
@@ -90,9 +93,9 @@ def unpacked(path: Path, head: bytes, dataset: str | None, suffixes: Collection[
     with tempfile.TemporaryDirectory(prefix="subangstrom-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if kind is not None:
-            found = Unpacked(path, _from_stream(path, folder, kind), dataset)
+            found = Unpacked(path, _from_stream(path, folder, kind, formats), dataset)
         else:
-            found = _from_zip(path, folder, dataset, suffixes)
+            found = _from_zip(path, folder, dataset, formats)
         with _errors_named(found):
             yield found
 
@@ -109,7 +112,7 @@ def is_zip_of_files(path: Path, head: bytes) -> bool:
     return not all(name.endswith(".npy") for name in names)
 
 
-def members(path: Path, suffixes: Collection[str]) -> tuple[str, ...]:
+def members(path: Path, formats: Sequence[Format]) -> tuple[str, ...]:
     """Names of the files in a zip archive that can be read, by their endings, or of all if none can.
 
     Raises
@@ -117,6 +120,7 @@ def members(path: Path, suffixes: Collection[str]) -> tuple[str, ...]:
     InputError
         If the archive is damaged.
     """
+    suffixes = {suffix for known in formats for suffix in known.suffixes}
     with _damage_named(path, "zip"), zipfile.ZipFile(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
     known = [name for name in names if PurePosixPath(name).suffix.lower() in suffixes] or names
@@ -132,11 +136,11 @@ def _is_companion(name: str, names: Collection[str]) -> bool:
     )
 
 
-def _from_stream(path: Path, folder: Path, kind: str) -> Path:
+def _from_stream(path: Path, folder: Path, kind: str, formats: Sequence[Format]) -> Path:
     inner = folder / _safe(path.stem if path.suffix.lower() in SUFFIXES else path.name)
     with _damage_named(path, kind), open(path, "rb") as packed:
         pieces = _xz_pieces(packed) if kind == "xz" else _pieces(_OPENERS[kind](packed))
-        _copy(pieces, inner, path.stat().st_size, path)
+        _copy(_while_known(pieces, inner, formats), inner, path.stat().st_size, path)
     return inner
 
 
@@ -168,15 +172,21 @@ def _xz_pieces(packed: IO[bytes]) -> Iterator[bytes]:
         rest = b""
 
 
-def _from_zip(path: Path, folder: Path, dataset: str | None, suffixes: Collection[str]) -> Unpacked:
-    names = members(path, suffixes)
+def _from_zip(path: Path, folder: Path, dataset: str | None, formats: Sequence[Format]) -> Unpacked:
+    names = members(path, formats)
     name, rest = _named(path, names, dataset)
     with _damage_named(path, "zip"), zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.filename == name or (_is_companion(info.filename, (name,)) and not info.is_dir()):
-                _check_member(info, path)
-                with archive.open(info) as stream:
-                    _copy(_pieces(stream), folder / _safe(PurePosixPath(info.filename).name), info.compress_size, path)
+            target, is_text = folder / _safe(PurePosixPath(info.filename).name), _is_companion(info.filename, (name,))
+            if info.is_dir() or not (info.filename == name or is_text):
+                continue
+            _check_member(info, path)
+            with archive.open(info) as stream:
+                pieces = _pieces(stream)
+                most = _LARGEST_COMPANION if is_text else MAX_UNPACKED
+                _copy(
+                    pieces if is_text else _while_known(pieces, target, formats), target, info.compress_size, path, most
+                )
     inner = folder / _safe(PurePosixPath(name).name)
     return Unpacked(path, inner, rest, name if len(names) > 1 else None)
 
@@ -206,9 +216,22 @@ def _check_member(info: zipfile.ZipInfo, path: Path) -> None:
         raise _too_large(path, info.file_size)
 
 
-def _copy(pieces: Iterator[bytes], target: Path, packed_bytes: int, path: Path) -> None:
+def _while_known(pieces: Iterator[bytes], target: Path, formats: Sequence[Format]) -> Iterator[bytes]:
+    """All pieces of a file that may be read, the first of another."""
+    by_name = any(target.suffix.lower() in known.suffixes and (known.by_suffix or known.claims) for known in formats)
+    first = b""
+    for piece in pieces:
+        first += piece
+        if len(first) >= HEAD_BYTES:
+            break
+    yield first
+    if by_name or any(known.matches(first[:HEAD_BYTES]) for known in formats):
+        yield from pieces
+
+
+def _copy(pieces: Iterator[bytes], target: Path, packed_bytes: int, path: Path, most: int | None = None) -> None:
     """Unpack piece by piece, up to what a record may hold and the disk has room for."""
-    room = min(MAX_UNPACKED, shutil.disk_usage(target.parent).free // 2)
+    room = min(most or MAX_UNPACKED, shutil.disk_usage(target.parent).free // 2)
     written = 0
     with open(target, "wb") as out:
         for piece in pieces:

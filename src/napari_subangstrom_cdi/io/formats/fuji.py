@@ -20,6 +20,7 @@ from napari_subangstrom_cdi.io.header import Header, HeaderWriter
 
 _MAGIC = b"BAS_IMAGE_FILE"
 _LARGEST_INF = 2**16
+_ROWS = 64
 _IMG, _INF = ".img", ".inf"
 
 
@@ -70,7 +71,10 @@ def _open(path: Path, dataset: str | None) -> Iterator[Stored]:
                 where=str(image),
                 mend="copy both files again",
             )
-        return np.take(said.psl(np.arange(said.top + 1)), stored)
+        table, values = said.psl(np.arange(said.top + 1)), np.empty(said.shape, np.float32)
+        for first in range(0, said.shape[0], _ROWS):  # as an index a pixel takes 8 bytes
+            values[first : first + _ROWS] = table[stored[first : first + _ROWS]]
+        return values
 
     yield Stored(
         shape=said.shape,

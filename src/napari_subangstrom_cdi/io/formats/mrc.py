@@ -95,7 +95,7 @@ def _sample(data: Array) -> Array:
     """Some rows of all over the file: enough to see how its values lie."""
     rows = data.reshape(-1, data.shape[-1])
     step = max(1, rows.size // _SAMPLED_VALUES)
-    return np.asarray(rows[::step]).ravel()
+    return np.asarray(rows[::step, :_SAMPLED_VALUES]).ravel()
 
 
 def _is_wrapped(values: Array, bits: int) -> bool:
