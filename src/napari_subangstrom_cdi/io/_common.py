@@ -110,13 +110,13 @@ class Format:
         True if a file may hold several named arrays.
     by_suffix : bool
         True if files of this format exist without a mark to know them by.
+    claims : callable, optional
+        Takes the path; True if a file beside it shows that it is of this format. Asked before its content.
     contents : callable, optional
         Takes the path and returns an `Item` for each array that may be chosen; None if a file holds one only.
     companions : callable, optional
         Takes the path and returns the files that lie beside it, as far as they are there, which it is read with, such
         as its header; they are kept in a result with it.
-    claims : callable, optional
-        Takes the path; True if a file beside it shows that it is of this format. Asked before its content.
     """
 
     name: str
@@ -125,9 +125,9 @@ class Format:
     open: Callable[[Path, str | None], AbstractContextManager[Stored]]
     has_datasets: bool = False
     by_suffix: bool = False
+    claims: Callable[[Path], bool] | None = None
     contents: Callable[[Path], tuple[Item, ...]] | None = None
     companions: Callable[[Path], tuple[Path, ...]] | None = None
-    claims: Callable[[Path], bool] | None = None
 
 
 HEAD_BYTES = 4096
