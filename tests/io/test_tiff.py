@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,28 @@ def test_colours_behind_a_grey_beginning_are_refused_as_well(tmp_path: Path, com
     path = written(tmp_path / "a.tif", picture, photometric="rgb", compression=compression, rowsperstrip=4)
     with pytest.raises(InputError, match=r"is a colour image \(40 x 50 x 3\), and colours are not counts"):
         read_image(path)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pages_in_a_circle_are_refused_and_not_counted(tmp_path: Path, order: Any, big: bool) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, byteorder=order, bigtiff=big) as tif:
+        for _ in range(3):
+            tif.write(DATA, photometric="minisblack", metadata=None, contiguous=False)
+    with tifffile.TiffFile(path) as tif:
+        pages = [page.offset for page in tif.pages]
+    raw = bytearray(path.read_bytes())
+    size, mark = (8, "Q") if big else (4, "I")
+    tags = struct.unpack_from(f"{order}{'Q' if big else 'H'}", raw, pages[2])[0]
+    end = pages[2] + (8 + 20 * tags if big else 2 + 12 * tags)
+    assert raw[end : end + size] == bytes(size)
+    raw[end : end + size] = struct.pack(f"{order}{mark}", pages[1])
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="its list of pages runs in a circle"):
+        read_image(path)
+    with pytest.raises(InputError, match="its list of pages runs in a circle"):
+        contents(path)
 
 
 # ---- values and their order

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import tifffile
@@ -29,10 +30,43 @@ def _matches(head: bytes) -> bool:
 
 @contextmanager
 def _file(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[str]]]:
+    _check_chain(path)
     # An OME header may send the reader to other files: only the pages of this one count. What a GEL holds is decoded
     # here, since tifffile leaves its square roots as they are in some ways of reading.
     with collected_log("tifffile") as log, tifffile.TiffFile(path, is_ome=False, is_mdgel=False) as tif:
         yield tif, log
+
+
+def _check_chain(path: Path) -> None:
+    """Refuse pages of which one names an earlier one as the next: tifffile would count them for ever."""
+    seen: set[int] = set()
+    with open(path, "rb") as stream:
+        head = stream.read(16).ljust(16, b"\0")
+        order = "<" if head.startswith(b"II") else ">"
+        big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
+        offset = struct.unpack_from(f"{order}Q", head, 8)[0] if big else struct.unpack_from(f"{order}I", head, 4)[0]
+        count, entry, link = (f"{order}Q", 20, f"{order}Q") if big else (f"{order}H", 12, f"{order}I")
+        size = path.stat().st_size
+        while 0 < offset < size:
+            if offset in seen:
+                raise InputError(
+                    "the file is damaged: its list of pages runs in a circle",
+                    where=str(path),
+                    mend="copy or export it again",
+                )
+            seen.add(offset)
+            offset = _next_page(stream, offset, count, entry, link)
+
+
+def _next_page(stream: IO[bytes], offset: int, count: str, entry: int, link: str) -> int:
+    """Where the page behind that at `offset` begins; 0 if there is none, or the file ends before."""
+    stream.seek(offset)
+    raw = stream.read(struct.calcsize(count))
+    if len(raw) < struct.calcsize(count):
+        return 0
+    stream.seek(min(struct.unpack(count, raw)[0] * entry, 2**40), 1)
+    raw = stream.read(struct.calcsize(link))
+    return int(struct.unpack(link, raw)[0]) if len(raw) == struct.calcsize(link) else 0
 
 
 @contextmanager
