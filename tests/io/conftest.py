@@ -14,6 +14,10 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from writers.dm import dm_bytes
+from writers.dm import image as dm_image
+from writers.edf import edf_bytes
+from writers.ser import ser_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # results.py
 
@@ -58,22 +62,6 @@ def tiff_header(width: int, height: int, *, compression: int = 1, offset: int = 
     return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + directory + struct.pack("<I", 0)
 
 
-def edf_bytes(data: Array, order: str = "<", **changed: Any) -> bytes:
-    """EDF as the ESRF's SPEC writes it."""
-    kind = {"uint16": "UnsignedShort", "float32": "FloatValue", "int32": "SignedInteger"}[data.dtype.name]
-    keys = {
-        "HeaderID": "EH:000001:000000:000000",
-        "Image": 1,
-        "ByteOrder": "LowByteFirst" if order == "<" else "HighByteFirst",
-        "DataType": kind,
-        "Dim_1": data.shape[1],
-        "Dim_2": data.shape[0],
-        "Size": data.nbytes,
-    } | changed
-    text = "{\n" + "".join(f"{key} = {value} ;\n" for key, value in keys.items() if value is not None)
-    return text.encode().ljust(1022) + b"}\n" + data.astype(data.dtype.newbyteorder(order)).tobytes()
-
-
 def _mrc(path: Path, data: Array) -> None:
     path.write_bytes(mrc_header(data.shape[1], data.shape[0], 1, 6) + data.astype("<u2").tobytes())
 
@@ -95,6 +83,9 @@ WRITERS: dict[str, Writer] = {
     "contiguous.h5": _hdf5,
     "chunked.h5": lambda path, data: _hdf5(path, data, chunks=(8, 8), compression="gzip"),
     "image.edf": lambda path, data: path.write_bytes(edf_bytes(data)),
+    "image.dm3": lambda path, data: path.write_bytes(dm_bytes(dm_image(data))),
+    "image.dm4": lambda path, data: path.write_bytes(dm_bytes(dm_image(data), version=4)),
+    "image.ser": lambda path, data: path.write_bytes(ser_bytes([data])),
 }
 
 

@@ -96,7 +96,6 @@ def test_a_file_that_may_not_be_read() -> None:
         (b"II*", r"holds only 3 bytes"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, r"is a PNG picture"),
         (b"\x1f\x8b\x08" + b"\0" * 50, r"is a gzip archive"),
-        (b"\0\0\0\3" + b"\0" * 50, r"perhaps a DM3 file"),
         (bytes(range(128, 256)) * 4, r"is of no known format; give a TIFF, MRC"),
     ],
 )
@@ -177,7 +176,7 @@ def test_empty_images(tmp_path: Path, mrc_header: Maker, edf_bytes: Maker) -> No
             read_image(tmp_path / f"a.{suffix}")
 
 
-@pytest.mark.parametrize(("shape", "text"), [((), "0 dimensions"), ((7,), "1 dimension "), ((2, 2, 5, 5), "4 dim")])
+@pytest.mark.parametrize(("shape", "text"), [((), "0 dimensions"), ((7,), "1 dimension "), ((2, 2, 5, 3), "4 dim")])
 def test_arrays_that_are_no_images(tmp_path: Path, shape: tuple[int, ...], text: str) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape))
     with refused(tmp_path / "a.npy", f"holds an array of {text}"):

@@ -3,6 +3,7 @@
 - ``formats``: room: formats of images and patterns, one a file
 - ``header``: what a file says of the record in it, and where each value stood
 - ``image``: a pattern, image or mask from a file of any of them
+- ``packed``: what is packed in a gzip, bzip2, xz or zip archive
 - ``stack``: a whole stack of frames
 - ``acquisition``: what the microscopist knows of the records, from JSON or TOML
 - ``cxi``: the result file, complete enough to repeat the run

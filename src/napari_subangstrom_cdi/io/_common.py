@@ -22,7 +22,7 @@ from .header import Header
 
 Array = NDArray[Any]
 
-_LOGGERS = ("tifffile", "fabio")
+_LOGGERS = ("tifffile", "fabio", "rsciio")
 # Deflate cannot exceed 1032:1, and no detector record comes near it; below the floor a lie does no harm.
 _LARGEST_COMPRESSION = 2000
 _HARMLESS_BYTES = 64 * 2**20
@@ -54,6 +54,8 @@ class Stored:
         What a careful colleague would mention; issued as QualityWarning once the file is read.
     colour : bool
         True if the pixels are colours.
+    frame_number : int
+        Number by which a single image may be asked for, beside 0: that of its page among others.
     """
 
     shape: tuple[int, ...]
@@ -66,6 +68,7 @@ class Stored:
     metadata: dict[str, str] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
     colour: bool = False
+    frame_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class Format:
         True if a file may hold several named arrays.
     by_suffix : bool
         True if files of this format exist without a mark to know them by.
+    claims : callable, optional
+        Takes the path; True if a file beside it shows that it is of this format. Asked before its content.
     contents : callable, optional
         Takes the path and returns an `Item` for each array that may be chosen; None if a file holds one only.
     companions : callable, optional
@@ -121,6 +126,7 @@ class Format:
     open: Callable[[Path, str | None], AbstractContextManager[Stored]]
     has_datasets: bool = False
     by_suffix: bool = False
+    claims: Callable[[Path], bool] | None = None
     contents: Callable[[Path], tuple[Item, ...]] | None = None
     companions: Callable[[Path], tuple[Path, ...]] | None = None
 

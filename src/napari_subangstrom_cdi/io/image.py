@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, doubt
 
+from . import packed
 from ._common import (
     HEAD_BYTES,
     Array,
@@ -27,10 +28,23 @@ from ._common import (
     shape_text,
     tell,
 )
-from .formats import edf, hdf5, mrc, npy, tiff
+from .formats import ditabis, dm, edf, fuji, hdf5, mrc, npy, rosettasciio, ser, tiff
 from .header import Header, Pixel, Role
 
-FORMATS: tuple[Format, ...] = (tiff.FORMAT, mrc.FORMAT, npy.NPY, npy.NPZ, hdf5.FORMAT, edf.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tiff.FORMAT,
+    mrc.FORMAT,
+    npy.NPY,
+    npy.NPZ,
+    hdf5.FORMAT,
+    edf.FORMAT,
+    dm.FORMAT,
+    ser.FORMAT,
+    ser.EMI,
+    *rosettasciio.FORMATS,
+    ditabis.FORMAT,
+    fuji.FORMAT,
+)
 """The formats that `read_image` knows, in the order in which they are tried."""
 
 MAX_BYTES = 2 * 2**30
@@ -42,12 +56,10 @@ _FOREIGN = {
     b"GIF8": "a GIF picture",
     b"BM": "a BMP picture",
     b"%PDF": "a PDF document",
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
+    b"\x1f\x8b": "a gzip archive inside an archive",
+    b"BZh": "a bzip2 archive inside an archive",
+    b"\xfd7zXZ": "an xz archive inside an archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
-    b"\0\0\0\3": "perhaps a DM3 file of DigitalMicrograph",
-    b"\0\0\0\4": "perhaps a DM4 file of DigitalMicrograph",
 }
 
 
@@ -250,12 +262,30 @@ def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator
         If there is no such file or array, or the format is unknown.
     """
     file, named = split_address(path)
-    file, known = _identify(file)
-    dataset = dataset or named
-    if dataset is not None and not known.has_datasets:
-        raise InputError(f"a {known.name} file has no named datasets", where=str(file), mend="leave the dataset out")
-    with library_errors(file, known.name), known.open(file, dataset) as stored:
-        yield Found(file, known, dataset), stored
+    with _unpacked(file, dataset or named) as inner:
+        _, known = _identify(inner.path)
+        dataset = inner.dataset
+        if dataset is not None and not known.has_datasets:
+            raise InputError(
+                f"a {known.name} file has no named datasets", where=str(file), mend="leave the dataset out"
+            )
+        with library_errors(inner.path, known.name), known.open(inner.path, dataset) as stored:
+            yield Found(file, known, inner.dataset), _as_given(stored, inner)
+
+
+def _unpacked(file: Path, dataset: str | None) -> AbstractContextManager[packed.Unpacked]:
+    return packed.unpacked(file, read_bytes(file, HEAD_BYTES), dataset, FORMATS)
+
+
+def _as_given(stored: Stored, inner: packed.Unpacked) -> Stored:
+    """The same, naming the user's file where it was unpacked."""
+    if inner.path == inner.given:
+        return stored
+    metadata = dict(stored.metadata)
+    if inner.member is not None:
+        inside = metadata.get("dataset", inner.dataset)
+        metadata["dataset"] = f"{inner.member}::{inside}" if inside else inner.member
+    return replace(stored, metadata=metadata, cautions=tuple(inner.named(text) for text in stored.cautions))
 
 
 def read_with(found: Found, stored: Stored, data: Array, *, frames: int, stored_frames: int) -> ImageFile:
@@ -298,11 +328,18 @@ def contents(path: str | os.PathLike[str]) -> tuple[Item, ...]:
     InputError
         If the file is missing, unreadable, damaged or of no known format.
     """
-    file, known = _identify(split_address(path)[0])
-    if known.contents is None:
-        return ()
-    with library_errors(file, known.name):
-        return known.contents(file)
+    file, dataset = split_address(path)
+    if dataset is None and packed.is_zip_of_files(file, read_bytes(file, HEAD_BYTES)):
+        names = packed.members(file, FORMATS)
+        if len(names) > 1:
+            return tuple(Item(name, (), "", "file in the archive") for name in names)
+    with _unpacked(file, dataset) as inner:
+        _, known = _identify(inner.path)
+        if known.contents is None:
+            return ()
+        with library_errors(inner.path, known.name):
+            items = known.contents(inner.path)
+        return tuple(replace(item, name=f"{inner.member}::{item.name}") if inner.member else item for item in items)
 
 
 def companions(path: Path) -> tuple[Path, ...]:
@@ -377,7 +414,7 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
             total += stored.read_frame(k).astype(total.dtype)
             tell(k + 1, n)
         return native(total)
-    number = 0 if frame in (None, "sum") else frame
+    number = 0 if frame in (None, "sum") or (n == 1 and frame == stored.frame_number) else frame
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < n:
         raise InputError(
             f"there is no frame {frame!r}: the file holds {n}",
@@ -391,6 +428,9 @@ def _identify(path: Path) -> tuple[Path, Format]:
     head = read_bytes(path, HEAD_BYTES)
     if not head:
         raise InputError("the file is empty", where=str(path), mend="copy or export it again")
+    for known in FORMATS:
+        if known.claims is not None and known.claims(path):
+            return path, known
     for known in FORMATS:
         if known.matches(head):
             return path, known
@@ -410,6 +450,8 @@ def _foreign(head: bytes) -> str | None:
     for magic, name in _FOREIGN.items():
         if head.startswith(magic):
             return f"is {name}"
+    if head[257:262] == b"ustar":
+        return "is a tar archive, which has to be unpacked first"
     text = head.decode("utf-8", errors="ignore")
     if b"\0" in head or len(text.encode()) < 0.95 * len(head) or not all(c.isprintable() or c.isspace() for c in text):
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +15,12 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import Array, Format, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io._common import Array, Format, Item, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io.header import Header
+
+from .pantarhei import DESCRIPTION, header_of
+
+_LONGEST_TEXT = 2**24  # bytes
 
 _Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 
@@ -51,17 +58,66 @@ def _open_npy(path: Path, dataset: str | None) -> Iterator[Stored]:
     if start + nbytes(shape, dtype) > size:
         raise cut_short(path, start + nbytes(shape, dtype), size)
 
+    frames = _Frames.of(shape)
+
     def read_frame(k: int) -> Array:
         data = np.memmap(path, dtype, "r", start, shape, order="F" if fortran else "C").view(np.ndarray)
-        data = data.reshape(_without_leading_ones(shape))
+        return frames.take(data, k)
+
+    yield Stored(frames.shape, dtype, nbytes(shape, dtype), read_frame, cautions=frames.cautions)
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Frames of an array whose axes nobody named.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (y, x), (frame, y, x), or that of the array if it is none of images.
+    scan : int
+        How many leading axes the frames run over.
+    last : bool
+        True if the frames are on the last axis.
+    cautions : tuple of str
+        What was guessed.
+    """
+
+    shape: tuple[int, ...]
+    scan: int = 0
+    last: bool = False
+    cautions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> _Frames:
+        """Frames come first, but for those of a square detector that stand before another number of frames."""
+        squeezed = _without_ones(shape)
+        if len(squeezed) == 3 and squeezed[0] == squeezed[1] > 4 < squeezed[2] != squeezed[1]:
+            n, said = squeezed[2], shape_text(shape)
+            caution = f"its array of {said} is taken as {n} frames on the last axis, since the first two are alike"
+            return cls((n, *squeezed[:2]), last=True, cautions=(caution,))
+        if len(squeezed) > 3 and squeezed[-1] not in (3, 4):  # those are colours
+            *scan, y, x = squeezed
+            caution = f"its array of {shape_text(shape)} is taken as {shape_text(tuple(scan))} frames of {y} x {x}"
+            return cls((math.prod(scan), y, x), scan=len(scan), cautions=(caution,))
+        return cls(squeezed)
+
+    def take(self, data: Array, k: int) -> Array:
+        """Frame k of the array as it is stored."""
+        data = data.reshape(_without_ones(data.shape), order="A")
+        if self.last:
+            return data[..., k]
+        if self.scan:
+            return data[np.unravel_index(k, data.shape[: self.scan])]
         return data[k] if data.ndim == 3 else data
 
-    yield Stored(shape, dtype, nbytes(shape, dtype), read_frame)
 
-
-def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without axes of length one, leading or behind an image; those of a line or column of pixels stay."""
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
     return shape
 
 
@@ -82,16 +138,28 @@ def _open_npz(path: Path, dataset: str | None) -> Iterator[Stored]:
                 data: Array = npy_format.read_array(stream, allow_pickle=False)
                 while stream.read(2**20):  # to the end, where the checksum is compared
                     pass
-            return data.reshape(_without_leading_ones(shape))
+            return data
 
+        frames = _Frames.of(shape)
         yield Stored(
-            shape=shape,
+            shape=frames.shape,
             dtype=dtype,
             stored_bytes=info.compress_size,
-            read_frame=lambda k: whole()[k] if whole().ndim == 3 else whole(),
+            read_frame=lambda k: frames.take(whole(), k),
             held_bytes=nbytes(shape, dtype),
+            header=_description(archive, headers),
             metadata={"dataset": name},
+            cautions=frames.cautions,
         )
+
+
+def _description(archive: zipfile.ZipFile, headers: dict[str, _Header]) -> Header:
+    """What Panta Rhei's description says, if the archive is one of its files."""
+    shape, _, dtype = headers.get(DESCRIPTION, ((1,), False, np.dtype("u1")))
+    if shape != () or dtype.kind != "U" or dtype.itemsize > _LONGEST_TEXT:
+        return Header()
+    with archive.open(f"{DESCRIPTION}.npy") as stream:
+        return header_of(str(npy_format.read_array(stream, allow_pickle=False)))
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, _Header]:
@@ -116,8 +184,27 @@ def _choose(headers: dict[str, _Header], dataset: str | None, path: Path) -> str
         return images[0]
     if not headers:
         raise InputError("is a zip archive without NumPy arrays", where=str(path), mend="give the image file itself")
-    raise InputError(f"holds several arrays: {listing}", where=str(path), mend="name the dataset that is meant")
+    raise InputError(
+        f"holds several arrays: {listing}",
+        where=str(path),
+        mend=f"name the dataset that is meant, such as {path.name}::{images[0] if images else next(iter(headers))}",
+    )
+
+
+def _contents_npz(path: Path) -> tuple[Item, ...]:
+    with zipfile.ZipFile(path) as archive:
+        headers = _members(archive)
+    found = ((n, shape, dtype) for n, (shape, _, dtype) in sorted(headers.items()) if len(shape) >= 2)
+    items = tuple(Item(name, shape, str(dtype)) for name, shape, dtype in found if dtype.kind in "buifc")
+    return items if len(items) > 1 else ()
 
 
 NPY = Format("NPY", (".npy",), lambda head: head.startswith(npy_format.MAGIC_PREFIX), _open_npy)
-NPZ = Format("NPZ", (".npz",), lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _open_npz, has_datasets=True)
+NPZ = Format(
+    "NPZ",
+    (".npz", ".prz"),
+    lambda head: head.startswith((b"PK\3\4", b"PK\5\6")),
+    _open_npz,
+    has_datasets=True,
+    contents=_contents_npz,
+)
