@@ -21,6 +21,7 @@ import contextlib
 import ctypes
 import io
 import json
+import math
 import multiprocessing
 import os
 import resource
@@ -148,7 +149,7 @@ def _work(corpus: Corpus, seed: int, runs: range, state: Any, pipe: Any) -> None
         path.write_bytes(whole)
         read_or_refuse(path)  # imports and caches count for no run
     for run in runs:
-        state[0], state[1] = run, time.monotonic()
+        state[0], state[1], state[2] = run, time.monotonic(), time.process_time()
         problem = check(corpus, seed, run)
         if problem is not None:
             pipe.send((run, problem))
@@ -159,17 +160,17 @@ def _work(corpus: Corpus, seed: int, runs: range, state: Any, pipe: Any) -> None
 def fuzz(corpus: Corpus, seed: int, runs: int) -> Iterator[tuple[int, str]]:
     """Finds of a format: the run and what is wrong; a worker that ends or hangs is replaced."""
     context = multiprocessing.get_context("fork")
-    state = context.Array(ctypes.c_double, 2, lock=False)
+    state = context.Array(ctypes.c_double, 3, lock=False)
     start = 0
     while start < runs:
         receiver, sender = context.Pipe(duplex=False)
-        state[0], state[1] = start, time.monotonic()
+        state[0], state[1], state[2] = start, time.monotonic(), math.inf
         worker = context.Process(target=_work, args=(corpus, seed, range(start, runs), state, sender))
         worker.start()
         sender.close()
         hung = False
         while not hung:
-            hung = time.monotonic() - state[1] > SECONDS + 1 and worker.is_alive()
+            hung = worker.is_alive() and _hangs(worker.pid or 0, state[1], state[2])
             try:
                 while receiver.poll(0.2):
                     yield receiver.recv()
@@ -185,6 +186,17 @@ def fuzz(corpus: Corpus, seed: int, runs: int) -> Iterator[tuple[int, str]]:
             code = worker.exitcode or 0
             yield run, f"the process ended: {signal.Signals(-code).name if code < 0 else f'exit {code}'}"
         start = run + 1
+
+
+def _hangs(pid: int, began: float, cpu: float) -> bool:
+    """Whether the run takes too long by the worker's own time; a busy machine is given a minute or two."""
+    elapsed = time.monotonic() - began
+    if elapsed < SECONDS:
+        return False
+    with contextlib.suppress(OSError):
+        ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") - cpu > SECONDS or elapsed > 30 * SECONDS
+    return False
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ def test_damaged_files_end_in_one_sentence(name: str, fuzzer: ModuleType, tmp_pa
         warnings.simplefilter("ignore")
         for path in some.paths:  # imports are no part of a run's memory
             fuzzer.read_or_refuse(path)
-        found = {run: problem for run in range(200) if (problem := fuzzer.check(some, 1, run))}
+        found = {run: problem for run in range(100) if (problem := fuzzer.check(some, 1, run))}
     assert not found
 
 

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from napari_subangstrom_cdi.io._common import Array, Format, Stored
 from napari_subangstrom_cdi.io.header import Header, HeaderWriter, pixel_in
 
 INSTALL = "pip install 'napari-subangstrom-cdi[rosettasciio]'"
+_BLOCK_BYTES = 16 * 2**20
 _NO_UNITS = ("", "none", "<undefined>", "px", "pixel", "pixels")
 
 
@@ -50,7 +50,7 @@ def _open(plugin: str, name: str, tell: _Tell, path: Path, dataset: str | None) 
         shape=(frames, *shape[-2:]) if len(shape) > 2 else shape,
         dtype=np.dtype(signal.data.dtype),
         stored_bytes=None if plugin == "empad" else path.stat().st_size,
-        read_frame=partial(_read_frame, signal.data, shape),
+        read_frame=_Frames(signal.data, shape),
         header=_header(signal, tell),
     )
 
@@ -89,11 +89,30 @@ def _plain(tree: Any) -> dict[str, Any]:
     return dict(tree) if hasattr(tree, "keys") else {}
 
 
-def _read_frame(data: Any, shape: tuple[int, ...], k: int) -> Array:
-    frame = data[np.unravel_index(k, shape[:-2])] if len(shape) > 2 else data
-    if hasattr(frame, "compute"):
-        frame = frame.compute(scheduler="synchronous")
-    return np.asarray(frame)
+class _Frames:
+    """Frames by number; a block of them is read at a time, since each request costs milliseconds."""
+
+    def __init__(self, data: Any, shape: tuple[int, ...]) -> None:
+        self.data, self.shape = data, shape
+        frame = max(1, math.prod(shape[-2:]) * np.dtype(data.dtype).itemsize)
+        self.length = max(1, _BLOCK_BYTES // frame)
+        self.held: tuple[int, int, Array] | None = None
+
+    def __call__(self, k: int) -> Array:
+        """Frame k, counted along the scan line by line."""
+        if len(self.shape) == 2:
+            return _computed(self.data)
+        line, j = divmod(k, self.shape[-3])
+        start = j - j % self.length
+        if self.held is None or self.held[:2] != (line, start):
+            self.held = None  # before the next block is in memory, too
+            lead = tuple(int(n) for n in np.unravel_index(line, self.shape[:-3])) if len(self.shape) > 3 else ()
+            self.held = line, start, _computed(self.data[(*lead, slice(start, start + self.length))])
+        return self.held[2][j - start]
+
+
+def _computed(data: Any) -> Array:
+    return np.asarray(data.compute(scheduler="synchronous") if hasattr(data, "compute") else data)
 
 
 def _header(signal: _Signal, tell: _Tell) -> Header:
