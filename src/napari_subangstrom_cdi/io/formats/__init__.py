@@ -3,7 +3,7 @@
 - ``tiff``: TIFF, through tifffile
 - ``mrc``: MRC (MRC2014 and its forerunners), through mrcfile
 - ``npy``: NPY and NPZ of NumPy, without pickled objects
-- ``hdf5``: HDF5 and its dialects (CXI, NeXus, EMD), through h5py
+- ``hdf5``: room: HDF5 and its dialects (EMD of Velox and Berkeley, HSPY, NeXus, CXI), each a file
 - ``edf``: EDF of the ESRF, through fabio
 """
 
