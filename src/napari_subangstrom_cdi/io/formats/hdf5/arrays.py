@@ -83,14 +83,14 @@ class HdfArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(y, x), or (frame, y, x); as stored if it has less than two axes."""
+        """(y, x), or (frame, y, x) of several; as stored if it has less than two axes."""
         stored: tuple[int, ...] = tuple(map(int, self.dataset.shape))
         if len(stored) < 2:
             return stored
         y, x, others = self.axes
         frames = sum(math.prod(part.shape[axis] for axis in others) for part in self.parts)
         plane = stored[y], stored[x]
-        return plane if len(stored) == 2 and len(self.parts) == 1 else (frames, *plane)
+        return plane if frames == 1 else (frames, *plane)
 
 
 class Axes(NamedTuple):
@@ -131,11 +131,11 @@ class Frames:
         if not others:
             return _upright(np.asarray(part[()]), y, x)[None]
         counts = tuple(part.shape[axis] for axis in others)
-        place = np.unravel_index(k, counts)
+        place = [int(at) for at in np.unravel_index(k, counts)]
         index: list[Any] = [slice(None)] * len(part.shape)
         for axis, at in zip(others, place, strict=True):
-            index[axis] = int(at)
-        axis, at = others[-1], int(place[-1])
+            index[axis] = at
+        axis, at = others[-1], place[-1]
         length = self._together(part, at) if one_of_many else 1
         index[axis] = slice(at, at + length)
         for other in others[:-1]:

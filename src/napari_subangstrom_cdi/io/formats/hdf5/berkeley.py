@@ -20,6 +20,8 @@ from .values import attribute, number_and_unit, text
 
 _MARKS = ("1", "1.0", "array")
 _DIMENSION = re.compile(r"dim(\d+)")
+# py4DSTEM's "Rx" and "Qx" mean rows; only those of others would have columns there.
+_ROWS_CALLED_X, _COLUMNS_CALLED_Y = re.compile(r"([RQ]_)?[xX]"), re.compile(r"([RQ]_)?[yY]")
 _NAMES = ("data", "datacube", "realslice", "diffractionslice")
 
 
@@ -100,7 +102,7 @@ def _header(root: h5py.File, array: HdfArray) -> Header:
     y, x = (axes[axis] for axis in array.yx)
     place = f"{group.name}/dim*: steps {_shown(y.step)}, {_shown(x.step)} {y.unit}"
     pixel = put_pixel(found, (y.step, y.unit), (x.step, x.unit), place)
-    if (y.name.lower(), x.name.lower()) == ("x", "y"):
+    if _ROWS_CALLED_X.fullmatch(y.name) and _COLUMNS_CALLED_Y.fullmatch(x.name):  # as Prismatic does
         found.put("orientation", "rows are called x, columns y", f"{group.name}/dim*: names {y.name}, {x.name}")
     _put_microscope(found, links.group(root, "/microscope"), is_pattern=pixel is not None and pixel.unit == "1/Å")
     return found.header()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import h5py
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io._common import bytes_text, cut_short, is_absurd, nbytes, shape_text
 
-from .links import is_there
+from .links import Missing, find, is_there
+
+_DEEPEST = 8
+_MOST_SOURCES = 500
 
 
 def stored_bytes(parts: tuple[h5py.Dataset, ...], path: Path) -> int | None:
@@ -30,7 +34,7 @@ def _stored_bytes(dataset: h5py.Dataset, path: Path) -> int | None:
     _check_filters(dataset, where)
     claimed = nbytes(dataset.shape, dataset.dtype)
     if dataset.is_virtual:
-        _check_sources(dataset, [source.file_name for source in dataset.virtual_sources()], where)
+        check_virtual(dataset, where)
         return None
     if dataset.external:
         _check_sources(dataset, [name for name, _, _ in dataset.external], where)
@@ -42,6 +46,34 @@ def _stored_bytes(dataset: h5py.Dataset, path: Path) -> int | None:
         raise cut_short(path, claimed, stored)
     _check_chunks(dataset, stored, where)
     return stored
+
+
+def check_virtual(dataset: h5py.Dataset, where: str, above: tuple[tuple[str, str], ...] = ()) -> None:
+    """Refuse a virtual dataset whose sources are missing, or lead back to it.
+
+    HDF5 fills gaps with zeros and says nothing, and ends the program where sources go round.
+    """
+    here = (str(Path(dataset.file.filename).resolve()), str(dataset.name))
+    if here in above or len(above) > _DEEPEST:
+        raise InputError("its data are to be found in itself", where=where, mend="the file is false: export it again")
+    names = sorted({(source.file_name, source.dset_name) for source in dataset.virtual_sources()})
+    _check_sources(dataset, [file for file, _ in names], where)
+    for file, name in names[:_MOST_SOURCES]:
+        if "%" in file or "%" in name:  # numbered sources, of which the last may be yet to come
+            continue
+        with contextlib.nullcontext(dataset.file) if file == "." else _beside(dataset, file) as root:
+            source = find(root, name)
+            if not isinstance(source, h5py.Dataset):
+                at = source.file if isinstance(source, Missing) and source.file else file
+                problem = f"its data are in {dataset.file.filename if at == '.' else at} [{name}], which is missing"
+                raise InputError(problem, where=where, mend="copy that file too")
+            if source.is_virtual:
+                check_virtual(source, where, (*above, here))
+
+
+def _beside(dataset: h5py.Dataset, name: str) -> h5py.File:
+    folder = Path(dataset.file.filename).parent
+    return h5py.File(next(place for place in (folder / name, Path(name)) if place.is_file()), "r")
 
 
 def _check_sources(dataset: h5py.Dataset, names: list[str], where: str) -> None:

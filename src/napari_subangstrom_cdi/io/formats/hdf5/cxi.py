@@ -74,8 +74,7 @@ def _header(root: h5py.File, array: HdfArray) -> Header:
         _put_image(found, parent, array)
     elif kind == "data":
         found.put("role", "pattern", f"{array.name}, by the layout of CXI")
-    detector = _detector(entry, parent)
-    if kind == "data" and detector is not None:
+    for detector in _detectors(entry, parent) if kind == "data" else ():
         _put_detector(found, detector)
     source = links.group(entry, "instrument_1/source_1") or links.group(entry, "source_1")
     joules = as_number(value(links.find(source, "energy"))) if source is not None else None
@@ -86,13 +85,13 @@ def _header(root: h5py.File, array: HdfArray) -> Header:
     return found.header()
 
 
-def _detector(entry: h5py.Group, parent: h5py.Group) -> h5py.Group | None:
+def _detectors(entry: h5py.Group, parent: h5py.Group) -> list[h5py.Group]:
     places = (
         links.group(parent, "detector_1"),
         links.group(entry, "instrument_1/detector_1"),
         links.group(entry, "detector_1"),
     )
-    return next((place for place in places if place is not None), None)
+    return [place for place in places if place is not None]
 
 
 def _put_image(found: HeaderWriter, parent: h5py.Group, array: HdfArray) -> None:
@@ -139,8 +138,7 @@ def _mask(root: h5py.File, array: HdfArray) -> MaskPlace | None:
     entry_path = "/".join(array.name.split("/")[:2])
     places: list[tuple[str, h5py.Group, str, bool]] = [(f"{folder}/mask", parent, "mask", False)]
     if _kind(array.name) == "data":
-        detector = _detector(links.group(root, entry_path) or root, parent)
-        if detector is not None:
+        for detector in _detectors(links.group(root, entry_path) or root, parent):
             places += [(f"{detector.name}/{name}", detector, name, False) for name in ("mask", "mask_shared")]
     return masks.first_that_fits(array, places, masks.CXI_BAD_BITS) or masks.beside(root, array)
 

@@ -107,7 +107,9 @@ def _put_microscope(found: HeaderWriter, microscope: h5py.Group, place: str) -> 
         found.put("energy_ev", kilovolts * 1e3, f"{place}.beam_energy = {kilovolts:g} keV")
     millimetres = number(microscope, "camera_length")
     if millimetres is not None and found.header().role != "image":
-        found.put("camera_length_mm", millimetres, f"{place}.camera_length = {millimetres:g} mm, nominal")
+        found.put(
+            "camera_length_mm", float(f"{millimetres:.9g}"), f"{place}.camera_length = {millimetres:g} mm, nominal"
+        )
     for path in ("Detector/Camera", "Detector/Diffraction"):
         camera = links.group(microscope, path)
         seconds = None if camera is None else number(camera, "exposure")

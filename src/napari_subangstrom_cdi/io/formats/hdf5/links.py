@@ -71,7 +71,8 @@ class Tree:
 
 def walk(root: h5py.Group) -> Tree:
     """Find all groups and datasets below a group, nearer ones first, and those behind links last."""
-    tree, seen = Tree(), {}
+    tree = Tree()
+    seen: dict[tuple[int, int], str] = {}
     waiting: list[tuple[str, h5py.Group]] = [("", root)]
     behind: list[tuple[str, h5py.Group, str]] = []
     while waiting or behind:
@@ -166,7 +167,7 @@ def _find(root: h5py.Group, path: str, links: int) -> h5py.Group | h5py.Dataset 
         here = _member(here, part, "/" + "/".join(way[: k + 1]), links)
         if here is None or isinstance(here, Missing):
             return here
-    return here  # type: ignore[no-any-return]
+    return here
 
 
 def _member(parent: h5py.Group, name: str, path: str, links: int) -> h5py.Group | h5py.Dataset | Missing | None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.errors import doubt
-from napari_subangstrom_cdi.io._common import Array
+from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.io._common import Array, nbytes
 
 from .arrays import Frames, HdfArray, MaskPlace
+from .checks import stored_bytes
 from .links import dataset, follow, group
 from .values import DAMAGE
+
+_MOST_LOOKED_AT = 2**28
+_NEARLY_ALL = 0.9
 
 MASKS = ("mask", "pixel_mask", "bad_pixel_mask", "bad_pixels", "badpixels", "badpixel_mask", "pixelmask")
 """Names of arrays that mark bad pixels."""
@@ -65,6 +70,31 @@ def fits(found: h5py.Dataset, array: HdfArray) -> bool:
     return shape == array.shape[-2:] or (len(array.parts) == 1 and found.shape == array.dataset.shape)
 
 
+def usable(place: MaskPlace | None, array: HdfArray, path: Path) -> tuple[MaskPlace | None, str]:
+    """The mask, unless it cannot be read or marks nearly all; then None, and what is to be said of it."""
+    if place is None:
+        return None, ""
+    mend = "it is not used; give a mask as a file where one is needed"
+    try:
+        stored_bytes((place.dataset,), path)
+    except (InputError, *DAMAGE) as error:
+        why = error.problem if isinstance(error, InputError) else error
+        return None, f"its mask {place.name} cannot be read ({why}): {mend}"
+    marks = Marks(place, array, ())
+    if not marks.is_fixed or nbytes(array.shape[-2:], place.dataset.dtype) > _MOST_LOOKED_AT:
+        return place, ""
+    try:
+        share = float(marks().mean()) if 0 not in array.shape else 0.0
+    except DAMAGE as error:
+        return None, f"its mask {place.name} cannot be read ({error}): {mend}"
+    if share > _NEARLY_ALL:
+        return (
+            None,
+            f"its mask {place.name} would mark {share:.0%} of the pixels as bad, and perhaps marks the good: {mend}",
+        )
+    return place, ""
+
+
 class Marks:
     """Pixels of the frames read so far that are not to be trusted.
 
@@ -84,10 +114,11 @@ class Marks:
         self._marked: NDArray[np.bool_] | None = None
         self._fixed = self._of_frame = None
         if place is not None:
-            mask = HdfArray(place.name, (place.dataset,), array.yx if place.dataset.ndim > 2 else (-2, -1))
-            one_each = place.dataset.shape == array.dataset.shape and len(mask.shape) == 3 and mask.shape[0] > 1
+            alike = place.dataset.shape == array.dataset.shape
+            mask = HdfArray(place.name, (place.dataset,), array.yx if alike else (-2, -1))
+            one_each = len(mask.shape) > 2
             self._of_frame = Frames(mask) if one_each else None
-            self._fixed = None if one_each else Frames(HdfArray(place.name, (place.dataset,)))
+            self._fixed = None if one_each else Frames(mask)
 
     @property
     def any(self) -> bool:
@@ -114,12 +145,12 @@ class Marks:
         if self._fixed is not None:
             self._add(self._bad(self._fixed(0)))
         marked = np.zeros(self._shape, dtype=bool) if self._marked is None else self._marked
-        if self._place is not None and marked.mean() > 0.9:
-            doubt(
-                f"{self._place.name} marks {marked.mean():.0%} of the pixels as bad: perhaps it marks the good ones; "
-                "if so, give the mask as a file"
-            )
         return marked
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether one mask is for all frames."""
+        return self._fixed is not None
 
     def _bad(self, values: Array) -> NDArray[np.bool_]:
         assert self._place is not None

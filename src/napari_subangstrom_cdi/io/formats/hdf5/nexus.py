@@ -32,6 +32,7 @@ _METRES = {
     "nm": 1e-9,
 }
 _EV = {"ev": 1.0, "kev": 1e3, "mev": 1e6, "j": 6.241509074e18}
+_LARGEST_PIXEL_M, _LONGEST_M = 1e-3, 50.0
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _ANGSTROM = {"angstrom": 1.0, "angstroms": 1.0, "å": 1.0, "a": 1.0, "nm": 10.0, "pm": 0.01, "m": 1e10}
 
@@ -42,18 +43,28 @@ def _knows(root: h5py.File, tree: links.Tree) -> bool:
 
 def _arrays(root: h5py.File, tree: links.Tree) -> tuple[HdfArray, ...]:
     signals = dict(_signals(root, tree))
+    pointed = bool(signals) or any(_lost(group) for group in tree.groups.values())
     named = {_key(array) for array in signals.values()}
     others = []
     for array in plain.arrays(root, tree):
         if _key(array) not in named:
-            rank = array.rank if signals or array.rank != OBVIOUS else LIKELY
-            rank = HELPER if signals and rank <= LIKELY else rank
+            rank = max(array.rank, HELPER) if pointed else max(array.rank, LIKELY)
             others.append(HdfArray(array.name, array.parts, array.yx, array.caption, rank, (), None, array.cautions))
     return (*signals.values(), *others)
 
 
+def _lost(group: h5py.Group) -> bool:
+    """Whether a group names a signal that is behind a link which leads nowhere."""
+    name = _signal(group) if text(group, "NX_class") == "NXdata" else None
+    return name is not None and isinstance(links.follow(group, name, name), Missing)
+
+
 def _key(array: HdfArray) -> tuple[str, str]:
-    return ("", array.name) if len(array.parts) > 1 else (array.dataset.file.filename, str(array.dataset.name))
+    return (
+        ("", array.name)
+        if len(array.parts) > 1 or array.missing
+        else (array.dataset.file.filename, str(array.dataset.name))
+    )
 
 
 def _signals(root: h5py.File, tree: links.Tree) -> Iterator[tuple[str, HdfArray]]:
@@ -242,7 +253,13 @@ def _measured(group: h5py.Group, name: str, units: dict[str, float]) -> float | 
     if number is None or not isinstance(item, h5py.Dataset):
         return None
     unit = text(item, "units").lower()
-    return None if unit and unit not in units else _short(number * units.get(unit, 1.0))
+    if unit and unit not in units:
+        return None
+    # Some files state no unit, and then often mean millimetres
+    is_length = units is _METRES and not unit
+    if is_length and not abs(number) <= (_LARGEST_PIXEL_M if "pixel" in name else _LONGEST_M):
+        return None
+    return _short(number * units.get(unit, 1.0))
 
 
 def _short(number: float) -> float:

@@ -92,14 +92,14 @@ def image_axes(shape: tuple[int, ...]) -> tuple[tuple[int, int], str]:
         return (0, 1), ""
     # Ten times as many rows and columns as frames, and as a stack of frames none with that few columns is sensible.
     # Three and four are left to the check for colours.
-    if 1 < last < 32 and min(y, x) >= 10 * last and last not in (3, 4) and max(y, x) <= 4 * min(y, x):
+    if 1 < last <= 128 and min(y, x) >= 10 * last and last not in (3, 4) and max(y, x) <= 4 * min(y, x):
         return (0, 1), f"its shape {y} x {x} x {last} was taken for {last} frames of {y} x {x} pixels"
     return (-2, -1), ""
 
 
 def rank_of(name: str, shape: tuple[int, ...]) -> int:
     """How much an array of that name and shape looks like the record."""
-    if len(shape) == 2 and min(shape) <= _FEW and max(shape) > 8 * min(shape):
+    if len(shape) == 2 and (min(shape) < 3 or (min(shape) <= _FEW and max(shape) > 8 * min(shape))):
         return TABLE
     if _OBVIOUS.fullmatch(name):
         return OBVIOUS

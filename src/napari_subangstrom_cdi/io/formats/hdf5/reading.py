@@ -17,7 +17,7 @@ from . import berkeley, cxi, hyperspy, nexus, plain, velox
 from .arrays import LIKELY, Dialect, Frames, HdfArray
 from .checks import stored_bytes
 from .links import Missing, Tree, find, walk
-from .masks import Marks
+from .masks import Marks, usable
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
@@ -67,7 +67,7 @@ def _stored(root: h5py.File, dialect: Dialect, array: HdfArray, path: Path, caut
         raise InputError("the dataset is empty", where=where, mend="name another dataset")
     spent = stored_bytes(array.parts, path)
     header = dialect.header(root, array)
-    place = dialect.mask(root, array)
+    place, said = usable(dialect.mask(root, array), array, path)
     marks = Marks(place, array, _sentinels(header.invalid_values, array))
     return Stored(
         shape=array.shape,
@@ -77,7 +77,7 @@ def _stored(root: h5py.File, dialect: Dialect, array: HdfArray, path: Path, caut
         header=header if place is None else with_mask_said(header, place.name),
         read_mask=marks if marks.any else None,
         metadata={"dataset": array.name},
-        cautions=(*cautions, *array.cautions),
+        cautions=(*cautions, *array.cautions, *([said] if said else [])),
     )
 
 
@@ -103,7 +103,8 @@ def _named(root: h5py.File, found: tuple[HdfArray, ...], name: str, path: Path) 
             where=str(path),
             mend=f"it holds {_listing(inside) or 'no image'}",
         )
-    known = next((array for array in found if len(array.parts) == 1 and array.dataset == reached), None)
+    alone = (array for array in found if len(array.parts) == 1 and array.missing is None)
+    known = next((array for array in alone if array.dataset == reached), None)
     if known is not None:
         return known
     shown = f"/{name.strip('/')}"
@@ -120,30 +121,39 @@ def _most_obvious(
 ) -> tuple[HdfArray, tuple[str, ...]]:
     if not found:
         if tree.missing:
-            raise _missing(tree.missing[0], path)
+            raise _missing(_likeliest(tree.missing), path)
         raise InputError(dialect.nothing, where=str(path), mend="give the file that holds the image")
     rank = min(array.rank for array in found)
     first = [array for array in found if array.rank == rank]
+    if rank > LIKELY and tree.missing:
+        raise _missing(_likeliest(tree.missing), path)
     flat = [array for array in first if len(array.shape) == 2]
-    chosen = first if len(first) == 1 else flat if dialect is plain.DIALECT else []
+    chosen = first if len(first) == 1 else flat if dialect is plain.DIALECT and rank == LIKELY else []
     if len(chosen) != 1:
-        raise InputError(f"holds several images: {_listing(first)}", where=str(path), mend=_ways(first))
-    if rank >= LIKELY and tree.missing:
-        raise _missing(tree.missing[0], path)
+        kind = "several images" if rank <= LIKELY else "several arrays, none of which is plainly an image"
+        raise InputError(f"holds {kind}: {_listing(first)}", where=str(path), mend=_ways(first))
+    cautions = [missing.sentence for missing in tree.missing[:1] if rank == LIKELY]
     others = [array for array in found if array is not chosen[0] and array.rank <= LIKELY]
-    if not others or dialect is not plain.DIALECT:
-        return chosen[0], ()
-    return chosen[0], (f"took {chosen[0].name}; it also holds {_listing(others)}, which FILE::NAME would mean",)
+    if others and dialect is plain.DIALECT:
+        cautions.append(f"took {chosen[0].name}; it also holds {_listing(others)}, which FILE::NAME would mean")
+    return chosen[0], tuple(cautions)
+
+
+def _likeliest(missing: list[Missing]) -> Missing:
+    """The link that the record stood behind."""
+    return next((one for one in missing if one.name.rsplit("/", 1)[-1].startswith("data")), missing[0])
 
 
 def _missing(missing: Missing, path: Path) -> InputError:
-    mend = "copy that file beside it" if missing.file else "name a dataset that is there, as FILE::/path"
+    there = "name a dataset that is there, as FILE::/path"
+    mend = f"copy that file beside it, or {there}" if missing.file else there
     return InputError(missing.sentence, where=str(path), mend=mend)
 
 
 def _ways(arrays: list[HdfArray]) -> str:
-    short = next((alias for alias in arrays[0].aliases if not alias.startswith("/")), arrays[0].name)
-    return f"name the dataset that is meant: FILE::{short} on the command line, in the window from the list"
+    own = [alias for alias in arrays[0].aliases if sum(_same(alias, array) for array in arrays) == 1]
+    short = next((alias for alias in own if not alias.startswith("/") and len(alias) < 32), arrays[0].name)
+    return f"name the dataset that is meant, such as FILE::{short}, or choose it from the list in the window"
 
 
 def _listing(arrays: tuple[HdfArray, ...] | list[HdfArray]) -> str:
