@@ -313,3 +313,19 @@ def test_damage_in_a_chunk_is_said(tmp_path: Path, counts: Counts) -> None:
     path.write_bytes(raw)
     with pytest.raises(InputError, match="damaged or cut short"):
         read_image(path)
+
+
+def test_a_text_that_claims_gigabytes_is_not_read(tmp_path: Path, counts: Counts) -> None:
+    # HDF5 takes the memory first and looks then
+    path = tmp_path / "a.cxi"
+    for block in (0, 512):
+        with h5py.File(path, "w", userblock_size=block) as file:
+            file["entry_1/image_1/data"] = counts()
+            file["entry_1/image_1/title"] = "object"
+            file["entry_1/image_2/data"] = counts()
+            place = file["entry_1/image_1/title"].id.get_offset()
+        assert contents(path)[0].caption == "object"
+        raw = bytearray(path.read_bytes())
+        raw[place : place + 4] = (2**30).to_bytes(4, "little")
+        path.write_bytes(raw)
+        assert contents(path)[0].caption == "image"

@@ -15,6 +15,8 @@ DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError,
 _LARGEST = 4096
 """Values of one attribute or small dataset that are looked at."""
 
+_LONGEST_TEXT = 2**20
+
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\s*")
 
 
@@ -49,9 +51,32 @@ def value(item: Any) -> Any:
             return None
         if item.dtype.kind not in "buifSO" or item.dtype.itemsize > _LARGEST or item.is_virtual or item.external:
             return None
+        if item.dtype.kind == "O" and not _texts_are_short(item):
+            return None
         return _simple(item[()])
     except DAMAGE:
         return None
+
+
+def _texts_are_short(item: h5py.Dataset) -> bool:
+    """Whether texts of any length are as short as they should be.
+
+    HDF5 takes the memory that a text's length claims before it looks whether the file holds that much, so the lengths
+    are read here first. Each text is stored as its length, an address and an index: 4, 8 and 4 bytes.
+    """
+    if h5py.check_string_dtype(item.dtype) is None:
+        return False
+    if item.chunks is None:
+        offset = item.id.get_offset()
+    else:
+        packed = item.id.get_create_plist().get_nfilters()
+        offset = None if packed or item.id.get_num_chunks() != 1 else item.id.get_chunk_info(0).byte_offset
+    if offset is None:
+        return False
+    with open(item.file.filename, "rb") as stream:
+        stream.seek(offset)
+        stored = np.frombuffer(stream.read(16 * item.size), dtype="<u4")
+    return len(stored) == 4 * item.size and int(stored[::4].max(initial=0)) <= _LONGEST_TEXT
 
 
 def as_number(found: Any) -> float | None:
