@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -283,7 +285,7 @@ def test_frames_that_share_chunks_are_unpacked_once(tmp_path: Path) -> None:
 
 
 def test_memory_of_a_sum_stays_with_the_frames(tmp_path: Path, counts: Counts) -> None:
-    data = np.zeros((1024, 1024, 40), np.uint16)
+    data = np.zeros((512, 512, 40), np.uint16)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("d", data=data, chunks=(64, 64, 40), compression="gzip", compression_opts=1)
     tracemalloc.start()
@@ -329,3 +331,38 @@ def test_a_text_that_claims_gigabytes_is_not_read(tmp_path: Path, counts: Counts
         raw[place : place + 4] = (2**30).to_bytes(4, "little")
         path.write_bytes(raw)
         assert contents(path)[0].caption == "image"
+
+
+def test_a_user_block_of_xmp(tmp_path: Path, counts: Counts) -> None:
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w", userblock_size=32768) as file:
+        file["d"] = counts()
+    with open(path, "r+b") as stream:
+        stream.write(b"\x89HMP\r\n\x1a\n<?xpacket ?>")
+    np.testing.assert_array_equal(read_image(path).data, counts())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks of other systems differ")
+def test_a_file_that_is_being_written(tmp_path: Path, counts: Counts) -> None:
+    path = tmp_path / "a.h5"
+    code = (
+        "import h5py, sys; f = h5py.File(sys.argv[1], 'w', locking=True); f['d'] = 1; print('on', flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None and writer.stdout.readline()
+        try:
+            with pytest.raises(InputError, match="another program is still writing it"):
+                read_image(path)
+        finally:
+            writer.communicate(b"\n")
+
+
+def test_thousands_of_groups_take_no_time(tmp_path: Path, counts: Counts) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        for k in range(4000):
+            file.create_group(f"g/{k}")
+        file["frame"] = counts()
+    started = time.process_time()
+    np.testing.assert_array_equal(read_image(path).data, counts())
+    assert time.process_time() - started < 2.5

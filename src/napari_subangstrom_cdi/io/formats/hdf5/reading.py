@@ -37,13 +37,21 @@ DIALECTS: tuple[Dialect, ...] = (
 
 
 def _matches(head: bytes) -> bool:
-    # A user block of 512, 1024, ... bytes may precede the mark.
-    return any(head[start : start + 8] == _MAGIC for start in (0, 512, 1024, 2048))
+    # A user block of 512, 1024, ... bytes may precede the mark; XMP makes one that is longer, with a mark of its own.
+    return head.startswith(b"\x89HMP\r\n\x1a\n") or any(
+        head[start : start + 8] == _MAGIC for start in (0, 512, 1024, 2048)
+    )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[h5py.File, Tree, Dialect]]:
-    with h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES) as root:
+    try:
+        root = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    except BlockingIOError as error:
+        raise InputError(
+            "another program is still writing it", where=str(path), mend="end the acquisition there, or copy the file"
+        ) from error
+    with root:
         tree = walk(root)
         yield root, tree, next(dialect for dialect in DIALECTS if dialect.knows(root, tree))
 
