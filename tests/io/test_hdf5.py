@@ -366,3 +366,21 @@ def test_thousands_of_groups_take_no_time(tmp_path: Path, counts: Counts) -> Non
     started = time.process_time()
     np.testing.assert_array_equal(read_image(path).data, counts())
     assert time.process_time() - started < 2.5
+
+
+def test_a_heap_of_texts_without_an_end(tmp_path: Path, counts: Counts) -> None:
+    # HDF5 2.0 goes round in it for ever
+    path = tmp_path / "a.h5"
+    write_hdf5(path, {"frame": counts()})
+    with h5py.File(path, "r+") as file:
+        file["frame"].attrs["units"] = "counts"
+    raw = path.read_bytes()
+    heap = raw.index(b"GCOL")
+    free = heap + 16 + 16 + 8  # behind the heap's head and its only text
+    assert raw[free : free + 2] == b"\0\0"
+    path.write_bytes(raw[: free + 8] + bytes(8) + raw[free + 16 :])
+    with pytest.raises(InputError, match="a heap of its texts has no end"):
+        read_image(path)
+    write_hdf5(tmp_path / "b.h5", {"record": h5py.ExternalLink("a.h5", "/frame")})
+    with pytest.raises(InputError, match=r"a.h5, which is missing or"):
+        read_image(tmp_path / "b.h5")

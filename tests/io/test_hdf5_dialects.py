@@ -376,6 +376,17 @@ def test_nexus_default_goes_before_other_signals(tmp_path: Path, counts: Counts)
         read_image(path)
 
 
+def test_nexus_signal_that_two_groups_share_is_one(tmp_path: Path, counts: Counts) -> None:
+    path = tmp_path / "a.nxs"
+    write_nexus(path, counts(), {})
+    with h5py.File(path, "r+") as file:
+        del file.attrs["default"], file["scan"].attrs["default"]
+        other = file.create_group("scan/detector")
+        other.attrs["NX_class"], other.attrs["signal"] = "NXdata", "counts"
+        other["counts"] = file["scan/pattern/counts"]
+    np.testing.assert_array_equal(read_image(path).data, counts())
+
+
 def test_nexus_lengths_without_a_unit_are_not_believed(tmp_path: Path, counts: Counts) -> None:
     path = tmp_path / "a_master.h5"
     write_master(path, [counts((1, 6, 8))], bits=None, distance=700.0)

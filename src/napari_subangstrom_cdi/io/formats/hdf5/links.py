@@ -14,7 +14,7 @@ from typing import Any
 
 import h5py
 
-from .values import DAMAGE
+from .values import DAMAGE, texts_can_be_read
 
 _MOST_OBJECTS = 20_000
 _DEEPEST = 40
@@ -122,15 +122,16 @@ def _names(group: h5py.Group) -> Iterator[str]:
 def _note(tree: Tree, path: str, item: h5py.Dataset, seen: dict[tuple[int, int], str]) -> None:
     if _is_new(item, path, seen):
         tree.datasets[path] = item
-    first = seen[_key(item)]
+    first = seen[identity(item)]
     tree.names.setdefault(first, []).append(path)
 
 
 def _is_new(item: h5py.HLObject, path: str, seen: dict[tuple[int, int], str]) -> bool:
-    return seen.setdefault(_key(item), path) == path
+    return seen.setdefault(identity(item), path) == path
 
 
-def _key(item: h5py.HLObject) -> tuple[int, int]:
+def identity(item: h5py.HLObject) -> tuple[int, int]:
+    """Which file and place in it, by whatever name it was reached."""
     info = h5py.h5o.get_info(item.id)
     return int(info.fileno), int(info.addr)
 
@@ -209,6 +210,7 @@ def is_there(file_name: str, beside: h5py.HLObject) -> bool:
     places = [Path(file_name), folder / file_name, folder / Path(file_name).name]
     try:
         there = [place for place in places if place.exists()]
-        return bool(there) and all(place.is_file() for place in there)
+        # What is no HDF5 file has no heap, and data of no form may be in it
+        return bool(there) and all(place.is_file() and texts_can_be_read(place) for place in there)
     except OSError:
         return False

@@ -42,7 +42,7 @@ def _knows(root: h5py.File, tree: links.Tree) -> bool:
 
 
 def _arrays(root: h5py.File, tree: links.Tree) -> tuple[HdfArray, ...]:
-    signals = dict(_signals(root, tree))
+    signals = _each_once(dict(_signals(root, tree)))
     pointed = bool(signals) or any(_lost(group) for group in tree.groups.values())
     named = {_key(array) for array in signals.values()}
     others = []
@@ -53,18 +53,23 @@ def _arrays(root: h5py.File, tree: links.Tree) -> tuple[HdfArray, ...]:
     return (*signals.values(), *others)
 
 
+def _each_once(signals: dict[str, HdfArray]) -> dict[str, HdfArray]:
+    """Without those that are the same array as another, of which the more obvious is kept."""
+    kept: dict[tuple[object, ...], str] = {}
+    for path, array in sorted(signals.items(), key=lambda item: item[1].rank):
+        kept.setdefault(_key(array), path)
+    return {path: array for path, array in signals.items() if path in kept.values()}
+
+
 def _lost(group: h5py.Group) -> bool:
     """Whether a group names a signal that is behind a link which leads nowhere."""
     name = _signal(group) if text(group, "NX_class") == "NXdata" else None
     return name is not None and isinstance(links.follow(group, name, name), Missing)
 
 
-def _key(array: HdfArray) -> tuple[str, str]:
-    return (
-        ("", array.name)
-        if len(array.parts) > 1 or array.missing
-        else (array.dataset.file.filename, str(array.dataset.name))
-    )
+def _key(array: HdfArray) -> tuple[object, ...]:
+    """What tells arrays apart: the joined ones by name, others by their dataset."""
+    return (array.name,) if len(array.parts) > 1 or array.missing else links.identity(array.dataset)
 
 
 def _signals(root: h5py.File, tree: links.Tree) -> Iterator[tuple[str, HdfArray]]:

@@ -18,6 +18,7 @@ from .arrays import LIKELY, Dialect, Frames, HdfArray
 from .checks import stored_bytes
 from .links import Missing, Tree, find, walk
 from .masks import Marks, usable
+from .values import texts_can_be_read
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
@@ -45,6 +46,8 @@ def _matches(head: bytes) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[h5py.File, Tree, Dialect]]:
+    if not texts_can_be_read(path):
+        raise InputError("the file is damaged: a heap of its texts has no end", where=str(path), mend="copy it again")
     try:
         root = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except BlockingIOError as error:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import mmap
+import os
 import re
+import struct
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -15,9 +19,45 @@ DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError,
 _LARGEST = 4096
 """Values of one attribute or small dataset that are looked at."""
 
+_HEAP = b"GCOL\x01\0\0\0"
+_MOST_TEXTS = 100_000
+_LOOKED_AT = 2**25
 _LONGEST_TEXT = 2**20
 
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\s*")
+
+
+def texts_can_be_read(path: str | Path) -> bool:
+    """Whether the heaps that hold a file's texts of any length come to an end.
+
+    HDF5 2.0 goes round for ever in a global heap whose free space is damaged to a length of zero
+    (``H5HG__cache_heap_deserialize``). Looked at is the beginning of the file, where most heaps are.
+    """
+    with open(path, "rb") as stream:
+        length = min(os.fstat(stream.fileno()).st_size, _LOOKED_AT)
+        if not length:
+            return True
+        with mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ) as view:
+            at = view.find(_HEAP)
+            while at >= 0:
+                if not _heap_ends(view, at):
+                    return False
+                at = view.find(_HEAP, at + len(_HEAP))
+    return True
+
+
+def _heap_ends(view: mmap.mmap, start: int) -> bool:
+    """Walk over a heap: objects of number, count and size, then its bytes; number 0 is free space."""
+    (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
+    at, end = start + 16, min(start + size, len(view))
+    for _ in range(_MOST_TEXTS):
+        if at + 16 > end:
+            break
+        number, space = struct.unpack_from("<H6xQ", view, at)
+        if number == 0 and space == 0:
+            return False
+        at += space if number == 0 else 16 + (space + 7) // 8 * 8
+    return True
 
 
 def attribute(item: h5py.HLObject, name: str) -> Any:
