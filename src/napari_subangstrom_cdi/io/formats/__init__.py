@@ -4,7 +4,7 @@
 - ``mrc``: MRC (MRC2014 and its forerunners), through mrcfile
 - ``npy``: NPY and NPZ of NumPy, without pickled objects
 - ``pantarhei``: what an NPZ of Panta Rhei (PRZ) says beside its data
-- ``hdf5``: HDF5 and its dialects (CXI, NeXus, EMD), through h5py
+- ``hdf5``: room: HDF5 and its dialects (EMD of Velox and Berkeley, HSPY, NeXus, CXI), each a file
 - ``edf``: EDF of the ESRF, through fabio
 - ``dm``: DM3 and DM4 of DigitalMicrograph
 - ``dm_tags``: their tree of tags, through nionswift-io

@@ -1,0 +1,150 @@
+"""Attributes and single values of an HDF5 file, whatever they hold: damage and nonsense count as nothing said."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, AttributeError, MemoryError)
+"""What h5py raises where a file is not as it should be."""
+
+_LARGEST = 4096
+"""Values of one attribute or small dataset that are looked at."""
+
+_HEAP = b"GCOL\x01\0\0\0"
+_MOST_TEXTS = 100_000
+_LOOKED_AT = 2**25
+_LONGEST_TEXT = 2**20
+
+_NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\s*")
+
+
+def texts_can_be_read(path: str | Path) -> bool:
+    """Whether the heaps that hold a file's texts of any length come to an end.
+
+    HDF5 2.0 goes round for ever in a global heap whose free space is damaged to a length of zero
+    (``H5HG__cache_heap_deserialize``). Looked at is the beginning of the file, where most heaps are.
+    """
+    with open(path, "rb") as stream:
+        length = min(os.fstat(stream.fileno()).st_size, _LOOKED_AT)
+        if not length:
+            return True
+        with mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ) as view:
+            at = view.find(_HEAP)
+            while at >= 0:
+                if not _heap_ends(view, at):
+                    return False
+                at = view.find(_HEAP, at + len(_HEAP))
+    return True
+
+
+def _heap_ends(view: mmap.mmap, start: int) -> bool:
+    """Walk over a heap: objects of number, count and size, then its bytes; number 0 is free space."""
+    (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
+    at, end = start + 16, min(start + size, len(view))
+    for _ in range(_MOST_TEXTS):
+        if at + 16 > end:
+            break
+        number, space = struct.unpack_from("<H6xQ", view, at)
+        if number == 0 and space == 0:
+            return False
+        at += space if number == 0 else 16 + (space + 7) // 8 * 8
+    return True
+
+
+def attribute(item: h5py.HLObject, name: str) -> Any:
+    """An attribute as str, float or list of those; None if it is not there, is too long or means nothing."""
+    try:
+        if name not in item.attrs:
+            return None
+        found = item.attrs.get_id(name)
+        if found.shape is None or math.prod(found.shape) > _LARGEST or found.dtype.itemsize > _LARGEST:
+            return None
+        return _simple(item.attrs[name])
+    except DAMAGE:
+        return None
+
+
+def text(item: h5py.HLObject, name: str) -> str:
+    """An attribute that is one text; empty if it is none."""
+    found = attribute(item, name)
+    return found if isinstance(found, str) else ""
+
+
+def number(item: h5py.HLObject, name: str) -> float | None:
+    """An attribute that is one number, though it may be written as text."""
+    return as_number(attribute(item, name))
+
+
+def value(item: Any) -> Any:
+    """What a small dataset holds, as `attribute`; None for anything else."""
+    try:
+        if not isinstance(item, h5py.Dataset) or item.shape is None or item.size > _LARGEST:
+            return None
+        if item.dtype.kind not in "buifSO" or item.dtype.itemsize > _LARGEST or item.is_virtual or item.external:
+            return None
+        if item.dtype.kind == "O" and not _texts_are_short(item):
+            return None
+        return _simple(item[()])
+    except DAMAGE:
+        return None
+
+
+def _texts_are_short(item: h5py.Dataset) -> bool:
+    """Whether texts of any length are as short as they should be.
+
+    HDF5 takes the memory that a text's length claims before it looks whether the file holds that much, so the lengths
+    are read here first. Each text is stored as its length, an address and an index: 4, 8 and 4 bytes.
+    """
+    if h5py.check_string_dtype(item.dtype) is None:
+        return False
+    if item.chunks is None:
+        offset = item.id.get_offset()
+    else:
+        packed = item.id.get_create_plist().get_nfilters()
+        offset = None if packed or item.id.get_num_chunks() != 1 else item.id.get_chunk_info(0).byte_offset
+    if offset is None:
+        return False
+    with open(item.file.filename, "rb") as stream:
+        stream.seek(offset)
+        stored = np.frombuffer(stream.read(16 * item.size), dtype="<u4")
+    return len(stored) == 4 * item.size and int(stored[::4].max(initial=0)) <= _LONGEST_TEXT
+
+
+def as_number(found: Any) -> float | None:
+    """A number, or a text that is one and nothing else."""
+    if isinstance(found, bool) or found is None:
+        return None
+    try:
+        return float(found) if isinstance(found, int | float | str) and math.isfinite(float(found)) else None
+    except ValueError:
+        return None
+
+
+def number_and_unit(found: Any) -> tuple[float, str] | None:
+    """A number that may have its unit behind it, such as ``300kV``."""
+    plain = as_number(found)
+    if plain is not None:
+        return plain, ""
+    match = _NUMBER.fullmatch(found[:100]) if isinstance(found, str) else None
+    return (float(match[1]), match[2] or "") if match else None
+
+
+def _simple(found: Any) -> Any:
+    """Python's own types of what h5py gives."""
+    if isinstance(found, np.ndarray):
+        items = [_simple(item) for item in found.ravel().tolist()]
+        return items[0] if len(items) == 1 else items
+    if isinstance(found, np.generic):
+        found = found.item()
+    if isinstance(found, bytes):
+        return found.decode("utf-8", errors="replace").rstrip("\0").strip()
+    return found.strip() if isinstance(found, str) else found if isinstance(found, bool | int | float) else None
