@@ -17,22 +17,25 @@
 A new image format is a module of ``formats`` with a `Format` and one entry in `image.FORMATS`.
 """
 
-from ._common import Format, Stored
+from ._common import Format, Item, Stored
 from .acquisition import Acquisition, read_acquisition, require
 from .atomic import atomic_hdf5, atomic_path, check_writable
-from .image import FORMATS, ImageFile, read_image, read_mask
+from .image import FORMATS, ImageFile, contents, read_image, read_mask, split_address
 
 __all__ = [
     "FORMATS",
     "Acquisition",
     "Format",
     "ImageFile",
+    "Item",
     "Stored",
     "atomic_hdf5",
     "atomic_path",
     "check_writable",
+    "contents",
     "read_acquisition",
     "read_image",
     "read_mask",
     "require",
+    "split_address",
 ]

@@ -12,14 +12,15 @@ from qtpy.QtGui import QShowEvent
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.widgets.acquisition_form import AcquisitionForm, in_words, missing, with_values
+from napari_subangstrom_cdi.gui.widgets.array_chooser import choose_array
 from napari_subangstrom_cdi.gui.widgets.fields import Fold
 from napari_subangstrom_cdi.gui.widgets.input_row import Choice, InputRow
 from napari_subangstrom_cdi.gui.widgets.inputs import ROLES, Role, frame_shape, frames_of
+from napari_subangstrom_cdi.gui.widgets.known_files import KnownFiles
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.gui.window.asking import ask_about_new_job
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
-from napari_subangstrom_cdi.io import Acquisition
-from napari_subangstrom_cdi.io.stack import describe
+from napari_subangstrom_cdi.io import Acquisition, split_address
 from napari_subangstrom_cdi.job.preparation.load import Loaded
 from napari_subangstrom_cdi.job.readings import READINGS, written
 from napari_subangstrom_cdi.session.session import State, Step
@@ -41,6 +42,7 @@ _WORDS: dict[Role, tuple[tuple[str, str | None], ...]] = {
     "support": (("from the image", None),),
     "mask": (("none", None),),
 }
+_NO_FILE = (None, "", "fit", "none")
 
 
 class DataDock(StepDock):
@@ -58,6 +60,7 @@ class DataDock(StepDock):
             self.body.addWidget(row)
             row.picked.connect(partial(self._pick, role))
             row.frame_picked.connect(partial(self._pick_frame, role))
+            row.another_wanted.connect(partial(self._ask_for_array, role))
         self.acquisition = AcquisitionForm()
         self.acquisition.changed.connect(self._on_value)
         self.acquisition.loaded.connect(self._on_loaded)
@@ -74,7 +77,7 @@ class DataDock(StepDock):
         self.foot.setDirection(self.foot.Direction.TopToBottom)
         self.foot.addWidget(self.found)
         self._described: Any = None
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._files = KnownFiles()
         self.controller.inputs.choices_changed.connect(self._on_choices)
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -105,6 +108,8 @@ class DataDock(StepDock):
         except InputError as error:
             self._refresh_rows()
             row.say(str(error), "error")
+            if isinstance(source, str) and split_address(source)[1] is None:
+                self._ask_for_array(role, source)
             return
         row.say("")
         if isinstance(source, Layer):
@@ -113,12 +118,21 @@ class DataDock(StepDock):
             self._learn_pixel(str(source))
         self.controller.poll()
 
+    def _ask_for_array(self, role: Role, of: str | None = None) -> None:
+        """Offer the arrays of a file, by default of the one that is chosen; nothing if it holds one only."""
+        address = str(getattr(self.session.plan.inputs, role)) if of is None else of
+        file, current = split_address(address)
+        arrays = self._files.arrays(address)
+        if len(arrays) > 1:
+            choose_array(self, str(file), arrays, _LABELS[role][0].lower(), partial(self._pick, role), current)
+
     def _pick_frame(self, role: Role, frame: int | str) -> None:
         self.controller.inputs.touch(role)
         self.controller.change("inputs", **{f"{role}_frame": frame})
 
     def _learn_pixel(self, path: str) -> None:
-        pixel = describe(path).pixel_angstrom
+        known = self._files.described(path)
+        pixel = None if known is None else known.pixel_angstrom
         if pixel is not None and self.session.plan.acquisition.image_pixel_angstrom is None:
             self.controller.change("acquisition", image_pixel_angstrom=pixel)
 
@@ -191,6 +205,7 @@ class DataDock(StepDock):
         matches = (source is wanted or (isinstance(source, str) and source == wanted) for source in sources)
         row.show_choices(choices, next(index for index, match in enumerate(matches) if match))
         row.show_frames(self._frames(value), getattr(self.session.plan.inputs, f"{role}_frame", None))
+        row.show_arrays(0 if value in _NO_FILE else len(self._files.arrays(value)))
 
     def _frames(self, value: str | None) -> int:
         shape = self._shape(value)
@@ -198,14 +213,10 @@ class DataDock(StepDock):
 
     def _shape(self, value: str | None) -> tuple[int, ...]:
         """Shape of an input's file by its header; empty if it has none."""
-        if value is None or value in ("fit", "none"):
+        if value in _NO_FILE:
             return ()
-        if value not in self._shapes:
-            try:
-                self._shapes[value] = describe(value).shape
-            except InputError:
-                self._shapes[value] = ()
-        return self._shapes[value]
+        known = self._files.described(value)
+        return () if known is None else known.shape
 
     def _compare_shapes(self) -> None:
         """Say at once that a background or a mask does not fit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,17 +85,33 @@ class InputRow(ChoiceRow):
         What the user chose.
     frame_picked : int or str
         Which frame, or ``sum``.
+    another_wanted
+        Another array of the same file is to be chosen.
     """
 
     picked = Signal(object)
     frame_picked = Signal(object)
+    another_wanted = Signal()
 
     def __init__(self, role: Role, label: str, tooltip: str, parent: QWidget | None = None) -> None:
         super().__init__((f"input-{role}", f"browse-{role}"), label, tooltip, "a file", parent)
         self.role = role
         self._choices: list[Choice] = []
         self._frames = self._frame_widgets()
-        self.lay_out(self._frames)
+        self.arrays = QToolButton()
+        self.arrays.setText("Another array…")
+        self.arrays.setObjectName(f"arrays-{role}")
+        self.arrays.setAccessibleName(f"{label}: choose another array of this file")
+        self.arrays.setVisible(False)
+        self.arrays.clicked.connect(lambda: self.another_wanted.emit())
+        self._beneath = QWidget()
+        row = QHBoxLayout(self._beneath)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._frames)
+        row.addWidget(self.arrays)
+        row.addStretch(1)
+        self._beneath.setVisible(False)
+        self.lay_out(self._beneath)
         self.combo.activated.connect(self._on_activated)
         self.browse.clicked.connect(self._ask)
 
@@ -117,7 +133,6 @@ class InputRow(ChoiceRow):
         row.setContentsMargins(0, 0, 0, 0)
         for widget in (self.frame_count, self.frame_mode, self.frame_number):
             row.addWidget(widget)
-        row.addStretch(1)
         box.setVisible(False)
         self.frame_mode.activated.connect(self._on_frame)
         self.frame_number.valueChanged.connect(self._on_frame)
@@ -140,6 +155,7 @@ class InputRow(ChoiceRow):
     def show_frames(self, count: int, frame: Any) -> None:
         """Offer the frames of a stack; of a single image nothing is offered."""
         self._frames.setVisible(count > 1)
+        self._show_beneath()
         if count <= 1:
             return
         with QSignalBlocker(self.frame_number):
@@ -149,6 +165,15 @@ class InputRow(ChoiceRow):
         self.frame_count.setText(f"{count} frames:")
         self.frame_mode.setCurrentIndex(1 if isinstance(frame, int) else 0)
         self.frame_number.setVisible(isinstance(frame, int))
+
+    def show_arrays(self, count: int) -> None:
+        """Offer the other arrays of the file, if it has any."""
+        self.arrays.setVisible(count > 1)
+        self.arrays.setToolTip(f"The file holds {count} arrays: choose another one")
+        self._show_beneath()
+
+    def _show_beneath(self) -> None:
+        self._beneath.setVisible(not (self._frames.isHidden() and self.arrays.isHidden()))
 
     def say(self, text: str, level: Level = "info") -> None:
         """A sentence under the row."""
@@ -175,6 +200,11 @@ class _FrameBox(CalmWheel, QSpinBox):
 
 
 def file_filters() -> str:
-    """The formats that can be read, as Qt's file dialog has them."""
+    """The formats that can be read, as Qt's file dialog has them: all in one, then each."""
     suffixes = dict.fromkeys(suffix for known in FORMATS for suffix in known.suffixes)
-    return f"Images ({' '.join(f'*{suffix}' for suffix in suffixes)});;All files (*)"
+    each = [f"{known.name} ({_patterns(known.suffixes)})" for known in FORMATS if known.suffixes]
+    return ";;".join((f"Images ({_patterns(suffixes)})", *each, "All files (*)"))
+
+
+def _patterns(suffixes: Iterable[str]) -> str:
+    return " ".join(f"*{suffix}" for suffix in suffixes)

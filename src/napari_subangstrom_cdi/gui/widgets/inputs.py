@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
-from napari_subangstrom_cdi.io import Acquisition, read_image
+from napari_subangstrom_cdi.io import Acquisition, read_image, split_address
 from napari_subangstrom_cdi.io.stack import read_stack
 
 Role = Literal["pattern", "background", "image", "support", "mask"]
@@ -32,8 +31,8 @@ _WORDS: tuple[tuple[Role, frozenset[str]], ...] = (
 _ANGSTROM_IN = {"angstrom": 1.0, "nanometer": 10.0, "picometer": 0.01, "micrometer": 1e4, "meter": 1e10}
 
 
-def source_of(layer: Layer) -> Path | NDArray[Any]:
-    """The file that a layer was read from if it still holds just that, else the layer's pixels.
+def source_of(layer: Layer) -> str | NDArray[Any]:
+    """The address that a layer was read from if it still holds just that, else the layer's pixels.
 
     Raises
     ------
@@ -44,8 +43,8 @@ def source_of(layer: Layer) -> Path | NDArray[Any]:
     if problem is not None:
         raise InputError(problem, where=layer.name, mend="choose the raw record, one image or a stack of them")
     named = layer.metadata.get("path") or layer.source.path
-    if named and Path(named).is_file() and _holds(Path(named), layer):
-        return Path(named)
+    if named and split_address(named)[0].is_file() and _holds(str(named), layer):
+        return str(named)
     return np.asarray(layer.data)
 
 
@@ -63,10 +62,10 @@ def _unusable(layer: Layer) -> str | None:
     return None
 
 
-def _holds(path: Path, layer: Layer) -> bool:
+def _holds(address: str, layer: Layer) -> bool:
     try:
         with collected_doubts():
-            kept = read_image(path).data if layer.ndim == 2 else read_stack(path).data
+            kept = read_image(address).data if layer.ndim == 2 else read_stack(address).data
         return bool(np.array_equal(kept, np.asarray(layer.data)))
     except InputError:
         return False

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
 import napari_subangstrom_cdi
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
+from napari_subangstrom_cdi.io import split_address
 from napari_subangstrom_cdi.session.session import Session
 
 PROJECT_FILTER = "Project (*.cxi)"
@@ -141,7 +142,7 @@ def proposed_project(job: Job, suffix: str = ".cxi") -> Path:
     if job.project_path is not None:
         return job.project_path.with_suffix(suffix)
     session = job.session
-    pattern = Path(session.plan.inputs.pattern or "reconstruction")
+    pattern, _ = split_address(session.plan.inputs.pattern or "reconstruction")
     ours = Path(napari_subangstrom_cdi.__file__).parent
     nobody_s = "pattern" in session.temporary_inputs or not pattern.name or ours in pattern.resolve().parents
     folder = Path.home() if nobody_s else pattern.parent

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.canvas._layers import reciprocal_space
 from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE
 from napari_subangstrom_cdi.gui.loop.later import once
+from napari_subangstrom_cdi.gui.loop.patience import patiently
 from napari_subangstrom_cdi.gui.widgets.inputs import (
     RECORDS,
     Role,
@@ -27,6 +29,7 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     source_of,
     with_nominal_pixel,
 )
+from napari_subangstrom_cdi.gui.widgets.known_files import is_file, name_of
 from napari_subangstrom_cdi.io.stack import describe
 from napari_subangstrom_cdi.session.session import Session, State, Step
 
@@ -100,7 +103,7 @@ class InputLayers(QObject):
         if layer is not None:
             return str(layer.name)
         kept = self._names.get(path)
-        return Path(path).name if kept is None else f"{kept} (layer deleted)"
+        return name_of(path) if kept is None else f"{kept} (layer deleted)"
 
     def take(self, role: Role, source: Layer | str | Path | None, *, frame: int | str | None = None) -> None:
         """Make a layer, a file or a word such as ``fit`` an input; see :meth:`.controller.Controller.set_input`.
@@ -111,7 +114,9 @@ class InputLayers(QObject):
             If it cannot be one.
         """
         session = self._session
-        given = source_of(source) if isinstance(source, Layer) else source
+        given: str | Path | NDArray[Any] | None = source
+        if isinstance(source, Layer):
+            given = patiently(lambda: source_of(source), f"reading {source.name}")
         if isinstance(source, Layer) and role not in RECORDS and source.ndim != 2:
             raise InputError(f"the layer has {source.ndim} axes", where=source.name, mend="choose a mask of two axes")
         if frame is None and role in RECORDS:
@@ -368,10 +373,10 @@ def _usual_frame(role: Role, source: Layer | str | Path | None) -> int | str | N
     """Of a stack: all frames of a pattern added up, but the first of images, which may have drifted."""
     if isinstance(source, Layer):
         frames = frames_of(source)
-    elif source is None or source in ("", "fit", "none") or not Path(source).is_file():
+    elif source is None or source in ("", "fit", "none") or not is_file(str(source)):
         return None
     else:
-        frames = describe(source).frames
+        frames = patiently(lambda: describe(source).frames, f"reading {name_of(str(source))}")
     if frames == 1:
         return None
     return 0 if role == "image" else "sum"
