@@ -2,6 +2,7 @@
 
 import os
 import struct
+from pathlib import Path
 
 import h5py
 import mrcfile
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.io import FORMATS, ImageFile
 from napari_subangstrom_cdi.io.cxi import write_cxi
+from napari_subangstrom_cdi.io.header import HeaderWriter, pixel_in
 from napari_subangstrom_cdi.io.project import Project, write_project
 from napari_subangstrom_cdi.io.stack import read_stack
-from napari_subangstrom_cdi.plugin.reader import get_reader, read_layers
+from napari_subangstrom_cdi.plugin.reader import LEFT_TO_NAPARI, get_reader, read_layers
+from napari_subangstrom_cdi.plugin.records import layers_of
 from napari_subangstrom_cdi.plugin.writer import NotSavedError, write_image_mrc, write_layers_cxi
 from results import result
 
@@ -32,10 +36,13 @@ def test_mrc_opens_in_angstrom_with_its_corner_at_the_origin(tmp_path):
     path = mrc(tmp_path / "A.MRC", IMAGE, 0.36)
     [(data, options, kind)] = get_reader(str(path))(str(path))
     np.testing.assert_array_equal(data, IMAGE)
+    metadata = options.pop("metadata")
     assert kind == "image" and options == {
         "name": "A", "scale": (0.36, 0.36), "units": ("Å", "Å"), "axis_labels": ("y", "x"),
-        "metadata": {"path": str(path)},
     }  # fmt: skip
+    assert metadata["path"] == str(path) and "role" not in metadata
+    assert metadata["header"]["format"] == "MRC"
+    assert metadata["header"]["pixel"].startswith("0.36 × 0.36 Å  [")
 
 
 def test_a_stack_opens_as_frames(tmp_path):
@@ -55,10 +62,77 @@ def test_edf_opens_in_pixels(tmp_path, edf_bytes):
     assert options["units"] == ("pixel", "pixel") and options["scale"] == (1.0, 1.0)
 
 
-def test_a_pixel_that_is_not_square_is_doubted(tmp_path):
+def test_a_pixel_that_is_not_square_is_shown_so_and_doubted(tmp_path):
     path = mrc(tmp_path / "a.mrc", IMAGE, (0.3, 0.4, 0.0))
     with pytest.warns(QualityWarning, match="not square"):
-        assert read_layers(path)[0][1]["units"] == ("pixel", "pixel")
+        [(_, options, _)] = read_layers(path)
+    assert options["units"] == ("Å", "Å") and options["scale"] == (0.4, 0.3)
+
+
+def write_h5(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, data in arrays.items():
+            file[name.replace("__", "/")] = data
+    return path
+
+
+def test_several_images_of_one_size_open_as_layers_with_their_addresses(tmp_path):
+    path = write_h5(tmp_path / "scan.h5", a__one=IMAGE, a__two=2 * IMAGE, spectrum=np.arange(7.0))
+    layers = get_reader(str(path))(str(path))
+    assert [options["name"] for _, options, _ in layers] == ["scan a one", "scan a two"]
+    assert [options["metadata"]["path"] for _, options, _ in layers] == [f"{path}::/a/one", f"{path}::/a/two"]
+    np.testing.assert_array_equal(layers[1][0], 2 * IMAGE)
+    [(data, options, _)] = read_layers(f"{path}::/a/two")
+    np.testing.assert_array_equal(data, 2 * IMAGE)
+    assert options["metadata"]["path"] == f"{path}::/a/two"
+
+
+def test_of_many_arrays_some_open_and_the_others_are_said(tmp_path):
+    path = write_h5(tmp_path / "many.h5", odd=np.ones((3, 4)), **{f"n{k:02}": IMAGE + k for k in range(11)})
+    with pytest.warns(QualityWarning, match=r"holds 12 arrays, of which 8 are opened; not /n08, .*, /odd"):
+        layers = read_layers(path)
+    assert len(layers) == 8 and all(data.shape == IMAGE.shape for data, _, _ in layers)
+
+
+def test_cxi_of_other_programs_opens_where_it_holds_an_image(tmp_path):
+    path = write_h5(tmp_path / "other.cxi", entry_1__data_1__data=np.ones((3, 12, 20), np.uint16))
+    [(data, options, _)] = get_reader(path)(path)
+    assert data.shape == (3, 12, 20) and options["axis_labels"] == ("frame", "y", "x")
+    table = write_h5(tmp_path / "table.cxi", entry_1__events=np.arange(9.0))
+    assert get_reader(table) is None  # somebody else's
+    assert get_reader(write_h5(tmp_path / "table.h5", events=np.arange(9.0))) is None
+
+
+def test_what_napari_shows_itself_is_not_claimed_in_the_manifest_but_by_content(tmp_path):
+    npe2 = pytest.importorskip("npe2")
+    manifest = npe2.PluginManifest.from_distribution("napari-subangstrom-cdi")
+    claimed = {one for reader in manifest.contributions.readers for one in reader.filename_patterns}
+    suffixes = {f"*{suffix}" for known in FORMATS for suffix in known.suffixes}
+    assert suffixes - claimed <= {f"*{suffix}" for suffix in LEFT_TO_NAPARI}
+    assert not claimed & {f"*{suffix}" for suffix in LEFT_TO_NAPARI}
+    np.save(tmp_path / "a.npy", IMAGE)
+    assert get_reader(tmp_path / "a.npy") is read_layers  # whoever names the plugin gets it
+    (tmp_path / "notes.h5").write_text("nothing but text")
+    assert get_reader(tmp_path / "notes.h5") is None
+
+
+def found(header, mask=None, data=IMAGE):
+    return ImageFile(data, Path("a.dm4"), "DM4", header, mask=mask)
+
+
+def test_reciprocal_space_lies_about_its_middle_in_its_unit_with_its_mask():
+    header = HeaderWriter()
+    header.put("pixel", pixel_in("1/nm", 0.05, 0.05), "Calibrations.Dimension = 0.05 1/nm")
+    header.put("energy_ev", 200e3, "Microscope Info.Voltage = 200000 V")
+    mask = IMAGE > 1
+    (data, options, _), (marked, other, kind) = layers_of(found(header.header(), mask), "a.dm4", "a")
+    assert options["scale"] == (0.005, 0.005) and options["units"] == ("1/Å", "1/Å")
+    assert options["translate"] == pytest.approx((-6 * 0.005, -10 * 0.005)) and options["axis_labels"] == ("qy", "qx")
+    assert options["metadata"]["role"] == "pattern"
+    assert options["metadata"]["header"]["energy_ev"] == "200000  [Microscope Info.Voltage = 200000 V]"
+    assert kind == "labels" and other["translate"] == options["translate"] and other["name"] == "a mask"
+    np.testing.assert_array_equal(marked, mask)
+    assert data is IMAGE
 
 
 def test_a_suffix_that_others_use_too_is_left_to_them(tmp_path):

@@ -1,6 +1,7 @@
 """What napari asks the manifest for: files to layers and back, and samples.
 
-- ``reader``: results (CXI) and the formats that napari lacks (MRC, EDF) as layers
+- ``reader``: results (CXI) as layers, and which files are read at all
+- ``records``: records of microscopes as layers, with scale, unit and what the file says
 - ``writer``: layers as MRC or CXI
 - ``sample``: the bundled records, and particles simulated on demand, as layers
 """

@@ -1,4 +1,4 @@
-"""Reconstructions (CXI) and the image formats that napari lacks (MRC, EDF) as layers with scale and unit.
+"""Reconstructions (CXI) and records of microscopes as layers with scale and unit; other programs' files are left alone.
 
 napari draws no complex image, so one is opened as amplitude, phase and real part.
 """
@@ -9,28 +9,31 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from os import PathLike, fspath
-from pathlib import Path as FilePath
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.io import FORMATS, split_address
 from napari_subangstrom_cdi.io._common import is_absurd
-from napari_subangstrom_cdi.io.stack import read_stack
 
-LayerData = tuple[NDArray[Any], dict[str, Any], str]
+from .records import LayerData, is_record, read_records
+
 Path = str | PathLike[str]
-
-RECORDS = (".mrc", ".mrcs", ".map", ".edf")
-"""Suffixes that are read as plain images or stacks."""
 
 UNITS = ("Å", "pixel", "1 / angstrom")
 """Units of saved layers, as napari writes them."""
 
-# Other programs use these suffixes too: EEG records, source maps.
-_SHARED = {".map": lambda head: head[208:211] == b"MAP", ".edf": lambda head: head.lstrip().startswith(b"{")}
+LEFT_TO_NAPARI = frozenset((".tif", ".tiff", ".npy", ".npz"))
+"""Suffixes that napari's own reader shows; the rows of the Data dock take such files as well."""
+
+_SUFFIXES = {suffix for known in FORMATS for suffix in known.suffixes} - LEFT_TO_NAPARI
+_ALONE = frozenset(
+    (".cxi", ".mrc", ".mrcs", ".dm3", ".dm4", ".ser", ".emi", ".emd", ".hspy", ".gel", ".ipl", ".iph", ".ipr", ".ipc")
+)
+"""Suffixes that mean nothing else: of a file that is none after all, a sentence says why."""
 _IMAGE = "/entry_1/image_1"
 _LARGEST_PX = 2**26
 _MOST_IMAGES = 64
@@ -38,10 +41,9 @@ _METRE_IN_ANGSTROM = 1e10
 
 
 def get_reader(path: Path | Sequence[Path]) -> Callable[[Path | Sequence[Path]], list[LayerData]] | None:
-    """Return the reader if every path has a suffix that is read here, else None (the npe2 reader contract).
+    """Return the reader if every file can be shown, by its content, else None (the npe2 reader contract).
 
-    A file whose suffix other programs use too must also begin as it should. All else that may be wrong with a
-    file is said when it is read.
+    A file that is missing, empty or damaged is taken where its suffix is one of microscopes, for the reader to say so.
     """
     paths = _as_list(path)
     return read_layers if paths and all(_is_ours(p) for p in paths) else None
@@ -53,16 +55,18 @@ def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
     Parameters
     ----------
     path : path or sequence of paths
-        CXI files with a 2-D image at ``/entry_1/image_1/data``, MRC and EDF files.
+        Results, layers saved as CXI, and files of any format of `io`.
 
     Returns
     -------
     list of layer data tuples
         Of each result amplitude, phase and real part, and the object support; world coordinates with the origin
         at the array's centre, element ``n // 2``. Of a file with layers saved from napari these layers, where
-        they were. Of an MRC or EDF file its image, or its frames as one stack. Units are Å, or pixels where the
-        file gives no pixel size. ``metadata["path"]`` is the file. A single project or result opens in the
-        plugin's docks instead where napari has a window.
+        they were. Of any other its image, or its frames as one stack, and its mask as labels; of several images of one
+        size all, up to 8. Units are Å or 1/Å, or pixels where the file gives no pixel size; reciprocal space has its
+        origin at the middle. ``metadata["path"]`` is the file, with ``::NAME`` if it holds several images;
+        ``metadata["header"]`` what it says, in words. A single project or result opens in the plugin's docks instead
+        where napari has a window.
 
     Raises
     ------
@@ -98,35 +102,39 @@ def _as_list(path: Path | Sequence[Path]) -> list[str]:
 
 
 def _is_ours(path: str) -> bool:
-    suffix = FilePath(path).suffix.lower()
-    if suffix not in (".cxi", *RECORDS):
-        return False
+    suffix = split_address(path)[0].suffix.lower()
+    with collected_doubts():
+        try:
+            if is_record(path) or _is_reconstruction(path):
+                return True
+        except InputError:  # not there, empty, or forbidden
+            return suffix in _SUFFIXES
+    return suffix in _ALONE and not _is_hdf5(path)  # of HDF5 without an image others may make something
+
+
+def _is_reconstruction(path: str) -> bool:
+    """Whether a file holds a complex image, layers or a project of this plugin's."""
     try:
-        with open(path, "rb") as stream:
-            head = stream.read(1024)
-    except OSError:
-        return True
-    return suffix not in _SHARED or not head or _SHARED[suffix](head)
+        with h5py.File(path, "r") as file:
+            image = file.get(f"{_IMAGE}/data")
+            is_complex = isinstance(image, h5py.Dataset) and image.ndim == 2 and image.dtype.kind == "c"
+            ours = ("entry_1/process_1/recipe", "entry_1/view", f"{_IMAGE}/layer_type")
+            return is_complex or any(name in file for name in ours)
+    except (OSError, RuntimeError, KeyError):
+        return False
+
+
+def _is_hdf5(path: str) -> bool:
+    return bool(h5py.is_hdf5(path))
 
 
 def _read_file(path: str) -> list[LayerData]:
-    layers = _read_cxi(path) if path.lower().endswith(".cxi") else [_read_record(path)]
-    for _, options, _ in layers:
-        options["metadata"] = {"path": path}
-    return layers
-
-
-def _read_record(path: str) -> LayerData:
-    """One image or stack, its corner at the origin as napari puts that of every image."""
-    found = read_stack(path)
-    frames = found.data.ndim - 2
-    pixel, unit = (1.0, "pixel") if found.pixel_angstrom is None else (found.pixel_angstrom, "Å")
-    place = {
-        "scale": (1.0,) * frames + (pixel, pixel),
-        "units": ("pixel",) * frames + (unit, unit),
-        "axis_labels": ("frame",) * frames + ("y", "x"),
-    }
-    return found.data, place | {"name": found.path.stem}, "image"
+    if _is_reconstruction(path):
+        layers = _read_cxi(path)
+        for _, options, _ in layers:
+            options["metadata"] = {"path": path}
+        return layers
+    return read_records(path)
 
 
 def _read_cxi(path: str) -> list[LayerData]:
