@@ -9,7 +9,16 @@ import pytest
 import tifffile
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication, QComboBox, QDialogButtonBox, QFileDialog, QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDialogButtonBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+)
 
 from napari_subangstrom_cdi.session.session import State, Step
 
@@ -279,12 +288,31 @@ def test_files_are_browsed_for_and_dropped(dock, controller, small_case, tmp_pat
     drop(dock.rows["image"], small_case / "image.mrc")
     assert combo(dock, "image").currentText() == "image.mrc"
     # The MRC header states the pixel, and nothing else was known.
-    assert controller.session.plan.acquisition.image_pixel_angstrom == pytest.approx(0.72)
+    assert controller.known.acquisition.image_pixel_angstrom == pytest.approx(0.72)
+    assert controller.session.plan.acquisition.image_pixel_angstrom is None, "the user states nothing"
+    line, doubted = dock.findChild(QLineEdit, "image_pixel_angstrom"), dock.findChild(QLabel, "data-doubted")
+    assert line.text() == "0.72" and note(dock, "image_pixel_angstrom_note") == "from image.mrc"
+    assert "cell" in dock.findChild(QLabel, "image_pixel_angstrom_note").toolTip()
+    assert "the image pixel" not in note(dock, "data-needed")
+    enter(dock, qtbot, "image_pixel_angstrom", "0.8")  # what is typed wins
+    assert controller.known.acquisition.image_pixel_angstrom == 0.8
+    assert note(dock, "image_pixel_angstrom_note") == "image.mrc says 0.72"
+    assert "0.8 in the acquisition contradicts" in doubted.text() and "0.72" in doubted.text()
+    qtbot.mouseClick(dock.findChild(QToolButton, "image_pixel_angstrom_reset"), Qt.MouseButton.LeftButton)
+    assert line.text() == "0.72" and note(dock, "image_pixel_angstrom_note") == "from image.mrc"
+    assert doubted.isHidden() and not dock.findChild(QToolButton, "image_pixel_angstrom_reset").isVisible()
+    enter(dock, qtbot, "image_pixel_angstrom", "0.8")
+    enter(dock, qtbot, "image_pixel_angstrom", "")  # emptied, the file's comes back
+    assert line.text() == "0.72"
+    enter(dock, qtbot, "image_pixel_angstrom", "")
+    assert line.text() == "0.72" and controller.session.plan.acquisition.image_pixel_angstrom is None
+    drop(dock.rows["background"], small_case / "image.mrc")
+    assert "given as background, but states a pixel of real space" in doubted.text()
     (tmp_path / "notes.txt").write_text("no image")
     drop(dock.rows["background"], tmp_path / "notes.txt")
     assert "holds text" in note(dock, "input-background-note")
-    assert controller.session.plan.inputs.background == "fit"
-    assert combo(dock, "background").currentText() == "fit a smooth one"
+    assert controller.session.plan.inputs.background == str(small_case / "image.mrc")
+    assert combo(dock, "background").currentText() == "image.mrc"
 
 
 def drop(row, path) -> None:

@@ -1,7 +1,8 @@
 """Records of microscopes as layers: every format of `io`, with scale, units and what the file says.
 
 A layer's metadata hold the address it was read from (``path``), what the file says in words (``header``), and what it
-is to a reconstruction (``role``) where the file says so.
+is to a reconstruction (``role``) and how it was taken (``acquisition``, by the keys of an acquisition file), where the
+file says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from napari_subangstrom_cdi.io._common import HEAD_BYTES, read_bytes
 from napari_subangstrom_cdi.io.header import Pixel
 from napari_subangstrom_cdi.io.image import address_of, short_name
 from napari_subangstrom_cdi.io.stack import describe, read_stack
+from napari_subangstrom_cdi.job.headers import filled
+from napari_subangstrom_cdi.job.plan import Inputs, Plan
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
@@ -145,6 +148,9 @@ def layers_of(found: ImageFile, address: str, name: str) -> list[LayerData]:
     metadata: dict[str, Any] = {"path": address, "header": in_words(found)}
     if role is not None:
         metadata["role"] = role
+        inputs = Inputs(address) if role == "pattern" else Inputs("", image=address)
+        taken = filled(Plan(inputs), {role: header}).acquisition.to_dict()
+        metadata |= {"acquisition": taken} if taken else {}
     if role == "pattern":
         options |= {"colormap": "magma", "gamma": 0.5, "contrast_limits": _limits(found.data)}
     layers: list[LayerData] = [(found.data, {**options, "metadata": metadata}, "image")]

@@ -94,7 +94,7 @@ class AlignDock(StepDock):
             return (settings.rotation_deg, settings.pixel_angstrom, bool(settings.mirrored))
         if found is not None:
             return (float(found.rotation_deg), float(found.image_pixel_angstrom), found.mirrored)
-        pixel = plan.acquisition.image_pixel_angstrom
+        pixel = self.controller.known.acquisition.image_pixel_angstrom
         if pixel is None:
             return None
         return (plan.acquisition.image_to_pattern_rotation_deg or 0.0, pixel, bool(settings.mirrored))

@@ -71,7 +71,10 @@ class DataDock(StepDock):
         self.body.addWidget(self.fold)
         self.needed = StatusLine()
         self.needed.setObjectName("data-needed")
+        self.doubted = StatusLine()
+        self.doubted.setObjectName("data-doubted")
         self.body.addWidget(self.needed)
+        self.body.addWidget(self.doubted)
         self.found = StatusLine()
         self.found.setObjectName("data-found")
         self.foot.setDirection(self.foot.Direction.TopToBottom)
@@ -114,8 +117,6 @@ class DataDock(StepDock):
         row.say("")
         if isinstance(source, Layer):
             self._tell(self.controller.inputs.learn_from(role, source))
-        elif role == "image" and source is not None:
-            self._learn_pixel(str(source))
         self.controller.poll()
 
     def _ask_for_array(self, role: Role, of: str | None = None) -> None:
@@ -129,12 +130,6 @@ class DataDock(StepDock):
     def _pick_frame(self, role: Role, frame: int | str) -> None:
         self.controller.inputs.touch(role)
         self.controller.change("inputs", **{f"{role}_frame": frame})
-
-    def _learn_pixel(self, path: str) -> None:
-        known = self._files.described(path)
-        pixel = None if known is None else known.pixel_angstrom
-        if pixel is not None and self.session.plan.acquisition.image_pixel_angstrom is None:
-            self.controller.change("acquisition", image_pixel_angstrom=pixel)
 
     def _on_value(self, section: str, values: dict[str, Any]) -> None:
         self.controller.change(section, **values)
@@ -175,8 +170,10 @@ class DataDock(StepDock):
         """Bring rows, form and summary in line with the session."""
         plan = self.session.plan
         self._refresh_rows()
-        self.acquisition.show_plan(plan)
-        lacking = missing(plan)
+        known = self.controller.known
+        self.acquisition.show_known(plan, known, self.controller.said_by_files)
+        self.doubted.show_message("\n".join(known.doubts), "warning")
+        lacking = missing(known.plan)
         fields = [name for item in lacking for name in item.fields]
         self.acquisition.show_needed(fields)
         self.needed.show_message(in_words(lacking), "warning" if plan.inputs.pattern else "info")

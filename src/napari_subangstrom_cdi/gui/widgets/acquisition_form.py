@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition, read_acquisition
 from napari_subangstrom_cdi.io.acquisition import keys_by_field
+from napari_subangstrom_cdi.job.headers import Completed
 from napari_subangstrom_cdi.job.plan import PatternSettings, Plan
 from napari_subangstrom_cdi.parameters import Declared, declared
 
@@ -65,6 +66,7 @@ class AcquisitionForm(QWidget):
         self._shown: dict[str, str | None] = {}
         self.form = FieldForm(_fields())
         self.form.changed.connect(self._on_changed)
+        self.form.given_back.connect(self._on_given_back)
         self.notes = StatusLine()
         self.notes.setObjectName("acquisition-notes")
         self.load_button = QPushButton("Load acquisition file…")
@@ -77,15 +79,45 @@ class AcquisitionForm(QWidget):
         layout.addWidget(self.form)
         layout.addWidget(self.notes)
 
-    def show_plan(self, plan: Plan) -> None:
-        """Show the values of a plan; what is being typed and is wrong stays until the plan's value changes."""
-        texts = {name: _text(name, getattr(plan.acquisition, name)) for name in declared(Acquisition)}
+    def show_known(self, plan: Plan, known: Completed, files: Completed) -> None:
+        """Show the values in force and where they are from.
+
+        What is being typed and is wrong stays until the value changes.
+
+        Parameters
+        ----------
+        plan : Plan
+            What the user states.
+        known : Completed
+            The same, filled from the files.
+        files : Completed
+            What the files say where the user states nothing.
+        """
+        texts = {name: _text(name, getattr(known.acquisition, name)) for name in declared(Acquisition)}
         texts[_SPACINGS] = ", ".join(f"{radius:.12g}:{d:.12g}" for radius, d in plan.pattern.known_spacings) or None
         self.form.set_values({name: text for name, text in texts.items() if self._shown.get(name, "") != text})
         self._shown = texts
+        for name in texts.keys() - {_SPACINGS}:
+            self._show_source(name, plan.acquisition, known, files)
         if plan.acquisition != self._acquisition:
             self._acquisition = plan.acquisition
             self._show_doubts()
+
+    def _show_source(self, name: str, stated: Acquisition, known: Completed, files: Completed) -> None:
+        """Say quietly where a value is from; of one that the user states, what the file says."""
+        own, place = getattr(files.acquisition, name), files.said.get(name, "")
+        if getattr(stated, name) is None and own is not None:
+            self.form.set_note(name, f"from {_file_in(place)}", place)
+        elif getattr(stated, name) is not None and own is not None:
+            says = f"{_file_in(place)} says {_text(name, own)}"
+            self.form.set_note(name, says, f"{place}. Press to take it instead of your own.", "take it")
+        elif getattr(stated, name) is None and name in known.offers:
+            self.form.set_note(name, _with_labels(known.offers[name]))
+        else:
+            self.form.set_note(name, "")
+
+    def _on_given_back(self, name: str) -> None:
+        self.changed.emit("acquisition", {name: None})
 
     def show_needed(self, names: Sequence[str]) -> None:
         """Mark the rows whose values are still needed."""
@@ -117,6 +149,8 @@ class AcquisitionForm(QWidget):
                 self.changed.emit("pattern", {name: PatternSettings(known_spacings=_spacings(text)).known_spacings})
             else:
                 self.changed.emit("acquisition", {name: _checked(name, text)})
+                if text is None:  # a file may know it
+                    self.form.set_values({name: self._shown[name]})
         except InputError as error:
             self.form.set_error(name, _in_words(error))
 
@@ -184,6 +218,11 @@ def in_words(needed: Sequence[Missing]) -> str:
         by_purpose.setdefault(item.purpose, []).append(item.what)
     parts = [f"{_listed(names)}, {purpose}" for purpose, names in by_purpose.items()]
     return "Still needed: " + "; ".join(parts) + "." if parts else ""
+
+
+def _file_in(place: str) -> str:
+    """The file in the place of a value, which begins with it."""
+    return place.partition(": ")[0]
 
 
 def _listed(names: Sequence[str]) -> str:

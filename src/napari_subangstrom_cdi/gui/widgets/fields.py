@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap, QShowEvent
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_subangstrom_cdi.parameters import Declared
 
 from .editors import Number, editor_of, help_of
-from .style import StatusLine
+from .style import QuietLabel, StatusLine
 
 _WRONG = "QAbstractSpinBox, QComboBox, QLineEdit, QCheckBox { border: 1px solid #e5484d; }"
 _NO_LIMIT = 16777215  # Qt's own for the height of a widget
@@ -25,7 +34,7 @@ class FieldForm(QWidget):
     """Rows of parameters, the advanced ones folded away.
 
     ``changed(name, value)`` is emitted when the user has entered another value, not while typing and
-    not for `set_values`.
+    not for `set_values`; ``given_back(name)`` when the button beside a row's note was pressed.
 
     Parameters
     ----------
@@ -35,6 +44,7 @@ class FieldForm(QWidget):
     """
 
     changed = Signal(str, object)
+    given_back = Signal(str)
 
     def __init__(self, fields: Sequence[Declared], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,6 +94,14 @@ class FieldForm(QWidget):
         if text and name in self._advanced_names:
             self.set_advanced_open(True)
 
+    def set_note(self, name: str, text: str, tooltip: str = "", button: str = "") -> None:
+        """Say something quietly under a row, such as where its value is from; with a button if that has a text."""
+        self._rows[name].set_note(text, tooltip, button, lambda: self.given_back.emit(name))
+
+    def note(self, name: str) -> str:
+        """What stands quietly under a row."""
+        return self._rows[name].note
+
     def set_enabled(self, name: str, enabled: bool, why: str = "") -> None:
         """Grey a row that has no effect at present, and say why, or not."""
         self._rows[name].set_enabled(enabled, why)
@@ -107,7 +125,7 @@ class FieldForm(QWidget):
             if known.name in self._rows:
                 raise ValueError(f"two fields are named {known.name!r}")
             self._rows[known.name] = row = _Row(known)
-            row.add_to(grid, 2 * i)
+            row.add_to(grid, 3 * i)
             row.editor.changed.connect(partial(self._on_edited, known.name))
         return grid
 
@@ -125,6 +143,8 @@ class _Row:
         self.label.setBuddy(self.editor.native)
         self._error = StatusLine()
         self._error.setObjectName(f"{known.name}_error")
+        self._note: _Note | None = None
+        self._place: tuple[QGridLayout, int] | None = None
         self._auto = _auto_box(self.editor) if isinstance(self.editor, Number) and known.optional else None
         self.editor.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.set_enabled(True, "")
@@ -134,7 +154,8 @@ class _Row:
         grid.addWidget(self.editor.native, row, 1, 1, 1 if self._auto else 2)
         if self._auto:
             grid.addWidget(self._auto, row, 2)
-        grid.addWidget(self._error, row + 1, 0, 1, 3)
+        grid.addWidget(self._error, row + 2, 0, 1, 3)
+        self._place = (grid, row + 1)
 
     def show_value(self, value: Any) -> None:
         self.editor.value = value
@@ -146,6 +167,19 @@ class _Row:
         self._error.show_message(text, "error")
         self.editor.native.setStyleSheet(_WRONG if text else "")
 
+    @property
+    def note(self) -> str:
+        return "" if self._note is None else self._note.text.text()
+
+    def set_note(self, text: str, tooltip: str, button: str, pressed: Callable[[], None]) -> None:
+        if self._note is None:
+            if not text or self._place is None:
+                return
+            self._note = _Note(self.editor.known, pressed)
+            grid, row = self._place
+            grid.addWidget(self._note, row, 1, 1, 2)
+        self._note.show_text(text, tooltip, button)
+
     def set_enabled(self, enabled: bool, why: str) -> None:
         self.editor.allow(enabled)
         for beside in (self.label, self._auto):
@@ -153,6 +187,35 @@ class _Row:
                 beside.setEnabled(enabled)
         for widget in (self.label, self.editor.native):
             widget.setToolTip(help_of(self.editor.known) + (f"<br><i>{escape(why)}</i>" if why else ""))
+
+
+class _Note(QWidget):
+    """A quiet text under a row, and a button beside it; made when there is one to show."""
+
+    def __init__(self, known: Declared, pressed: Callable[[], None]) -> None:
+        super().__init__()
+        self.text = QuietLabel()
+        self.text.setObjectName(f"{known.name}_note")
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.button = QToolButton()
+        self.button.setObjectName(f"{known.name}_reset")
+        self.button.clicked.connect(lambda: pressed())
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.text, stretch=1)
+        row.addWidget(self.button)
+        self._caption = known.parameter.caption
+
+    def show_text(self, text: str, tooltip: str, button: str) -> None:
+        self.setVisible(bool(text))
+        self.text.setText(text)
+        self.button.setVisible(bool(button))
+        self.button.setText(button)
+        self.button.setAccessibleName(f"{self._caption}: {button}")
+        for widget in (self.text, self.button):
+            widget.setToolTip(f"<qt>{escape(tooltip)}</qt>" if tooltip else "")  # wrapped
 
 
 def _auto_box(editor: Number) -> QCheckBox:

@@ -17,6 +17,8 @@ from napari_subangstrom_cdi.io.stack import read_stack
 
 Role = Literal["pattern", "background", "image", "support", "mask"]
 ROLES: tuple[Role, ...] = ("pattern", "background", "image", "support", "mask")
+PLACED = "placed"
+"""In the metadata of a layer: it lies in reciprocal space where a calibration put it."""
 RECORDS: tuple[Role, ...] = ("pattern", "background", "image")
 """Roles of which one frame of a stack may be chosen."""
 
@@ -116,11 +118,22 @@ def acquisition_of(layer: Layer) -> tuple[Acquisition, tuple[str, ...]]:
 
 def pixel_angstrom_of(layer: Layer) -> float | None:
     """Pixel of real space that a layer is drawn with; None if it is drawn in pixels or reciprocal units."""
+    return _pixel_in(_ANGSTROM_IN, layer)
+
+
+def reciprocal_pixel_of(layer: Layer) -> float | None:
+    """Pixel of reciprocal space, Å⁻¹, that a layer came with; None if it is drawn otherwise, or was placed here."""
+    if layer.metadata.get(PLACED):
+        return None
+    return _pixel_in({f"1 / {unit}": 1 / factor for unit, factor in _ANGSTROM_IN.items()}, layer)
+
+
+def _pixel_in(factors: Mapping[str, float], layer: Layer) -> float | None:
     scale, units = tuple(layer.scale)[-2:], tuple(layer.units)[-2:]
-    factor = _ANGSTROM_IN.get(str(units[-1]))
+    factor = factors.get(str(units[-1]))
     if factor is None or units[0] != units[1] or abs(scale[0] - scale[1]) > 1e-6 * abs(scale[1]):
         return None
-    return float(scale[1]) * factor
+    return float(f"{float(scale[1]) * factor:.12g}")
 
 
 def filled_in(known: Acquisition, other: Acquisition) -> dict[str, Any]:
@@ -129,12 +142,13 @@ def filled_in(known: Acquisition, other: Acquisition) -> dict[str, Any]:
     return {name: value for name, value in theirs.items() if value not in (None, "") and mine[name] in (None, "")}
 
 
-def with_nominal_pixel(known: Acquisition, layer: Layer) -> Acquisition:
-    """An acquisition with the pixel that an image layer is drawn with, where none is stated."""
-    pixel = pixel_angstrom_of(layer)
-    if known.image_pixel_angstrom is not None or pixel is None:
+def with_pixel_of(known: Acquisition, layer: Layer, role: Role) -> Acquisition:
+    """An acquisition with the pixel that an image or a pattern is drawn with, where none is stated."""
+    name = {"image": "image_pixel_angstrom", "pattern": "reciprocal_pixel_per_angstrom"}.get(role)
+    pixel = pixel_angstrom_of(layer) if role == "image" else reciprocal_pixel_of(layer)
+    if name is None or pixel is None or getattr(known, name) is not None:
         return known
     try:
-        return replace(known, image_pixel_angstrom=pixel)
+        return replace(known, **{name: pixel})  # type: ignore[arg-type]
     except InputError:
         return known

@@ -21,9 +21,12 @@ from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
 from napari_subangstrom_cdi.gui.loop.later import later
 from napari_subangstrom_cdi.gui.loop.painting import painted_at_once
+from napari_subangstrom_cdi.gui.loop.patience import patiently
 from napari_subangstrom_cdi.gui.loop.previews import Previews
 from napari_subangstrom_cdi.gui.widgets.inputs import Role
+from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.io.mask_text import PackedMask, painted_on
+from napari_subangstrom_cdi.job.headers import Completed, completed
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, with_preset
 from napari_subangstrom_cdi.session.pace import Pace
 from napari_subangstrom_cdi.session.recovery import default_folder
@@ -132,6 +135,18 @@ class Controller(QObject):
         self._pace.frames_per_second = self.preferences.frames_per_second
         self._pace.hurry()
         self.changed.emit()
+
+    # What is known
+
+    @property
+    def known(self) -> Completed:
+        """The settings with the acquisition as it is in force: what the user states, filled from the files' headers."""
+        return patiently(lambda: completed(self.session.plan), "reading headers")
+
+    @property
+    def said_by_files(self) -> Completed:
+        """The same, had the user stated nothing."""
+        return completed(replace(self.session.plan, acquisition=Acquisition()))
 
     # What the docks do
 

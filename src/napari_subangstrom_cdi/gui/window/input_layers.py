@@ -18,6 +18,7 @@ from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE
 from napari_subangstrom_cdi.gui.loop.later import once
 from napari_subangstrom_cdi.gui.loop.patience import patiently
 from napari_subangstrom_cdi.gui.widgets.inputs import (
+    PLACED,
     RECORDS,
     Role,
     acquisition_of,
@@ -27,10 +28,11 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     is_record,
     role_of,
     source_of,
-    with_nominal_pixel,
+    with_pixel_of,
 )
 from napari_subangstrom_cdi.gui.widgets.known_files import is_file, name_of
 from napari_subangstrom_cdi.io.stack import describe
+from napari_subangstrom_cdi.job.headers import completed
 from napari_subangstrom_cdi.session.session import Session, State, Step
 
 from .presenter import Presenter
@@ -195,9 +197,8 @@ class InputLayers(QObject):
     def learn_from(self, role: Role, layer: Layer) -> tuple[str, ...]:
         """Fill in what is not known of the acquisition yet from a layer's metadata; what is to be doubted in it."""
         stated, doubts = acquisition_of(layer)
-        if role == "image":
-            stated = with_nominal_pixel(stated, layer)
-        new = filled_in(self._session.plan.acquisition, stated)
+        known = completed(self._session.plan).acquisition
+        new = filled_in(known, with_pixel_of(stated, layer, role))
         if new:
             self._session.change("acquisition", **new)
         return doubts
@@ -345,6 +346,7 @@ class InputLayers(QObject):
         same = (height, width) == loaded.records.particle.shape
         centre = self._presenter.raw_centre_px if same else (height / 2, width / 2)
         place = reciprocal_space(centre, loaded.calibration.q_pixel_per_angstrom)
+        layer.metadata = {**layer.metadata, PLACED: True}
         frames = layer.ndim - 2
         layer.affine = np.eye(layer.ndim + 1)
         layer.rotate = np.eye(layer.ndim)

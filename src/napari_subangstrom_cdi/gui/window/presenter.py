@@ -26,6 +26,7 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
     ReciprocalView,
 )
 from napari_subangstrom_cdi.io.mask_text import painted_on
+from napari_subangstrom_cdi.job.headers import completed
 from napari_subangstrom_cdi.session.session import Session, State, Step
 from napari_subangstrom_cdi.session.watch import Frame
 
@@ -119,7 +120,7 @@ class Presenter:
         """The record; and the image, unless a layer of the user's is about to be adopted as it."""
         self.show_record()
         loaded = self.session.loaded
-        pixel = self.session.plan.acquisition.image_pixel_angstrom
+        pixel = completed(self.session.plan).acquisition.image_pixel_angstrom
         if loaded is not None and loaded.normalised is not None and pixel is not None and not self._image_is_a_layer():
             self.real.show_image(loaded.normalised.intensity, pixel)
             self.real.home()
@@ -127,7 +128,7 @@ class Presenter:
 
     def adopt_image(self, layer: Layer) -> None:
         """Take a layer of the user's as that of the image, and put it into Å."""
-        loaded, pixel = self.session.loaded, self.session.plan.acquisition.image_pixel_angstrom
+        loaded, pixel = self.session.loaded, completed(self.session.plan).acquisition.image_pixel_angstrom
         if loaded is not None and loaded.normalised is not None and pixel is not None:
             self.real.show_image(loaded.normalised.intensity, pixel, layer=layer)
             self.real.home()
