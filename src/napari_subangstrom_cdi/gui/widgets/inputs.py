@@ -31,6 +31,7 @@ _WORDS: tuple[tuple[Role, frozenset[str]], ...] = (
     ("pattern", frozenset({"particle", "record"})),
 )
 _ANGSTROM_IN = {"angstrom": 1.0, "nanometer": 10.0, "picometer": 0.01, "micrometer": 1e4, "meter": 1e10}
+_PER_ANGSTROM_IN = {f"1 / {unit}": 1 / factor for unit, factor in _ANGSTROM_IN.items()}
 
 
 def source_of(layer: Layer) -> str | NDArray[Any]:
@@ -123,9 +124,22 @@ def pixel_angstrom_of(layer: Layer) -> float | None:
 
 def reciprocal_pixel_of(layer: Layer) -> float | None:
     """Pixel of reciprocal space, Å⁻¹, that a layer came with; None if it is drawn otherwise, or was placed here."""
-    if layer.metadata.get(PLACED):
-        return None
-    return _pixel_in({f"1 / {unit}": 1 / factor for unit, factor in _ANGSTROM_IN.items()}, layer)
+    return None if layer.metadata.get(PLACED) else _pixel_in(_PER_ANGSTROM_IN, layer)
+
+
+def is_reciprocal(layer: Layer) -> bool:
+    """Whether a layer is drawn in units of reciprocal space."""
+    return str(layer.units[-1]) in _PER_ANGSTROM_IN
+
+
+def put_in_per_angstrom(layer: Layer) -> None:
+    """Draw a layer of reciprocal space where it is, but in Å⁻¹, as its canvas is."""
+    factor = _PER_ANGSTROM_IN[str(layer.units[-1])]
+    if factor != 1:
+        frames = layer.ndim - 2
+        layer.scale = (*layer.scale[:frames], *(layer.scale[frames:] * factor))
+        layer.translate = (*layer.translate[:frames], *(layer.translate[frames:] * factor))
+    layer.units = (*layer.units[:-2], "1/Å", "1/Å")
 
 
 def _pixel_in(factors: Mapping[str, float], layer: Layer) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
@@ -25,7 +25,9 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     filled_in,
     frames_of,
     is_mask,
+    is_reciprocal,
     is_record,
+    put_in_per_angstrom,
     role_of,
     source_of,
     with_pixel_of,
@@ -76,6 +78,7 @@ class InputLayers(QObject):
         self._edited: list[Layer] = []
         self._on_the_way: Layer | None = None
         self._to_move: deque[Layer] = deque()
+        self._records_move = False
         self._closed = False
         self._superseded: Layer | None = None
         self._followed: list[Layer] = []
@@ -266,8 +269,24 @@ class InputLayers(QObject):
         if step is not Step.DATA:
             return
         self._to_move = deque(layer for layer in self._canvases[0].layers if self._is_pattern(layer))
+        self._records_move = True
         self._place_in_reciprocal_space()
         self._mover.start()
+
+    def bring_reciprocal(self) -> bool:
+        """Begin to bring layers that came in reciprocal units to their canvas; False if there are none."""
+        came = [
+            layer
+            for layer in self._canvases[0].layers
+            if isinstance(layer, Image | Labels)
+            and is_reciprocal(layer)
+            and not self._presenter.owns(layer)
+            and not any(layer is other for other in self._to_move)
+        ]
+        self._to_move += came
+        if came:
+            self._mover.start()
+        return bool(came)
 
     def _move_on(self) -> None:
         """One removal or one insertion each turn of the event loop: more at once has crashed OpenGL in software."""
@@ -281,11 +300,14 @@ class InputLayers(QObject):
         elif self._on_the_way is not None:
             layer = self._on_the_way
             active = reciprocal.selection.active
-            layer.visible = False
+            if self._records_move:
+                layer.visible = False  # the record is shown there already
             self._place(layer)
-            reciprocal.insert(0, layer)
+            reciprocal.insert(min(1, len(reciprocal)) if isinstance(layer, Labels) else 0, layer)
             reciprocal.selection.active = active
             self._on_the_way = None
+            if self._session.loaded is None:
+                self._presenter.reciprocal.home()
             self._mover.start()
         elif self._to_move:
             layer = self._to_move.popleft()
@@ -293,9 +315,12 @@ class InputLayers(QObject):
                 self._on_the_way = layer
                 main.remove(layer)
             self._mover.start()
-        else:
+        elif self._records_move:
+            self._records_move = False
             self._adopt_image()
             self._say_what_has_no_unit()
+            self._news.start()
+        else:
             self._news.start()
 
     def image_to_adopt(self) -> Layer | None:
@@ -338,8 +363,16 @@ class InputLayers(QObject):
                 self._place(layer)
 
     def _place(self, layer: Layer) -> None:
-        """About the beam, in Å⁻¹, another detector's record about its middle; frames of a stack are counted."""
+        """About the beam, in Å⁻¹, another detector's record about its middle; frames of a stack are counted.
+
+        A pattern of another job that came with its own pixel keeps it.
+        """
         loaded = self._session.loaded
+        if is_reciprocal(layer):
+            put_in_per_angstrom(layer)
+        its_own = is_reciprocal(layer) and not layer.metadata.get(PLACED)
+        if its_own and not any(layer is other for other in self._patterns):
+            return
         if loaded is None or layer.ndim not in (2, 3):
             return
         height, width = layer.data.shape[-2:]
