@@ -5,6 +5,7 @@ from __future__ import annotations
 import mrcfile
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit
@@ -57,6 +58,14 @@ def test_reciprocal_layers_go_to_their_canvas_and_real_ones_stay(dock, controlle
     assert dock.findChild(QLineEdit, "energy_ev").text() == "200"
     drawn = controller.reciprocal.qt_viewer.screenshot(flash=False)[..., :3]
     assert (drawn.max(axis=-1) > 60).mean() > 0.02
-    # a file that holds more than one array is chosen from below its row
-    assert not dock.rows["pattern"].arrays.isVisible()
     assert dock.findChild(QLabel, "data-doubted").isHidden()
+    # a TIFF is read by napari itself, in pixels; beside the dock it gets what its file states
+    imagej = {"resolution": (10, 10), "metadata": {"unit": "nm"}}
+    tifffile.imwrite(tmp_path / "particle TEM.tif", PATTERN, imagej=True, **imagej)
+    drop_on_canvas(viewer, tmp_path / "particle TEM.tif")
+    layer = viewer.layers["particle TEM"]
+    assert layer.source.reader_plugin == "napari"
+    qtbot.waitUntil(lambda: str(layer.units[-1]) == "angstrom")
+    np.testing.assert_allclose(layer.scale, 1.0)
+    assert layer.metadata["header"]["pixel"].startswith("1 × 1 Å  [XResolution")
+    assert {str(unit) for unit in viewer.layers.units} == {"angstrom"}

@@ -5,6 +5,7 @@
 - ``image``: a pattern, image or mask from a file of any of them
 - ``packed``: what is packed in a gzip, bzip2, xz or zip archive
 - ``stack``: a whole stack of frames
+- ``shown``: what a file says, as a viewer of layers wants it
 - ``acquisition``: what the microscopist knows of the records, from JSON or TOML
 - ``cxi``: the result file, complete enough to repeat the run
 - ``project``: the same with the window's state

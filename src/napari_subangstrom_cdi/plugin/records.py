@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
 from napari_subangstrom_cdi.io import FORMATS, ImageFile, Item, contents, split_address
 from napari_subangstrom_cdi.io._common import HEAD_BYTES, read_bytes
-from napari_subangstrom_cdi.io.header import Pixel
 from napari_subangstrom_cdi.io.image import address_of, short_name
+from napari_subangstrom_cdi.io.shown import in_words, placed, role_by
 from napari_subangstrom_cdi.io.stack import describe, read_stack
 from napari_subangstrom_cdi.job.headers import filled
 from napari_subangstrom_cdi.job.plan import Inputs, Plan
@@ -143,9 +143,9 @@ def _listed(items: Sequence[Item]) -> str:
 def layers_of(found: ImageFile, address: str, name: str) -> list[LayerData]:
     """Layers of what was read: an image or a stack, and its mask if the file has one."""
     header = found.header
-    role = header.role or ("pattern" if header.pixel is not None and header.pixel.unit == "1/Å" else None)
-    options: dict[str, Any] = {"name": name, **_place(found.data.shape, header.pixel)}
-    metadata: dict[str, Any] = {"path": address, "header": in_words(found)}
+    role = role_by(header)
+    options: dict[str, Any] = {"name": name, **placed(found.data.shape, header.pixel)}
+    metadata: dict[str, Any] = {"path": address, "header": _words(found)}
     if role is not None:
         metadata["role"] = role
         inputs = Inputs(address) if role == "pattern" else Inputs("", image=address)
@@ -155,30 +155,11 @@ def layers_of(found: ImageFile, address: str, name: str) -> list[LayerData]:
         options |= {"colormap": "magma", "gamma": 0.5, "contrast_limits": _limits(found.data)}
     layers: list[LayerData] = [(found.data, {**options, "metadata": metadata}, "image")]
     if found.mask is not None:
-        place = _place(found.mask.shape, header.pixel)
+        place = placed(found.mask.shape, header.pixel)
         told = {"path": address, "role": "mask"}
         mask = {"name": f"{name} mask", **place, "opacity": 0.4, "metadata": told}
         layers.append((found.mask.astype(np.uint8), mask, "labels"))
     return layers
-
-
-def _place(shape: tuple[int, ...], pixel: Pixel | None) -> dict[str, Any]:
-    """Real space from a corner, as napari puts every image; reciprocal space about its middle, as patterns lie."""
-    frames = len(shape) - 2
-    size, unit, axes = (1.0, 1.0), "pixel", ("y", "x")
-    place: dict[str, Any] = {}
-    if pixel is not None:
-        size, unit = pixel.size, pixel.unit
-    if unit == "1/Å":
-        axes = ("qy", "qx")
-        middle = (-(n // 2) * step for n, step in zip(shape[-2:], size, strict=True))
-        place["translate"] = (0.0,) * frames + tuple(middle)
-    return {
-        "scale": (1.0,) * frames + tuple(size),
-        "units": ("pixel",) * frames + (unit, unit),
-        "axis_labels": ("frame",) * frames + axes,
-        **place,
-    }
 
 
 def _limits(data: NDArray[Any]) -> tuple[float, float]:
@@ -187,23 +168,6 @@ def _limits(data: NDArray[Any]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1)
 
 
-def in_words(found: ImageFile) -> dict[str, str]:
-    """What a file says, each value with its place in the file."""
-    said = found.header.said
-    words = {"format": found.format_name}
-    if found.dataset is not None:
-        words["dataset"] = found.dataset
-    for name, value in found.header.stated().items():
-        words[name] = f"{_written(value)}  [{said[name]}]" if said.get(name) else _written(value)
-    if found.mask is not None:
-        words["mask"] = f"{int(found.mask.sum())} pixels  [{said.get('mask', '')}]"
-    doubts = found.header.doubts
-    return words | ({"doubts": "; ".join(doubts)} if doubts else {}) | dict(found.metadata)
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, Pixel):
-        return f"{value.size[0]:.6g} × {value.size[1]:.6g} {value.unit}"
-    if isinstance(value, tuple):
-        return " × ".join(map(str, value))
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+def _words(found: ImageFile) -> dict[str, str]:
+    words = {"format": found.format_name} | ({"dataset": found.dataset} if found.dataset is not None else {})
+    return words | in_words(found.header) | dict(found.metadata)

@@ -141,6 +141,7 @@ class DataDock(StepDock):
     def _on_choices(self) -> None:
         if not self.controller.is_open:
             return
+        self.controller.inputs.complete()
         if self.controller.inputs.bring_reciprocal():
             show_reciprocal(self, self.controller)
         said = self.controller.inputs.choose_automatically() or self._offer_job()

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.io import Acquisition, read_image, split_address
-from napari_subangstrom_cdi.io.stack import read_stack
+from napari_subangstrom_cdi.io.shown import in_words, placed, role_by
+from napari_subangstrom_cdi.io.stack import StackInfo, describe, read_stack
 
 Role = Literal["pattern", "background", "image", "support", "mask"]
 ROLES: tuple[Role, ...] = ("pattern", "background", "image", "support", "mask")
@@ -115,6 +116,41 @@ def acquisition_of(layer: Layer) -> tuple[Acquisition, tuple[str, ...]]:
             return Acquisition.from_mapping(stated, where=layer.name), tuple(doubts)
         except InputError as error:
             return Acquisition(), (f"the values in its metadata were not taken: {error}",)
+
+
+def is_bare(layer: Layer) -> bool:
+    """Whether a layer was read by napari's own reader, which knows no headers, and lies in pixels as it left it."""
+    return (
+        isinstance(layer, Image)
+        and layer.source.reader_plugin == "napari"
+        and bool(layer.source.path)
+        and all(str(unit) == "pixel" for unit in layer.units)
+        and bool(np.all(layer.scale == 1))
+        and not np.any(layer.translate)
+    )
+
+
+def said_of(path: str) -> StackInfo | None:
+    """What a file says by its header; None if it is no record."""
+    with collected_doubts():
+        try:
+            return describe(path)
+        except InputError:
+            return None
+
+
+def dress(layer: Layer, told: StackInfo) -> bool:
+    """Give a layer what its file says: scale and units if it states a pixel, role and header; False if nothing."""
+    header = told.header
+    if tuple(layer.data.shape) != told.shape or not header.said:
+        return False
+    role = role_by(header)
+    own = {"header": in_words(header), **({"role": role} if role is not None else {})}
+    layer.metadata = {**own, **layer.metadata}
+    if header.pixel is not None:
+        for name, value in placed(told.shape, header.pixel).items():
+            setattr(layer, name, value)
+    return header.pixel is not None
 
 
 def pixel_angstrom_of(layer: Layer) -> float | None:

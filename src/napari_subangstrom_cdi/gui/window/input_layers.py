@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     RECORDS,
     Role,
     acquisition_of,
+    dress,
     filled_in,
     frames_of,
+    is_bare,
     is_mask,
     is_reciprocal,
     is_record,
     put_in_per_angstrom,
     role_of,
+    said_of,
     source_of,
     with_pixel_of,
 )
@@ -79,6 +83,7 @@ class InputLayers(QObject):
         self._on_the_way: Layer | None = None
         self._to_move: deque[Layer] = deque()
         self._records_move = False
+        self._looked_at: list[Layer] = []
         self._closed = False
         self._superseded: Layer | None = None
         self._followed: list[Layer] = []
@@ -247,6 +252,7 @@ class InputLayers(QObject):
         if layer is self._on_the_way:
             return
         inputs = self._session.plan.inputs
+        self._looked_at = [other for other in self._looked_at if other is not layer]
         gone = [path for path, other in self._by_path.items() if other is layer]
         for path in gone:
             self._names[path] = str(layer.name)
@@ -272,6 +278,16 @@ class InputLayers(QObject):
         self._records_move = True
         self._place_in_reciprocal_space()
         self._mover.start()
+
+    def complete(self) -> None:
+        """Give layers that napari's own reader left in pixels the scale and units that their files state."""
+        for layer in list(self._canvases[0].layers):
+            if not is_bare(layer) or any(layer is other for other in self._looked_at):
+                continue
+            self._looked_at.append(layer)
+            told = patiently(partial(said_of, str(layer.source.path)), f"reading {layer.name}")
+            if told is not None and dress(layer, told):
+                self.said.emit(f"“{layer.name}” has the scale and the units that its file states", "info")
 
     def bring_reciprocal(self) -> bool:
         """Begin to bring layers that came in reciprocal units to their canvas; False if there are none."""
