@@ -162,8 +162,14 @@ def test_a_row_asks_which_array_is_meant_and_offers_the_others_later(controller,
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: dock.findChild(ArrayChooser) is None)
     assert controller.session.plan.inputs.pattern == ""
-    assert "holds several images" in row.note.text()
+    assert "scan.h5 holds 4 arrays, and none is chosen" in row.note.text()
     assert not row.arrays.isVisible()
+    drop(dock.rows["mask"], scan)  # of a mask, too
+    dialog = dock.findChild(ArrayChooser)
+    qtbot.waitUntil(dialog.isVisible)
+    qtbot.keyClick(dialog.tree, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: dock.findChild(ArrayChooser) is None)
+    assert controller.session.plan.inputs.mask == f"{scan}::/entry/first/data"
 
     drop(row, scan)
     dialog = dock.findChild(ArrayChooser)

@@ -11,7 +11,13 @@ from qtpy.QtGui import QShowEvent
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
-from napari_subangstrom_cdi.gui.widgets.acquisition_form import AcquisitionForm, in_words, missing, with_values
+from napari_subangstrom_cdi.gui.widgets.acquisition_form import (
+    AcquisitionForm,
+    in_words,
+    missing,
+    with_labels,
+    with_values,
+)
 from napari_subangstrom_cdi.gui.widgets.array_chooser import choose_array
 from napari_subangstrom_cdi.gui.widgets.fields import Fold
 from napari_subangstrom_cdi.gui.widgets.input_row import Choice, InputRow
@@ -21,6 +27,7 @@ from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.gui.window.asking import ask_about_new_job
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.io import Acquisition, split_address
+from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.preparation.load import Loaded
 from napari_subangstrom_cdi.job.readings import READINGS, written
 from napari_subangstrom_cdi.session.session import State, Step
@@ -105,19 +112,30 @@ class DataDock(StepDock):
 
     def _pick(self, role: Role, source: Layer | str | None) -> None:
         row = self.rows[role]
+        if isinstance(source, str) and self._is_unclear(source):
+            self._refresh_rows()
+            row.say(
+                f"{short_name(source)} holds {len(self._files.arrays(source))} arrays, and none is chosen", "warning"
+            )
+            self._ask_for_array(role, source)
+            return
         self.controller.inputs.touch(role)
         try:
             self.controller.inputs.take(role, source)
         except InputError as error:
             self._refresh_rows()
             row.say(str(error), "error")
-            if isinstance(source, str) and split_address(source)[1] is None:
-                self._ask_for_array(role, source)
             return
         row.say("")
         if isinstance(source, Layer):
             self._tell(self.controller.inputs.learn_from(role, source))
         self.controller.poll()
+
+    def _is_unclear(self, source: str) -> bool:
+        """Whether a file holds several arrays of which none is named, nor meant more than the others."""
+        if source in _NO_FILE or split_address(source)[1] is not None or self._files.described(source) is not None:
+            return False
+        return len(self._files.arrays(source)) > 1
 
     def _ask_for_array(self, role: Role, of: str | None = None) -> None:
         """Offer the arrays of a file, by default of the one that is chosen; nothing if it holds one only."""
@@ -175,7 +193,7 @@ class DataDock(StepDock):
         self._refresh_rows()
         known = self.controller.known
         self.acquisition.show_known(plan, known, self.controller.said_by_files)
-        self.doubted.show_message("\n".join(known.doubts), "warning")
+        self.doubted.show_message("\n".join(map(with_labels, known.doubts)), "warning")
         lacking = missing(known.plan)
         fields = [name for item in lacking for name in item.fields]
         self.acquisition.show_needed(fields)

@@ -112,7 +112,7 @@ class AcquisitionForm(QWidget):
             says = f"{_file_in(place)} says {_text(name, own)}"
             self.form.set_note(name, says, f"{place}. Press to take it instead of your own.", "take it")
         elif getattr(stated, name) is None and name in known.offers:
-            self.form.set_note(name, _with_labels(known.offers[name]))
+            self.form.set_note(name, with_labels(known.offers[name]))
         else:
             self.form.set_note(name, "")
 
@@ -158,7 +158,7 @@ class AcquisitionForm(QWidget):
         """What the acquisition's own checks find unusual."""
         with collected_doubts() as doubts:
             Acquisition.from_mapping(_as_file(self._acquisition))
-        self.notes.show_message("\n".join(_with_labels(text) for text in doubts), "warning")
+        self.notes.show_message("\n".join(with_labels(text) for text in doubts), "warning")
 
     def _ask(self) -> None:
         dialog = QFileDialog(self, "Load acquisition file", "", "Acquisition (*.json *.toml);;All files (*)")
@@ -298,10 +298,10 @@ def _as_file(acquisition: Acquisition) -> dict[str, Any]:
 
 
 def _in_words(error: InputError) -> str:
-    return _with_labels(f"{error.problem}; {error.mend}" if error.mend else error.problem)
+    return with_labels(f"{error.problem}; {error.mend}" if error.mend else error.problem)
 
 
-def _with_labels(text: str) -> str:
+def with_labels(text: str) -> str:
     """Keys of the file as the form calls them."""
     words = {keys.shown.name: declared(Acquisition)[name].parameter.caption for name, keys in keys_by_field().items()}
     words[_CENTRE] = declared(Acquisition)[_CENTRE].parameter.caption

@@ -177,7 +177,7 @@ class _Row:
                 return
             self._note = _Note(self.editor.known, pressed)
             grid, row = self._place
-            grid.addWidget(self._note, row, 1, 1, 2)
+            grid.addWidget(self._note, row, 0, 1, 3)
         self._note.show_text(text, tooltip, button)
 
     def set_enabled(self, enabled: bool, why: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
@@ -47,17 +46,6 @@ def _answer(question: Callable[[str], Any], of: str) -> Any:
             return None
 
 
-def name_of(address: str) -> str:
-    """What a file is called, with the array that is meant in it."""
-    file, dataset = split_address(address)
-    return file.name if dataset is None else f"{file.name}::{dataset}"
-
-
 def is_file(address: str) -> bool:
     """Whether an address's file is there."""
     return split_address(address)[0].is_file()
-
-
-def folder_of(address: str) -> Path:
-    """Where an address's file is."""
-    return split_address(address)[0].parent

@@ -36,7 +36,9 @@ from napari_subangstrom_cdi.gui.widgets.inputs import (
     source_of,
     with_pixel_of,
 )
-from napari_subangstrom_cdi.gui.widgets.known_files import is_file, name_of
+from napari_subangstrom_cdi.gui.widgets.known_files import is_file
+from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.io.stack import describe
 from napari_subangstrom_cdi.job.headers import completed
 from napari_subangstrom_cdi.session.session import Session, State, Step
@@ -113,7 +115,7 @@ class InputLayers(QObject):
         if layer is not None:
             return str(layer.name)
         kept = self._names.get(path)
-        return name_of(path) if kept is None else f"{kept} (layer deleted)"
+        return short_name(path) if kept is None else f"{kept} (layer deleted)"
 
     def take(self, role: Role, source: Layer | str | Path | None, *, frame: int | str | None = None) -> None:
         """Make a layer, a file or a word such as ``fit`` an input; see :meth:`.controller.Controller.set_input`.
@@ -209,7 +211,8 @@ class InputLayers(QObject):
         new = filled_in(known, with_pixel_of(stated, layer, role))
         if new:
             self._session.change("acquisition", **new)
-        return doubts
+        is_said = not new and stated != Acquisition()  # of the file, which says the same
+        return () if is_said else doubts
 
     def retake_edited(self) -> None:
         """Take over the pixels of chosen layers that were changed since.
@@ -427,7 +430,7 @@ def _usual_frame(role: Role, source: Layer | str | Path | None) -> int | str | N
     elif source is None or source in ("", "fit", "none") or not is_file(str(source)):
         return None
     else:
-        frames = patiently(lambda: describe(source).frames, f"reading {name_of(str(source))}")
+        frames = patiently(lambda: describe(source).frames, f"reading {short_name(str(source))}")
     if frames == 1:
         return None
     return 0 if role == "image" else "sum"
