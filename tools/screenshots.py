@@ -24,6 +24,7 @@ _SCRATCH = tempfile.TemporaryDirectory(prefix="subangstrom-pictures-")
 os.environ["NAPARI_CONFIG"] = str(Path(_SCRATCH.name) / "napari.yaml")
 os.environ["NAPARI_SUBANGSTROM_CDI_DATA"] = str(Path(_SCRATCH.name) / "data")
 
+import h5py
 import napari
 from PIL import Image
 from qtpy.QtCore import QPoint, QPointF, QRect, Qt
@@ -34,8 +35,10 @@ from qtpy.QtWidgets import QApplication, QSlider, QStyle, QStyleOptionSlider, QW
 from napari_subangstrom_cdi.gui.docks.r_factor import RFactorDock
 from napari_subangstrom_cdi.gui.docks.simulate import SimulateDock
 from napari_subangstrom_cdi.gui.docks.workflow import Workflow
+from napari_subangstrom_cdi.gui.widgets.array_chooser import ArrayChooser
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.gui.window.opening import open_dock, open_workflow
+from napari_subangstrom_cdi.io import contents
 from napari_subangstrom_cdi.session.session import State, Step
 
 SIZE = (1600, 1000)
@@ -238,7 +241,26 @@ def data(studio: Studio) -> None:
     studio.dock_picture("dock-data-acquisition", Step.DATA)
     dock.acquisition.form.set_advanced_open(False)
     studio.click(dock.fold.button)
+    chooser(studio)
     studio.workflow.open_only(Step.BACKGROUND)
+
+
+def chooser(studio: Studio) -> None:
+    """A file with several arrays, and the dialog that asks for one of them."""
+    path = Path(_SCRATCH.name) / "scan.h5"
+    records = studio.controller.session.loaded
+    if records is None:
+        return
+    with h5py.File(path, "w") as file:
+        file["entry/particle/data"] = records.records.particle.electrons.astype("f4")
+        file["entry/particle/mask"] = (records.records.particle.electrons < 0).astype("u1")
+        file["entry/substrate/data"] = records.records.particle.electrons[::-1].astype("f4")
+        file["entry/sample/temperature"] = [293.0] * 8
+    dialog = ArrayChooser(str(path), contents(path), "pattern", "/entry/particle/data", studio.window)
+    dialog.show()
+    studio.wait(10.0, lambda: dialog.preview.picture.pixmap().width() > 0)
+    studio.widget_picture("array-chooser", dialog)
+    dialog.close()
 
 
 def background(studio: Studio) -> None:

@@ -105,15 +105,15 @@ def test_names_without_groups_are_a_list_and_the_present_one_is_looked_at(scan, 
 
     pages = [
         Item("0", (8, 9, 3), "words", "colour picture"),
-        Item("1", (8, 9), "uint16", "data"),
+        Item("1/a", (8, 9), "uint16", "data"),
         Item("2", (7,), "f4"),
     ]
-    dialog = ArrayChooser(str(scan), pages, "image", "1")
+    dialog = ArrayChooser(str(scan), pages, "image", "1/a")
     qtbot.addWidget(dialog)
     dialog.show()
     assert not dialog.tree.rootIsDecorated()
     assert [row.text(3) for row in dialog.tree.rows()] == ["colour picture", "data", "an image has two axes"]
-    assert dialog.tree.current.name == "1"
+    assert dialog.tree.current.name == "1/a"
     said = dialog.findChild(QLabel, "array-said")
     qtbot.waitUntil(lambda: "no dataset" in said.text())  # what cannot be shown is said
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)

@@ -105,7 +105,7 @@ def _read(path: str) -> list[LayerData]:
     if left:
         doubt(
             f"{path}: holds {len(items)} arrays, of which {len(opened)} {'is' if len(opened) == 1 else 'are'} opened; "
-            f"not {_listed(left)}: choose one in the Data dock, or open FILE::NAME"
+            f"not {_listed(left)}: the rows of the Data dock offer them"
         )
     layers: list[LayerData] = []
     for item in opened:

@@ -158,7 +158,7 @@ class ArrayChooser(QDialog):
 
 
 class ArrayTree(QTreeWidget):
-    """Arrays below their groups, or as a list where names have no ``/``; what can be no image is grey, and says why."""
+    """Arrays below their groups, or as a list where they have none; what can be no image is grey, and says why."""
 
     def __init__(self, items: Sequence[Item], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -245,7 +245,8 @@ class ArrayTree(QTreeWidget):
 
 
 def _parts(name: str) -> list[str]:
-    return [part for part in name.split("/") if part] or [name]
+    """Groups and name of a path in HDF5; any other name as it is."""
+    return [part for part in name.split("/") if part] if name.strip("/") and name.startswith("/") else [name]
 
 
 class Preview(QWidget):
@@ -298,8 +299,8 @@ class Preview(QWidget):
             return
         grey, told = outcome
         height, width = grey.shape
-        image = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8)
-        pixmap = QPixmap.fromImage(image)
+        raw = grey.tobytes()  # Qt keeps no reference
+        pixmap = QPixmap.fromImage(QImage(raw, width, height, width, QImage.Format.Format_Grayscale8))
         keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.FastTransformation
         self.picture.setPixmap(pixmap.scaled(_SIDE_PX, _SIDE_PX, keep, smooth))
         self.text.setText("\n".join((told, *doubts)))

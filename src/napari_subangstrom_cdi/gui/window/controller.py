@@ -108,6 +108,7 @@ class Controller(QObject):
         self.inputs = InputLayers(self.session, self.presenter, self)
         self.inputs.said.connect(self._on_said_of_inputs)
         self.project_path: Path | None = None
+        self._asked_inputs: Inputs | None = None
         self.friedel_mates = False
         self.previews = Previews(self)
         self.activity = Activity(self.session, self)
@@ -141,7 +142,11 @@ class Controller(QObject):
     @property
     def known(self) -> Completed:
         """The settings with the acquisition as it is in force: what the user states, filled from the files' headers."""
-        return patiently(lambda: completed(self.session.plan), "reading headers")
+        plan = self.session.plan
+        if plan.inputs != self._asked_inputs:  # headers are read once, without freezing the window
+            self._asked_inputs = plan.inputs
+            return patiently(lambda: completed(plan), "reading headers")
+        return completed(plan)
 
     @property
     def said_by_files(self) -> Completed:
