@@ -322,7 +322,8 @@ class InputLayers(QObject):
             if self._records_move:
                 layer.visible = False  # the record is shown there already
             self._place(layer)
-            reciprocal.insert(min(1, len(reciprocal)) if isinstance(layer, Labels) else 0, layer)
+            below = isinstance(layer, Image) and (self._records_move or self._session.loaded is None)
+            reciprocal.insert(0 if below else len(reciprocal), layer)
             reciprocal.selection.active = active
             self._on_the_way = None
             if self._session.loaded is None:
