@@ -22,9 +22,12 @@ from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings
 from napari_subangstrom_cdi.core.phasing.schedule import Stage
 from napari_subangstrom_cdi.core.result import Result
 from napari_subangstrom_cdi.io import read_acquisition
+from napari_subangstrom_cdi.io.cxi import write_cxi
 from napari_subangstrom_cdi.job.headers import completed
-from napari_subangstrom_cdi.job.pipeline import run
+from napari_subangstrom_cdi.job.pipeline import load_plan, run
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, RetrievalSettings
+
+from .writers import berkeley, dm, edf, hyperspy, mrc, nexus, packed, ser, tiff, velox
 
 OLD = Path(__file__).parents[1] / "data" / "from_0_1_0"
 ENERGY_EV, Q_PIXEL, IMAGE_PIXEL = 200e3, 0.00375, 1.44
@@ -103,9 +106,161 @@ def cxi(folder: Path, records: Records) -> Inputs:
     return Inputs(*(str(folder / f"{role}.cxi") for role, _ in records.items()))
 
 
+def _pixel_of(role: str) -> float:
+    return IMAGE_PIXEL if role == "image" else Q_PIXEL
+
+
+def _each(folder: Path, records: Records, suffix: str, write: Callable[[Path, str, NDArray[Any]], object]) -> Inputs:
+    """A file for each record."""
+    for role, data in records.items():
+        write(folder / f"{role}{suffix}", role, data)
+    return Inputs(*(str(folder / f"{role}{suffix}") for role, _ in records.items()))
+
+
+def _digital_micrograph(folder: Path, records: Records, version: int) -> Inputs:
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        pixel, unit = (IMAGE_PIXEL / 10, "nm") if role == "image" else (10 * Q_PIXEL, "1/nm")
+        mode = "IMAGING" if role == "image" else "DIFFRACTION"
+        microscope = {"Microscope Info": {"Voltage": ENERGY_EV, "Imaging Mode": mode, "Operation Mode": mode}}
+        stored = dm.image(data, units=(unit, unit), scales=(pixel, pixel), **microscope)
+        path.write_bytes(dm.dm_bytes(stored, version=version))
+
+    return _each(folder, records, f".dm{version}", write)
+
+
+def dm3(folder: Path, records: Records) -> Inputs:
+    """With pixel, voltage and mode."""
+    return _digital_micrograph(folder, records, 3)
+
+
+def dm4(folder: Path, records: Records) -> Inputs:
+    """The same in 64 bits."""
+    return _digital_micrograph(folder, records, 4)
+
+
+def tia(folder: Path, records: Records) -> Inputs:
+    """SER, whose EMI has the voltage and the mode."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        pixel = 1e-10 * IMAGE_PIXEL if role == "image" else 1e10 * Q_PIXEL
+        path.write_bytes(ser.ser_bytes([data], pixel=(pixel, pixel)))
+        mode = "TEM uP SA Zoom Image" if role == "image" else "TEM uP SA Zoom Diffraction"
+        (folder / f"{role}.emi").write_bytes(ser.emi_bytes({"mode": mode, "volts": ENERGY_EV}))
+
+    return _each(folder, records, "_1.ser", write)
+
+
+def velox_emd(folder: Path, records: Records) -> Inputs:
+    """Arrays of (y, x, frame), with all metadata but the detector's, which would contradict what is stated."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        unit, pixel = ("m", 1e-10 * IMAGE_PIXEL) if role == "image" else ("1/m", 1e10 * Q_PIXEL)
+        optics = {
+            "AccelerationVoltage": "200000",
+            "OperatingMode": "1",
+            "ProjectorMode": "2" if role == "image" else "1",
+        }
+        told = velox.metadata(unit=unit, pixel=pixel, Optics=optics, CustomProperties={}, Detectors={})
+        velox.write_velox(path, (data[..., None], told, "Ceta"))
+
+    return _each(folder, records, ".emd", write)
+
+
+def berkeley_emd(folder: Path, records: Records) -> Inputs:
+    """With pixel and high tension."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        unit, step = ("n_m", IMAGE_PIXEL / 10) if role == "image" else ("n_m^-1", 10 * Q_PIXEL)
+        dimensions = (("Y", unit, step), ("X", unit, step))
+        berkeley.write_berkeley(path, data, dimensions, microscope={"high tension": str(ENERGY_EV)})
+
+    return _each(folder, records, ".emd", write)
+
+
+def hspy(folder: Path, records: Records) -> Inputs:
+    """With pixel and beam energy."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        unit = "Å" if role == "image" else "$A^{-1}$"
+        axes = (("y", unit, _pixel_of(role), False), ("x", unit, _pixel_of(role), False))
+        hyperspy.write_hyperspy(path, data, axes, tem={"beam_energy": ENERGY_EV / 1e3})
+
+    return _each(folder, records, ".hspy", write)
+
+
+def nexus_axes(folder: Path, records: Records) -> Inputs:
+    """With positions of rows and columns."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        unit, step = ("nm", IMAGE_PIXEL / 10) if role == "image" else ("1/nm", 10 * Q_PIXEL)
+        axes = {name: (np.arange(size) * step, unit) for name, size in zip(("y", "x"), data.shape, strict=True)}
+        nexus.write_nexus(path, data, axes)
+        with h5py.File(path, "r+") as file:
+            del file["scan/instrument"]  # its wavelength is a rounded one
+
+    return _each(folder, records, ".nxs", write)
+
+
+def dm_tiff(folder: Path, records: Records) -> Inputs:
+    """TIFF of DigitalMicrograph."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        unit, pixel = ("nm", IMAGE_PIXEL / 10) if role == "image" else ("1/nm", 10 * Q_PIXEL)
+        tifffile.imwrite(path, data, metadata=None, extratags=tiff.dm_tags(unit, pixel, pixel))
+
+    return _each(folder, records, ".tif", write)
+
+
+def tvips_tiff(folder: Path, records: Records) -> Inputs:
+    """TIFF of EM-MENU: high tension, and the pixel of the image."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        said = {"PixelSizeX": IMAGE_PIXEL / 10, "TemMode": 0} if role == "image" else {"TemMode": 2}
+        tag = tiff.tvips_tag(TemHighTension=ENERGY_EV, **said)
+        tifffile.imwrite(path, data, metadata=None, extratags=[tag])
+
+    return _each(folder, records, ".tif", write)
+
+
+def epu_mrc(folder: Path, records: Records) -> Inputs:
+    """MRC with the extended header of EPU."""
+
+    def write(path: Path, role: str, data: NDArray[Any]) -> None:
+        pixel = {"Pixel_size_X": 1e-10 * IMAGE_PIXEL, "Pixel_size_Y": 1e-10 * IMAGE_PIXEL} if role == "image" else {}
+        extended = mrc.fei_bytes("FEI2", HT=ENERGY_EV, Projection_mode=2 if role == "image" else 1, **pixel)
+        path.write_bytes(mrc.mrc_bytes(data, 2 if role == "image" else 6, extended=extended, kind="FEI2"))
+
+    return _each(folder, records, ".mrc", write)
+
+
+def esrf(folder: Path, records: Records) -> Inputs:
+    """EDF, which says nothing."""
+    return _each(folder, records, ".edf", lambda path, role, data: path.write_bytes(edf.edf_bytes(data)))
+
+
+def gzipped(folder: Path, records: Records) -> Inputs:
+    """DM3 within gzip."""
+    named = dm3(folder, records)
+    for role, _ in records.items():
+        packed.pack(folder / f"{role}.dm3", ".gz")
+    return Inputs(*(f"{getattr(named, role)}.gz" for role, _ in records.items()))
+
+
+def zipped(folder: Path, records: Records) -> Inputs:
+    """All three in one zip, chosen by their names."""
+    named = dm4(folder, records)
+    paths = [Path(getattr(named, role)) for role, _ in records.items()]
+    archive = packed.zipped(folder / "all.zip", {path.name: path.read_bytes() for path in paths})
+    return Inputs(*(f"{archive}::{path.name}" for path in paths))
+
+
 WRITERS: dict[str, Callable[[Path, Records], Inputs]] = {
-    one.__name__: one for one in (tiff_and_mrc, imagej, npy, npz, hdf5, cxi)
-}
+    one.__name__: one
+    for one in (
+        tiff_and_mrc, imagej, npy, npz, hdf5, cxi, dm3, dm4, tia, velox_emd, berkeley_emd, hspy, nexus_axes, dm_tiff,
+        tvips_tiff, epu_mrc, esrf, gzipped, zipped,
+    )
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +300,18 @@ def test_every_format_gives_the_same_bits(written, records, reference, tmp_path)
     assert found.metrics["acquisition"] == reference.metrics["acquisition"]
 
 
-def test_files_that_say_all_need_no_more_than_what_a_person_must_say(records, reference, tmp_path):
-    """The pixels of both from ImageJ's headers; ImageJ knows no energy."""
-    plan = Plan(imagej(tmp_path, records), replace(BY_HAND, energy_ev=ENERGY_EV))
-    np.testing.assert_array_equal(reconstructed(plan).object, reference.object)
+@pytest.mark.parametrize("written", [dm3, dm4, tia, velox_emd, berkeley_emd, hspy, gzipped, zipped])
+def test_files_that_say_all_need_no_more_than_what_a_person_must_say(written, records, tmp_path):
+    known = completed(Plan(written(tmp_path, records), BY_HAND))
+    assert known.acquisition == ALL_STATED and not known.doubts
+
+
+def test_a_result_of_files_with_companions_repeats_from_itself(records, reference, tmp_path):
+    """TIA's EMI has the energy: it is in the result with the SER."""
+    plan = stated_where_files_do_not(tia(tmp_path, records))
+    write_cxi(tmp_path / "result.cxi", reconstructed(plan))
+    for file in (*tmp_path.glob("*.ser"), *tmp_path.glob("*.emi")):
+        file.unlink()
+    again = run(load_plan(tmp_path / "result.cxi", tmp_path), workers=1).reconstruction
+    np.testing.assert_array_equal(again.object, reference.object)
+    assert again.metrics["acquisition_from"]["beam_energy_eV"].startswith("pattern_1.ser: pattern.emi")

@@ -50,6 +50,12 @@ class Emi:
         return (value, found[1]) if math.isfinite(value) else None
 
 
+def emi_beside(ser: Path) -> Path | None:
+    """The EMI that belongs to a SER, if it lies beside it."""
+    match = re.fullmatch(r"(.*)_(\d{1,6})", ser.stem)
+    return None if match is None else _beside(ser, f"{match[1]}.emi")
+
+
 def read_emi(ser: Path) -> Emi:
     """What is stated for a SER in the EMI beside it.
 

@@ -25,7 +25,7 @@ from napari_subangstrom_cdi.io._common import Array, Format, Item, Stored, cut_s
 from napari_subangstrom_cdi.io.header import Header, HeaderWriter, pixel_in
 
 from .emi import MAGIC as _EMI_MAGIC
-from .emi import Emi, read_emi
+from .emi import Emi, emi_beside, read_emi
 
 _MAGIC = b"II\x97\x01"
 _VERSION_64 = 0x0220  # offsets of 8 bytes from this version on
@@ -297,7 +297,26 @@ def _put_conditions(emi: Emi, by_unit: str | None, found: HeaderWriter) -> None:
         found.put("binning", (int(binning[0]),) * 2, binning[1])
 
 
-FORMAT = Format("SER", (".ser",), lambda head: head.startswith(_MAGIC), _open, has_datasets=True, contents=_contents)
+def _companions(path: Path) -> tuple[Path, ...]:
+    emi = emi_beside(path)
+    return () if emi is None else (emi,)
+
+
+FORMAT = Format(
+    "SER",
+    (".ser",),
+    lambda head: head.startswith(_MAGIC),
+    _open,
+    has_datasets=True,
+    contents=_contents,
+    companions=_companions,
+)
 EMI = Format(
-    "EMI", (".emi",), lambda head: head.startswith(_EMI_MAGIC), _open_emi, has_datasets=True, contents=_contents_emi
+    "EMI",
+    (".emi",),
+    lambda head: head.startswith(_EMI_MAGIC),
+    _open_emi,
+    has_datasets=True,
+    contents=_contents_emi,
+    companions=lambda path: tuple(_data_of(path).values()),
 )

@@ -202,6 +202,24 @@ def _in_other_file(
         return missing
 
 
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """Files in the same folder that hold data of this one, by external links or as sources of a virtual dataset."""
+    names: dict[str, None] = {}
+    with h5py.File(path, "r") as file:
+        tree = walk(file)
+        for found in tree.groups.values():
+            for name in _names(found):
+                link = found.get(name, getlink=True)
+                if isinstance(link, h5py.ExternalLink):
+                    names[link.filename] = None
+        for item in tree.datasets.values():
+            if item.is_virtual:
+                names |= dict.fromkeys(source.file_name for source in item.virtual_sources())
+            names |= dict.fromkeys(str(name) for name, *_ in item.external or ())
+    folder = path.parent
+    return tuple(folder / name for name in names if Path(name).name == name != "." and (folder / name).is_file())
+
+
 def is_there(file_name: str, beside: h5py.HLObject) -> bool:
     """Whether HDF5 would find a plain file of this name, wherever it looks for it, and no pipe or device."""
     if "\0" in file_name:

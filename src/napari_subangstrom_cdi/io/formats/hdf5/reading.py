@@ -16,7 +16,7 @@ from napari_subangstrom_cdi.io.header import with_mask_said
 from . import berkeley, cxi, hyperspy, nexus, plain, velox
 from .arrays import LIKELY, Dialect, Frames, HdfArray
 from .checks import stored_bytes
-from .links import Missing, Tree, find, walk
+from .links import Missing, Tree, files_beside, find, walk
 from .masks import Marks, usable
 from .values import texts_can_be_read
 
@@ -189,4 +189,5 @@ FORMAT = Format(
     _open,
     has_datasets=True,
     contents=_contents,
+    companions=files_beside,
 )
