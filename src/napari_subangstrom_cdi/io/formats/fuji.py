@@ -195,5 +195,4 @@ FORMAT = Format(
     by_suffix=True,
     companions=_companions,
     claims=_claims,
-    companions=lambda path: tuple(one for one in _both(path) if one != path),
 )
