@@ -374,5 +374,15 @@ def decoded(raw: bytes, where: str) -> str:
 
 
 def native(data: Array) -> Array:
-    """Copy in C order and this machine's byte order, independent of the file it came from."""
+    """The array in C order and this machine's byte order, independent of the file it came from; copied if need be."""
+    if _is_whole(data) and data.dtype.isnative and data.flags.c_contiguous and data.flags.writeable:
+        return data
     return np.array(data, dtype=data.dtype.newbyteorder("="), order="C", copy=True, subok=False)
+
+
+def _is_whole(data: Array) -> bool:
+    """Whether an array has its memory to itself: no part of a larger one, of a file, or of another object."""
+    root: Any = data
+    while isinstance(root, np.ndarray) and not root.flags.owndata:
+        root = root.base
+    return type(data) is np.ndarray and type(root) is np.ndarray and root.nbytes == data.nbytes
