@@ -271,6 +271,21 @@ def test_hyperspy_calibration_that_cannot_be(tmp_path: Path, counts: Counts) -> 
         assert stated(read_image(tmp_path / "a.hspy")) == {}
 
 
+def test_hyperspy_axis_whose_name_is_no_text(tmp_path: Path, counts: Counts) -> None:
+    # HDF5 2.0 ends the program where one byte of the type is damaged; whatever is no text is not read
+    path = tmp_path / "a.hspy"
+    write_hyperspy(path, counts(), (KY, KX))
+    with h5py.File(path, "r+") as file:
+        axis = file["Experiments/pattern/axis-0"]
+        texts = np.empty(1, dtype=object)
+        texts[0] = np.arange(3, dtype=np.int32)
+        axis.attrs.create("name", texts, dtype=h5py.vlen_dtype(np.int32))
+        axis.attrs["units"] = axis.ref
+    read = read_image(path)
+    np.testing.assert_array_equal(read.data, counts())
+    assert read.pixel is None
+
+
 def test_hyperspy_signals_are_chosen_by_title(tmp_path: Path, counts: Counts) -> None:
     path = tmp_path / "a.hspy"
     write_hyperspy(path, counts(), (KY, KX), title="sum")

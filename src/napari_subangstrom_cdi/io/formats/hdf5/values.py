@@ -68,9 +68,19 @@ def attribute(item: h5py.HLObject, name: str) -> Any:
         found = item.attrs.get_id(name)
         if found.shape is None or math.prod(found.shape) > _LARGEST or found.dtype.itemsize > _LARGEST:
             return None
+        if not _is_readable(found):
+            return None
         return _simple(item.attrs[name])
     except DAMAGE:
         return None
+
+
+def _is_readable(found: h5py.h5a.AttrID) -> bool:
+    """Numbers and texts; HDF5 2.0 ends the program in converting other values of any length, which damage makes."""
+    if found.dtype.kind in "buifS":
+        return True
+    kind = found.get_type()
+    return isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
 
 
 def text(item: h5py.HLObject, name: str) -> str:
