@@ -53,7 +53,7 @@ def pixmap_of(dialog):
 
 
 def test_arrays_stand_in_a_tree_with_shape_and_type_and_what_is_no_image_is_grey(chooser, qtbot, picture):
-    assert shown(chooser) == ["entry", "first", "data", "phases", "second", "data", "stack"]
+    assert shown(chooser) == ["entry", "phases", "first", "data", "second", "data", "stack"]
     rows = {row.toolTip(0).strip(): row for row in chooser.tree.rows() if row.toolTip(0)}
     assert [rows["/entry/second/stack"].text(k) for k in (1, 2)] == ["3 × 8 × 9", "uint16"]
     assert rows["/entry/phases"].isDisabled() and "complex" in rows["/entry/phases"].text(3)

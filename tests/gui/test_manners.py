@@ -132,6 +132,8 @@ def test_units_and_scale_bars_after_the_data_step(viewer, workflow, controller, 
 
 def test_a_window_after_a_run(viewer, workflow, short_run, do, qtbot, picture):
     """One window and one run for what needs no other: they are what takes the time."""
+    for step in (Step.DATA, Step.BACKGROUND, Step.ALIGN, Step.MASKS):
+        short_run.presenter.show(step)
     do(short_run, Step.PHASE)
     themes_are_followed_everywhere(viewer, workflow, short_run, qtbot, picture)
     every_dock_fits_a_small_window(viewer, workflow, qtbot)
