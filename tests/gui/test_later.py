@@ -8,7 +8,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject
 from napari_subangstrom_cdi.gui.loop.later import later, once
 
 
-def test_what_is_to_be_done_later_is_dropped_with_its_owner_and_leaves_nothing(qtbot):
+def test_what_is_to_be_done_later_is_dropped_with_its_owner_and_does_not_heap_up(qtbot):
     done, stays, goes = [], QObject(), QObject()
     for owner, name in ((goes, "gone"), (stays, "stays")):
         later(owner, lambda name=name: done.append(name))
@@ -19,7 +19,10 @@ def test_what_is_to_be_done_later_is_dropped_with_its_owner_and_leaves_nothing(q
     qtbot.waitUntil(lambda: bool(done))
     qtbot.wait(50)
     assert done == ["stays"]
-    assert stays.children() == []
+    for name in ("again", "and again"):
+        later(stays, lambda name=name: done.append(name))
+    qtbot.waitUntil(lambda: done == ["stays", "again", "and again"])
+    assert len(stays.children()) == 1
 
 
 def test_what_is_to_be_done_later_comes_in_turn_and_before_a_deletion_asked_for_after_it(qtbot):

@@ -7,10 +7,11 @@ What belongs to the object goes with it, in both.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, QEvent, QObject, QTimer
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
 
 
 def later(owner: QObject, task: Callable[[], Any]) -> None:
@@ -23,7 +24,9 @@ def later(owner: QObject, task: Callable[[], Any]) -> None:
     task : callable
         What is done.
     """
-    _Errand(owner, task)
+    direct = Qt.FindChildOption.FindDirectChildrenOnly
+    errands = owner.findChild(_Errands, options=direct) or _Errands(owner)
+    errands.add(task)
 
 
 def once(owner: QObject | None, task: Callable[[], Any], after_ms: int = 0) -> QTimer:
@@ -45,15 +48,22 @@ def once(owner: QObject | None, task: Callable[[], Any], after_ms: int = 0) -> Q
     return timer
 
 
-class _Errand(QObject):
-    """A child of its owner that sends itself an event; Qt drops the event with the child."""
+class _Errands(QObject):
+    """A child of its owner that sends itself an event for each task; Qt drops the events with the child.
 
-    def __init__(self, owner: QObject, task: Callable[[], Any]) -> None:
+    It stays as long as its owner: an object that deletes itself in its own event may be deleted once more by a binding.
+    """
+
+    def __init__(self, owner: QObject) -> None:
         super().__init__(owner)
-        self._task = task
+        self._tasks: deque[Callable[[], Any]] = deque()
+
+    def add(self, task: Callable[[], Any]) -> None:
+        """Do it when the event comes back."""
+        self._tasks.append(task)
         QCoreApplication.postEvent(self, QEvent(QEvent.Type.User))
 
     def customEvent(self, event: QEvent | None) -> None:
         """Its own event has come."""
-        self.deleteLater()
-        self._task()
+        if self._tasks:
+            self._tasks.popleft()()
