@@ -17,6 +17,8 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import Acquisition, ImageFile, read_acquisition
 from napari_subangstrom_cdi.io.cxi import extract_files
 from napari_subangstrom_cdi.io.header import HeaderWriter, Pixel
+from napari_subangstrom_cdi.io.stack import describe
+from napari_subangstrom_cdi.job import headers
 from napari_subangstrom_cdi.job.headers import completed, filled, required
 from napari_subangstrom_cdi.job.pipeline import embedded_inputs
 from napari_subangstrom_cdi.job.plan import Inputs, Plan, named_files, paths_of, with_paths
@@ -179,25 +181,41 @@ def test_an_impossible_value_of_a_file_is_left_out_and_said():
     known = filled(plan(), {"image": header(pixel=real(1686.7))})
     assert known.acquisition.image_pixel_angstrom is None
     assert (
-        "image.dm4 states 1686.7 (place of pixel), which is impossible as image_pixel_nominal_A; it is left out"
+        "image.dm4 states image_pixel_nominal_A 1686.7 (place of pixel), which is impossible; it is left out"
         in known.doubts[0]
     )
 
 
 def test_defocus_and_aberration_and_gain_are_offered_and_never_taken():
-    headers = {"image": header(defocus_nm=998.0, cs_mm=1.2), "pattern": header(counts_per_electron=2.78)}
-    known = filled(plan(), headers)
+    says = {"image": header(defocus_nm=998.0, cs_mm=1.2), "pattern": header(counts_per_electron=2.78)}
+    known = filled(plan(), says)
     assert known.acquisition == Acquisition()
     assert "programs differ in its sign" in known.offers["defocus_nm"]
     assert "place of cs_mm" in known.offers["cs_mm"]
     (said,) = known.doubts
     assert said.startswith("1 count an electron is assumed") and "place of counts_per_electron" in said
-    stated = filled(plan(cs_mm=0.5, defocus_nm=-60.0, counts_per_electron=1.0), headers)
+    stated = filled(plan(cs_mm=0.5, defocus_nm=-60.0, counts_per_electron=1.0), says)
     assert stated.acquisition == plan(cs_mm=0.5, defocus_nm=-60.0, counts_per_electron=1.0).acquisition
     assert [("cs_mm" in said, "counts_per_electron" in said) for said in stated.doubts] == [
         (True, False),
         (False, True),
     ]
+
+
+def test_where_a_frame_saturates_says_nothing_of_a_sum_of_frames():
+    says = {"pattern": header(saturation_counts=4095.0)}
+    assert filled(plan(), says).acquisition.saturation_counts == 4095
+    added = filled(Plan(replace(INPUTS, pattern_frame="sum"), Acquisition()), says)
+    assert added.acquisition.saturation_counts is None
+    assert added.offers["saturation_counts"] == (
+        "pattern.dm4 states where a frame saturates (place of saturation_counts), but all its frames are added up"
+    )
+
+
+def test_a_file_that_says_where_it_stands_in_itself_is_named_once():
+    found = HeaderWriter()
+    found.put("energy_ev", 200e3, "image.dm4: AcceleratingVoltage = 200000 V")
+    assert filled(plan(), {"image": found.header()}).said["energy_ev"] == "image.dm4: AcceleratingVoltage = 200000 V"
 
 
 @pytest.fixture
@@ -220,6 +238,19 @@ def test_headers_are_read_from_files_and_anew_when_these_change(with_pixels, tmp
         file.voxel_size = 0.5
     (tmp_path / "other.mrc").replace(tmp_path / "image.tif")
     assert completed(Plan(with_pixels)).acquisition.image_pixel_angstrom == 0.5
+
+
+def test_a_header_that_cannot_be_read_is_not_tried_at_every_look(tmp_path, monkeypatch):
+    path = tmp_path / "image.mrc"
+    path.write_bytes(b"nothing that anybody knows" * 100)
+    tried = []
+    monkeypatch.setattr(headers, "describe", lambda address: tried.append(address) or describe(address))
+    asked = Plan(Inputs(str(path)))
+    says = [str(completed(asked).unread["pattern"]) for _ in range(3)]
+    assert len(tried) == 1 and len(set(says)) == 1
+    np.save(tmp_path / "image.npy", np.ones((4, 4)))
+    (tmp_path / "image.npy").replace(path)
+    assert not completed(asked).unread
 
 
 def test_a_value_that_is_missing_is_asked_for_with_what_the_files_are(with_pixels, tmp_path):

@@ -410,7 +410,7 @@ def test_containers_without_images(tmp_path: Path) -> None:
 
 def test_a_dataset_where_there_are_none(tmp_path: Path, counts: Counts) -> None:
     np.save(tmp_path / "a.npy", counts())
-    with refused(tmp_path / "a.npy", "NPY file has no named datasets"):
+    with refused(tmp_path / "a.npy", "holds one array only, as files of NPY do, and no"):
         read_image(tmp_path / "a.npy", dataset="x")
 
 

@@ -103,6 +103,21 @@ def test_cxi_of_other_programs_opens_where_it_holds_an_image(tmp_path):
     assert get_reader(write_h5(tmp_path / "table.h5", events=np.arange(9.0))) is None
 
 
+def test_all_complex_images_of_another_program_open_with_the_pixel_that_their_size_means(tmp_path):
+    wave = np.exp(1j * np.arange(12 * 20).reshape(12, 20)).astype(np.complex64)
+    with h5py.File(tmp_path / "others.cxi", "w") as file:
+        for k, data in ((1, wave), (2, wave[None]), (3, 2 * wave)):
+            file[f"entry_1/image_{k}/data"] = data
+            file[f"entry_1/image_{k}/image_size"] = (20 * 0.5e-10, 12 * 0.4e-10)  # x, y
+    with pytest.warns(QualityWarning, match="image_2 is not opened, as it has 3 axes"):
+        layers = read_layers(str(tmp_path / "others.cxi"))
+    kinds = ("amplitude", "phase", "real part")
+    assert [options["name"] for _, options, _ in layers] == [f"image_{k} {kind}" for k in (1, 3) for kind in kinds]
+    assert np.allclose(layers[3][0], 2)
+    for _, options, _ in layers:
+        assert options["scale"] == pytest.approx((0.4, 0.5)) and options["units"] == ("Å", "Å")
+
+
 def test_what_napari_shows_itself_is_not_claimed_in_the_manifest_but_by_content(tmp_path):
     npe2 = pytest.importorskip("npe2")
     manifest = npe2.PluginManifest.from_distribution("napari-subangstrom-cdi")

@@ -12,7 +12,7 @@ from typing import Any
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io._common import shape_text
 from napari_subangstrom_cdi.io.header import Header, Pixel
-from napari_subangstrom_cdi.io.image import contents, split_address
+from napari_subangstrom_cdi.io.image import address_of, contents, split_address
 from napari_subangstrom_cdi.io.stack import StackInfo, describe
 
 _WIDTH = 100
@@ -80,7 +80,8 @@ def facts(address: str) -> dict[str, Any]:
     except InputError as error:
         if len(choice) < 2:
             return {"file": address, "error": str(error)}
-        return {"file": address, "datasets": choice, "doubts": [f"nothing is chosen: give {address}::NAME"]}
+        chosen = address_of(split_address(address)[0], "NAME")
+        return {"file": address, "datasets": choice, "doubts": [f"nothing is chosen: give {chosen}"]}
     return {"file": address, **_described(info), **({"datasets": choice} if len(choice) > 1 else {})}
 
 

@@ -116,7 +116,11 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
         description="Subtract, centre, register and phase a diffraction pattern with a low-resolution image "
         "(or a support) of the same particle, and average an ensemble of reconstructions.",
     )
-    data = parser.add_argument_group("data")
+    data = parser.add_argument_group(
+        "data",
+        "FILE::NAME names one of several arrays in a file; 'inspect FILE' lists them, and what the file says. What the "
+        "files say need not stand in the acquisition.",
+    )
     data.add_argument("--pattern", metavar="FILE", help="diffraction record with the particle")
     data.add_argument(
         "--background",

@@ -202,7 +202,7 @@ def cut_short(path: Path, needed: int, found: int) -> InputError:
     )
 
 
-def image_shape(stored: Stored, path: Path, max_bytes: int) -> tuple[int, ...]:
+def image_shape(stored: Stored, where: str, max_bytes: int) -> tuple[int, ...]:
     """Shape as (y, x) or (frame, y, x), once the claims of the header have been found sound.
 
     Raises
@@ -211,7 +211,6 @@ def image_shape(stored: Stored, path: Path, max_bytes: int) -> tuple[int, ...]:
         If the array is no real-valued image or stack of images, or claims more than it can hold.
     """
     shape = stored.shape
-    where = str(path)
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
     if stored.dtype.kind == "c":

@@ -395,15 +395,13 @@ def read_acquisition(path: str | os.PathLike[str]) -> Acquisition:
     return Acquisition.from_mapping(loaded, where=str(path))
 
 
-def require(
-    acquisition: Acquisition | None, *fields: str | tuple[str, ...], where: str | None = None
-) -> tuple[float, ...]:
+def require(acquisition: Acquisition, *fields: str | tuple[str, ...], where: str | None = None) -> tuple[float, ...]:
     """Values that a step cannot do without.
 
     Parameters
     ----------
-    acquisition : Acquisition or None
-        None if the user gave no file.
+    acquisition : Acquisition
+        What is known.
     fields : str or tuple of str
         Fields of `Acquisition`; of a tuple any one will do, and the first that is known is returned.
     where : str, optional
@@ -423,7 +421,7 @@ def require(
     missing: list[tuple[str, ...]] = []
     for choice in fields:
         names = (choice,) if isinstance(choice, str) else choice
-        found = (getattr(acquisition or Acquisition(), name) for name in names)
+        found = (getattr(acquisition, name) for name in names)
         known = [value for value in found if value is not None]
         if known:
             values.append(float(known[0]))
@@ -433,12 +431,10 @@ def require(
         shown = {field: keys.shown for field, keys in keys_by_field().items()}
         keys = [" or ".join(shown[name].name for name in names) for names in missing]
         examples = ", ".join(f'"{shown[names[0]].name}": {shown[names[0]].example:g}' for names in missing)
-        given = acquisition is not None
-        lacking = "the acquisition lacks" if given else "no acquisition file is given, and it must state"
         raise InputError(
-            f"{lacking} {' and '.join(keys)}",
+            f"the acquisition lacks {' and '.join(keys)}",
             where=where,
-            mend=f"add to its file, e.g. {examples}",
+            mend=f"add to its file (--acquisition FILE), e.g. {examples}",
         )
     return tuple(values)
 

@@ -205,9 +205,9 @@ def read_image(
         If the header says something to be looked at, such as pixels that are not square.
     """
     with opened(path, dataset) as (found, stored):
-        shape = image_shape(stored, found.path, max_bytes)
+        shape = image_shape(stored, found.address(stored), max_bytes)
         n = shape[0] if len(shape) == 3 else 1
-        data = _select(stored, shape, frame, found.path)
+        data = _select(stored, shape, frame, found.address(stored))
         read = read_with(found, stored, data, frames=n if frame == "sum" else 1, stored_frames=n)
     say_cautions(found.path, stored)
     return read
@@ -231,8 +231,8 @@ def read_record(
     -------
     ImageFile
         ``.data`` (y, x) as it is stored; ``.pixel``, which is ``(y, x), unit``; ``.role``, ``.energy_ev``,
-        ``.camera_length_mm``, ``.mask`` and ``.frames``, each None where the file does not say; ``.said`` tells where
-        in the file each stood, and ``.header`` holds what else it says.
+        ``.camera_length_mm`` and ``.mask``, each None where the file does not say; ``.frames``, of how many frames
+        ``.data`` is the sum; ``.said`` tells where in the file each stood, and ``.header`` holds what else it says.
 
     Raises
     ------
@@ -251,6 +251,10 @@ class Found:
     format: Format
     dataset: str | None
 
+    def address(self, stored: Stored) -> str:
+        """File and array, for messages."""
+        return address_of(self.path, stored.metadata.get("dataset", self.dataset))
+
 
 @contextmanager
 def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator[tuple[Found, Stored]]:
@@ -267,7 +271,9 @@ def opened(path: str | os.PathLike[str], dataset: str | None = None) -> Iterator
         dataset = inner.dataset
         if dataset is not None and not known.has_datasets:
             raise InputError(
-                f"a {known.name} file has no named datasets", where=str(file), mend="leave the dataset out"
+                f"holds one array only, as files of {known.name} do, and no {dataset!r}",
+                where=str(file),
+                mend="leave out :: and what follows it",
             )
         with library_errors(inner.path, known.name), known.open(inner.path, dataset) as stored:
             yield Found(file, known, inner.dataset), _as_given(stored, inner)
@@ -294,7 +300,7 @@ def read_with(found: Found, stored: Stored, data: Array, *, frames: int, stored_
     if mask is not None and mask.shape != data.shape[-2:]:
         raise InputError(
             f"its mask has {shape_text(mask.shape)} pixels, the data {shape_text(data.shape[-2:])}",
-            where=str(found.path),
+            where=found.address(stored),
             mend="name the dataset that the mask belongs to, or save them without it",
         )
     return ImageFile(
@@ -399,14 +405,15 @@ def read_mask(
     return marked
 
 
-def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, path: Path) -> Array:
+def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, where: str) -> Array:
     """Read the wanted frame, or the sum of all, one frame in memory at a time."""
     n = shape[0] if len(shape) == 3 else 1
     if frame is None and n > 1:
         raise InputError(
             f"is a stack of {n} frames of {shape_text(shape[1:])} pixels where one image belongs",
-            where=str(path),
-            mend=f"choose a frame from 0 to {n - 1}, or 'sum' to add them up",
+            where=where,
+            mend=f"choose a frame from 0 to {n - 1}, or 'sum' to add them up (--pattern-frame and the like; of a mask, "
+            "save the one that is meant as a file of its own)",
         )
     if frame == "sum" and n > 1:
         total = stored.read_frame(0).astype(np.float64 if stored.dtype.kind == "f" else np.int64)
@@ -418,7 +425,7 @@ def _select(stored: Stored, shape: tuple[int, ...], frame: int | str | None, pat
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < n:
         raise InputError(
             f"there is no frame {frame!r}: the file holds {n}",
-            where=str(path),
+            where=where,
             mend=f"choose a frame from 0 to {n - 1}, or 'sum'" if n > 1 else "leave the frame out",
         )
     return native(stored.read_frame(int(number)))

@@ -67,12 +67,12 @@ def describe(path: str | os.PathLike[str], *, max_bytes: int = 2 * MAX_BYTES) ->
         As `read_stack`.
     """
     with opened(path) as (found, stored):
-        shape = image_shape(stored, found.path, max_bytes)
+        shape = image_shape(stored, found.address(stored), max_bytes)
         return StackInfo(
             shape if len(shape) == 2 or shape[0] > 1 else shape[1:],
             stored.header,
             found.format.name,
-            str(stored.dtype),
+            stored.dtype.name,
             stored.metadata.get("dataset", found.dataset),
             stored.read_mask is not None,
             stored.cautions,
@@ -105,13 +105,13 @@ def read_stack(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> I
         If the header says something to be looked at, such as pixels that are not square.
     """
     with opened(path) as (found, stored):
-        shape = image_shape(stored, found.path, max_bytes)
+        shape = image_shape(stored, found.address(stored), max_bytes)
         whole = nbytes(shape, stored.dtype)
         if whole > max_bytes:
             raise InputError(
                 f"is a stack of {shape_text(shape)} pixels, {bytes_text(whole)}, above the limit of "
                 f"{bytes_text(max_bytes)}",
-                where=str(found.path),
+                where=found.address(stored),
                 mend="save the frames that are meant as a file of their own",
             )
         if len(shape) == 2:

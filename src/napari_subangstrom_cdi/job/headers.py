@@ -8,10 +8,11 @@ length that stands in the header of an image. :func:`required` says what of thes
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from napari_subangstrom_cdi.core.record.calibration import q_pixel_from_camera_length
 from napari_subangstrom_cdi.errors import InputError, doubt
@@ -152,12 +153,28 @@ def required(plan: Plan, *fields: str) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=64)
-def _header(address: str, modified_ns: int, size: int, folder_ns: int) -> Header:
+def _header(address: str, state: tuple[int, ...]) -> Header:
     return describe(address).header
 
 
+_REFUSED_FOR_S = 5.0  # what was wrong may be mended elsewhere: a file that this one links to, a permission
+
+
+class _Refusal(NamedTuple):
+    """Why a header could not be read: of a file in this state, and until when it is not tried again."""
+
+    state: tuple[int, ...]
+    until_s: float
+    problem: str
+    where: str | None
+    mend: str | None
+
+
+_refused: dict[str, _Refusal] = {}
+
+
 def header_of(address: str) -> Header:
-    """What a file says of itself, by its header.
+    """What a file says of itself, by its header; kept until the file changes, a refusal for a few seconds only.
 
     Raises
     ------
@@ -169,7 +186,16 @@ def header_of(address: str) -> Header:
         found, folder = path.stat(), path.parent.stat()  # a file that belongs to it may come to lie beside it
     except OSError:
         return describe(address).header  # it knows what to say
-    return _header(address, found.st_mtime_ns, found.st_size, folder.st_mtime_ns)
+    state = (found.st_mtime_ns, found.st_size, folder.st_mtime_ns)
+    refused = _refused.get(address)
+    if refused is not None and refused.state == state and time.monotonic() < refused.until_s:
+        raise InputError(refused.problem, where=refused.where, mend=refused.mend)
+    try:
+        return _header(address, state)
+    except InputError as error:
+        until = time.monotonic() + _REFUSED_FOR_S
+        _refused[address] = _Refusal(state, until, error.problem, error.where, error.mend)
+        raise
 
 
 class _Filling:
@@ -201,7 +227,7 @@ class _Filling:
             if header.role not in (None, wanted[role]):
                 self._doubts.append(
                     f"{self._names[role]} is given as {role}, but says that it is "
-                    f"{'an image' if header.role == 'image' else 'a pattern'} ({header.said['role']})"
+                    f"{'an image' if header.role == 'image' else 'a pattern'} ({self._place(role, 'role')})"
                 )
 
     def _energy(self) -> None:
@@ -211,14 +237,16 @@ class _Filling:
     def _pattern(self) -> None:
         """The reciprocal pixel, or what gives it: what is stated, a calibrated pixel, a nominal camera length."""
         stated, header = self._stated, self._headers.get("pattern")
-        self._fill("saturation_counts", [self._statement("pattern", "saturation_counts")])
+        self._saturation()
         pixel, detector = self._pattern_pixel("pattern"), self._statement("pattern", "detector_pixel_um")
         self._compare_background(pixel)
         if self._plan.pattern.known_spacings:
             return
         camera = self._statement("pattern", "camera_length_mm")
         if camera is not None and header is not None and header.role == "image":
-            self._offers["camera_length_mm"] = f"{camera.file} states one ({camera.said}), but says that it is an image"
+            self._offers["camera_length_mm"] = (
+                f"{camera.file} states a camera length ({camera.said}), but says that it is an image"
+            )
             camera = None
         energy = stated.energy_ev or (self._taken["energy_ev"].value if "energy_ev" in self._taken else None)
         if stated.reciprocal_pixel_per_angstrom is not None:
@@ -236,6 +264,17 @@ class _Filling:
                     f"the camera length is the file's ({self._taken['camera_length_mm'].place}), mostly a nominal one; "
                     "a pattern of something known calibrates it (--calibrate-by-crystal, --spacing)"
                 )
+
+    def _saturation(self) -> None:
+        """Where the counts of one frame end; those of a sum of frames end nowhere that a file could say."""
+        found = self._statement("pattern", "saturation_counts")
+        if found is not None and self._plan.inputs.pattern_frame == "sum":
+            if self._own("saturation_counts") is None:
+                self._offers["saturation_counts"] = (
+                    f"{found.file} states where a frame saturates ({found.said}), but all its frames are added up"
+                )
+            return
+        self._fill("saturation_counts", [found])
 
     def _compare_with_length(self, pixel: Statement | None, camera: Statement | None, energy_ev: float) -> None:
         """What a stated camera length gives, against what the file says."""
@@ -264,7 +303,7 @@ class _Filling:
             if _is_meant(header.pixel) and header.role != "image":
                 self._doubts.append(
                     f"{self._names[role]} is given as {role}, but states a pixel of real space "
-                    f"({header.said['pixel']}); it is left out"
+                    f"({self._place(role, 'pixel')}); it is left out"
                 )
             return None
         return self._squared(role, header.pixel, "reciprocal_pixel_per_angstrom")
@@ -276,7 +315,7 @@ class _Filling:
         if header.pixel.unit != "Å":
             self._doubts.append(
                 f"{self._names['image']} is given as image, but states a pixel of reciprocal space "
-                f"({header.said['pixel']}); it is left out"
+                f"({self._place('image', 'pixel')}); it is left out"
             )
             return
         self._fill("image_pixel_angstrom", [self._squared("image", header.pixel, "image_pixel_angstrom")])
@@ -314,7 +353,7 @@ class _Filling:
 
     def _squared(self, role: str, pixel: Pixel, name: str) -> Statement | None:
         """A pixel as one number; unequal sides are doubted, and very unequal ones are for the user to judge."""
-        (y, x), said = pixel.size, self._headers[role].said["pixel"]
+        (y, x), said = pixel.size, self._place(role, "pixel")
         if pixel.is_square:
             return Statement(x, self._names[role], said)
         shown = f"{self._names[role]} states pixels of {y:.6g} x {x:.6g} {pixel.unit} (y, x), which are not square"
@@ -331,7 +370,11 @@ class _Filling:
         value = getattr(header, name, None)
         if header is None or value is None:
             return None
-        return Statement(float(value), self._names[role], header.said[name])
+        return Statement(float(value), self._names[role], self._place(role, name))
+
+    def _place(self, role: str, name: str) -> str:
+        """Where in the file a value stands, without the file's name, which is said before it."""
+        return self._headers[role].said[name].removeprefix(self._names[role]).lstrip(":, ")
 
     def _own(self, name: str) -> Statement | None:
         """What the user states."""
@@ -351,11 +394,11 @@ class _Filling:
             return
         key = keys_by_field()[name].own
         if not key.is_possible(used.value):
-            self._offers[name] = f"{used.file} states {used.value:.6g} ({used.said}), which is impossible"
-            self._doubts.append(f"{self._offers[name]} as {key.name}; it is left out")
+            self._offers[name] = f"{used.file} states {_written(name, used.value)} ({used.said}), which is impossible"
+            self._doubts.append(f"{self._offers[name]}; it is left out")
             return
         if not key.is_usual(used.value):
-            self._doubts.append(f"{used.file} states {key.name} {used.value:.6g}, an unusual value ({used.said})")
+            self._doubts.append(f"{used.file} states {_written(name, used.value)}, an unusual value ({used.said})")
         self._taken[name] = used
 
     def _compare(self, name: str, used: Statement, other: Statement) -> None:

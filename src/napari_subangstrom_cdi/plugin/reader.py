@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
 from napari_subangstrom_cdi.io import FORMATS, split_address
 from napari_subangstrom_cdi.io._common import is_absurd
 
@@ -34,10 +34,12 @@ _ALONE = frozenset(
     (".cxi", ".mrc", ".mrcs", ".dm3", ".dm4", ".ser", ".emi", ".emd", ".hspy", ".gel", ".ipl", ".iph", ".ipr", ".ipc")
 )
 """Suffixes that mean nothing else: of a file that is none after all, a sentence says why."""
-_IMAGE = "/entry_1/image_1"
+_IMAGES = "/entry_1/image_"
+_IMAGE = f"{_IMAGES}1"
 _LARGEST_PX = 2**26
 _MOST_IMAGES = 64
 _METRE_IN_ANGSTROM = 1e10
+_LARGEST_M = 1e-2
 
 
 def get_reader(path: Path | Sequence[Path]) -> Callable[[Path | Sequence[Path]], list[LayerData]] | None:
@@ -146,17 +148,35 @@ def _read_cxi(path: str) -> list[LayerData]:
                 )
             if f"{_IMAGE}/layer_type" in file:
                 return _read_saved_layers(file, path)
+            if "entry_1/process_1/recipe" not in file and f"{_IMAGES}2/data" in file:
+                return _read_images_of_others(file, path)
             image, mask = _image(file, path), _mask(file)
-            pixel_angstrom = _pixel_angstrom(file)
+            place = _place(image.shape, _pixel_angstrom(file[_IMAGE], image.shape))
     except (OSError, RuntimeError, KeyError) as error:
         raise InputError(
             f"not a readable CXI (HDF5) file ({error})", where=path, mend="write it again, or choose another"
         ) from error
-    place = _place(image.shape, pixel_angstrom)
     layers = _complex_layers(image, place) if np.iscomplexobj(image) else [_image_layer(image, "image", place)]
     if mask is not None and mask.shape == image.shape:
         options = place | {"name": "support", "visible": False, "opacity": 0.4}
         layers.append(((mask != 0).astype(np.uint8), options, "labels"))
+    return layers
+
+
+def _read_images_of_others(file: h5py.File, path: str) -> list[LayerData]:
+    """All images of another program's result, each with its number."""
+    layers: list[LayerData] = []
+    for k in range(1, _MOST_IMAGES + 1):
+        stored = file.get(f"{_IMAGES}{k}/data")
+        if not isinstance(stored, h5py.Dataset):
+            break
+        if stored.ndim != 2:
+            doubt(f"{path}: image_{k} is not opened, as it has {stored.ndim} axes")
+            continue
+        image = _image(file, path, f"{_IMAGES}{k}")
+        place = _place(image.shape, _pixel_angstrom(file[f"{_IMAGES}{k}"], image.shape))
+        parts = _complex_layers(image, place) if np.iscomplexobj(image) else [_image_layer(image, "image", place)]
+        layers += [(data, {**options, "name": f"image_{k} {options['name']}"}, kind) for data, options, kind in parts]
     return layers
 
 
@@ -218,15 +238,25 @@ def _mask(file: h5py.File) -> NDArray[Any] | None:
     return np.asarray(mask[()]) if known else None
 
 
-def _pixel_angstrom(file: h5py.File) -> tuple[float, float] | None:
-    sizes = []
-    for axis in "yx":
-        size = file.get(f"{_IMAGE}/{axis}_pixel_size")
-        if not isinstance(size, h5py.Dataset) or size.size != 1:
-            return None
-        sizes.append(float(np.ravel(size[()])[0]) * _METRE_IN_ANGSTROM)
-    usable = all(math.isfinite(size) and size > 0 for size in sizes)
-    return (sizes[0], sizes[1]) if usable else None
+def _pixel_angstrom(group: h5py.Group, shape: tuple[int, ...]) -> tuple[float, float] | None:
+    """Pixel (y, x), as this plugin writes it, or by CXI's ``image_size``, the length of all pixels along x, y, z."""
+    metres = [_numbers(group, f"{axis}_pixel_size", (1,)) for axis in "yx"]
+    sides = _numbers(group, "image_size", (2, 3))
+    if all(metres):
+        y, x = (one[0] * _METRE_IN_ANGSTROM for one in metres)
+    elif sides and max(sides) < _LARGEST_M:  # some programs write counts of pixels there
+        y, x = (sides[k] / n * _METRE_IN_ANGSTROM for k, n in zip((1, 0), shape, strict=True))
+    else:
+        return None
+    return (y, x) if all(math.isfinite(size) and size > 0 for size in (y, x)) else None
+
+
+def _numbers(group: h5py.Group, name: str, counts: Sequence[int]) -> list[float]:
+    """Numbers of a dataset that holds as many; none otherwise."""
+    found = group.get(name)
+    if not isinstance(found, h5py.Dataset) or found.size not in counts or found.dtype.kind not in "uif":
+        return []
+    return [float(number) for number in np.ravel(found[()])]
 
 
 def _place(shape: tuple[int, ...], pixel_angstrom: tuple[float, float] | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_where_to_save
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel
 from napari_subangstrom_cdi.gui.window.atoms_view import show_atoms
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
+from napari_subangstrom_cdi.io import split_address
 from napari_subangstrom_cdi.io.atoms import write_atoms
 from napari_subangstrom_cdi.job.plan import PRESETS, ModelSettings
 from napari_subangstrom_cdi.job.preparation.model import AUTOMATIC
@@ -396,7 +397,7 @@ class ModelDock(StepDock):
         if self._tried is None or self.session.model is None:
             return
         atoms, name = self._tried.atoms, self.session.model.readings["crystal"]
-        folder = Path(self.session.plan.inputs.pattern).parent
+        folder = split_address(self.session.plan.inputs.pattern)[0].parent
         path = ask_where_to_save(self, "Save the atoms of the model", folder / f"{name}.xyz", _ATOMS)
         if path is None:
             return

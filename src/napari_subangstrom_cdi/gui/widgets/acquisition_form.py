@@ -17,6 +17,7 @@ from napari_subangstrom_cdi.io import Acquisition, read_acquisition
 from napari_subangstrom_cdi.io.acquisition import keys_by_field
 from napari_subangstrom_cdi.job.headers import Completed
 from napari_subangstrom_cdi.job.plan import PatternSettings, Plan
+from napari_subangstrom_cdi.job.preparation.load import is_corrected
 from napari_subangstrom_cdi.parameters import Declared, declared
 
 from .fields import FieldForm
@@ -183,7 +184,9 @@ _FOR_IMAGE = (
     ("energy_ev", "the beam energy", "for the wavelength"),
     ("cs_mm", "Cs", "to invert the contrast transfer of the image"),
     ("defocus_nm", "the defocus", "to invert the contrast transfer of the image"),
-    ("information_limit_per_angstrom", "the information limit", "to know how far the image can be trusted"),
+)
+_LIMIT = Missing(
+    "the information limit", "to know how far the image can be trusted", ("information_limit_per_angstrom",)
 )
 _FOR_CALIBRATION = {
     "camera_length_mm": "the camera length",
@@ -202,6 +205,9 @@ def missing(plan: Plan) -> list[Missing]:
     if plan.inputs.image is None:
         return found
     found += [Missing(what, why, (name,)) for name, what, why in _FOR_IMAGE if known[name] is None]
+    cs_mm = plan.acquisition.cs_mm
+    if known["information_limit_per_angstrom"] is None and cs_mm is not None and is_corrected(cs_mm):
+        found.append(_LIMIT)
     if known["reciprocal_pixel_per_angstrom"] is None and not plan.pattern.known_spacings:
         found += [
             Missing(what, "to calibrate the pattern (or give Δq, or known spacings)", (name,))

@@ -10,7 +10,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
-from napari_subangstrom_cdi.io import FORMATS
+from napari_subangstrom_cdi.io import FORMATS, packed
 
 from .editors import CalmWheel, ComboBox
 from .file_dialogs import TakesFiles, pick_file
@@ -200,10 +200,11 @@ class _FrameBox(CalmWheel, QSpinBox):
 
 
 def file_filters() -> str:
-    """The formats that can be read, as Qt's file dialog has them: all in one, then each."""
+    """The formats that can be read, as Qt's file dialog has them: all in one with packed ones, then each."""
     suffixes = dict.fromkeys(suffix for known in FORMATS for suffix in known.suffixes)
     each = [f"{known.name} ({_patterns(known.suffixes)})" for known in FORMATS if known.suffixes]
-    return ";;".join((f"Images ({_patterns(suffixes)})", *each, "All files (*)"))
+    every, archives = _patterns((*suffixes, *packed.SUFFIXES)), f"Packed ({_patterns(packed.SUFFIXES)})"
+    return ";;".join((f"Images ({every})", *each, archives, "All files (*)"))
 
 
 def _patterns(suffixes: Iterable[str]) -> str:

@@ -88,6 +88,11 @@ def image_diameter(plan: Plan, image: NormalisedImage) -> float:
     return image.diameter_px * pixel
 
 
+def is_corrected(cs_mm: float) -> bool:
+    """Whether Cs is so small that the point resolution says nothing, and an information limit has to be stated."""
+    return abs(cs_mm) < _CORRECTED_MM
+
+
 def imaging_conditions(plan: Plan) -> ImagingConditions:
     """The aberrations as the acquisition, or for the energy a file, states them.
 
@@ -104,7 +109,7 @@ def imaging_conditions(plan: Plan) -> ImagingConditions:
     energy, cs, defocus = required(plan, "energy_ev", "cs_mm", "defocus_nm")
     limit = plan.acquisition.information_limit_per_angstrom
     if limit is None:
-        if abs(cs) < _CORRECTED_MM:  # its point resolution says nothing
+        if is_corrected(cs):
             required(plan, "information_limit_per_angstrom")
         limit = point_resolution_per_angstrom(energy, cs)
         doubt(

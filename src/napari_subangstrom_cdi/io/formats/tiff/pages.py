@@ -103,7 +103,9 @@ def choose(images: dict[str, tifffile.TiffPageSeries], wanted: str | None, path:
     if wanted is not None:
         name = wanted.removesuffix(_AS_STORED)
         if name not in images:
-            raise InputError(f"has no page {wanted!r}", where=str(path), mend=f"it holds {listing}")
+            stacks = any(len(series.pages) > 1 for series in images.values())
+            more = "; of a stack one frame is chosen by its number, as by --pattern-frame" if stacks else ""
+            raise InputError(f"has no page {wanted!r}", where=str(path), mend=f"it holds {listing}{more}")
         return Choice(name, images[name], as_stored=wanted.endswith(_AS_STORED))
     if len(images) == 1:
         return Choice(*next(iter(images.items())))
@@ -189,7 +191,7 @@ def layout_of(choice: Choice, gel: Gel | None, path: Path, found: HeaderWriter) 
         layout.cautions.append(choice.caution)
     samples = int(page.samplesperpixel)
     if samples > 1:
-        _planes_or_colour(layout, page, samples, path)
+        _planes_or_colour(layout, page, samples, path, found)
     elif page.photometric in _COLOURS:
         layout.colour = True
     elif page.photometric == _PALETTE:
@@ -203,7 +205,7 @@ def layout_of(choice: Choice, gel: Gel | None, path: Path, found: HeaderWriter) 
     return layout
 
 
-def _planes_or_colour(layout: Layout, page: Any, samples: int, path: Path) -> None:
+def _planes_or_colour(layout: Layout, page: Any, samples: int, path: Path, found: HeaderWriter) -> None:
     separate = page.planarconfig == _SEPARATE_PLANES
     if separate and int(page.bitspersample) >= 16 and len(layout.shape) == 3:
         layout.planes = True
@@ -220,6 +222,7 @@ def _planes_or_colour(layout: Layout, page: Any, samples: int, path: Path) -> No
     layout.shape, layout.stored_shape = (int(page.imagelength), int(page.imagewidth)), whole
     layout.decode = lambda data: _channels(data, separate)[0]
     layout.marked = lambda data: _coloured(_channels(data, separate), whole, path)
+    found.say("mask", "where red, green and blue differ")
     layout.cautions.append(
         "was exported as a picture: red, green and blue are alike and taken as grey, what is in colour (a scale bar?) "
         "is masked; its contrast may be stretched, so that its values are no counts"
