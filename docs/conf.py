@@ -32,7 +32,19 @@ exclude_patterns = ["docs/_*", *(entry.name for entry in ROOT.iterdir() if entry
 # to be looked up in the net, which a build without it could not do; "io" is a package of ours, too.
 nitpicky = True
 _OTHERS = set(sys.stdlib_module_names) - {"io"}
-_OTHERS |= {"ase", "fabio", "gemmi", "h5py", "matplotlib", "numpy", "pydantic", "pydantic_core", "scipy", "skimage", "tifffile"}
+_OTHERS |= {
+    "ase",
+    "fabio",
+    "gemmi",
+    "h5py",
+    "matplotlib",
+    "numpy",
+    "pydantic",
+    "pydantic_core",
+    "scipy",
+    "skimage",
+    "tifffile",
+}
 nitpick_ignore_regex = [
     (r"py:.*", rf"({'|'.join(sorted(_OTHERS))})(\..*)?"),
     (r"py:.*", r"(.*\.)?_\w+"),

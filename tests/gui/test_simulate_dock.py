@@ -13,7 +13,7 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.simulate import _values_of
 from napari_subangstrom_cdi.gui.window import opening
 from napari_subangstrom_cdi.session.session import State, Step
-from napari_subangstrom_cdi.simulation.records import read_simulation
+from napari_subangstrom_cdi.simulation.settings import read_simulation
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def wait_for_job(controller, qtbot, dock) -> None:
 def test_simulated_samples_are_made_once(viewer, own_data_folder, monkeypatch):
     from napari_subangstrom_cdi.gui.window.preferences import PLUGIN
     from napari_subangstrom_cdi.plugin import sample as napari_sample
-    from napari_subangstrom_cdi.simulation.records import MicroscopeSettings, ParticleSettings, Simulation
+    from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation
 
     tiny = Simulation(ParticleSettings("CdS-zincblende", "1 1 0", 30.0), MicroscopeSettings(detector_px=256), seed=2)
     monkeypatch.setattr(napari_sample, "_BOUNDARY", tiny)  # the sample's own takes seconds

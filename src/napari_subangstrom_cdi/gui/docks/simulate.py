@@ -26,18 +26,9 @@ from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.job.plan import Inputs, preset_plan, with_paths
 from napari_subangstrom_cdi.parameters import Parameter, declared, described, picked
 from napari_subangstrom_cdi.session.session import Step
-from napari_subangstrom_cdi.simulation.records import (
-    RECORD_FILES,
-    MicroscopeSettings,
-    ParticleSettings,
-    RecordSet,
-    Simulation,
-    acquisition_of,
-    check_folder,
-    facet,
-    simulate,
-    write_records,
-)
+from napari_subangstrom_cdi.simulation.files import RECORD_FILES, check_folder, write_records
+from napari_subangstrom_cdi.simulation.records import RecordSet, acquisition_of, simulate
+from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation, facet
 
 _TILT = declared(ParticleSettings)["tilt_deg"]
 _PARTICLE = (
