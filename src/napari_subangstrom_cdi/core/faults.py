@@ -18,6 +18,7 @@ from .grid import Grid
 from .types import Bool, Float64
 
 _CARBON_PER_ANGSTROM3 = 0.1  # atoms: 2 g/cm³
+_RINGS = ((0.75, 0.48, 0.06), (-0.25, 0.65, 0.08), (0.3, 0.84, 0.08))  # Å⁻¹
 
 
 def stretch_matrix(ellipse_percent: float, ellipse_deg: float, pixel_ratio_percent: float = 0.0) -> Float64:
@@ -78,8 +79,9 @@ def carbon_power(q_per_angstrom: Float64, thickness_angstrom: float, energy_ev: 
     """
     q = np.asarray(q_per_angstrom, np.float64)
     factor = electron_scattering_factor(6, q) * POTENTIAL_PER_FACTOR * interaction_constant(energy_ev)
-    order = 1 - 0.85 * np.exp(-((q / 0.33) ** 2))
-    order += 0.5 * np.exp(-(((q - 0.48) / 0.07) ** 2)) + 0.35 * np.exp(-(((q - 0.84) / 0.09) ** 2))
+    order = 1 - 0.9 * np.exp(-((q / 0.38) ** 2))
+    for height, middle, width in _RINGS:
+        order += height * np.exp(-(((q - middle) / width) ** 2))
     return np.asarray(_CARBON_PER_ANGSTROM3 * thickness_angstrom * order * factor**2, np.float64)
 
 
