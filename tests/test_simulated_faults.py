@@ -112,10 +112,6 @@ def test_a_set_with_many_faults_is_written_with_its_truth(tmp_path, sound):
         assert image.data.shape == (1024, 1024)
 
 
-def test_a_mirrored_image_is_the_image_reversed(sound, plain):
-    np.testing.assert_array_equal(image_with(sound, mirrored=True), plain[:, ::-1])
-
-
 @pytest.mark.parametrize(
     ("value", "dtype"),
     [("0", np.uint16), ("-1", np.int32), ("65535", np.uint16), ("4294967295", np.uint32), ("nan", np.float32)],
@@ -153,9 +149,10 @@ def test_a_film_is_all_over_the_image(sound, plain):
 
 
 def test_a_neighbour_is_the_particle_again_somewhere_else(sound, plain):
-    """Not turned and of the same size it is the same picture, moved; along +x, at the distance asked for."""
+    """Not turned and of the same size it is the same picture, moved along +x; mirrored, all of it is reversed."""
     way = 80 * MICROSCOPE.image_pixel_angstrom
-    pair = image_with(sound, neighbour_angstrom=way, neighbour_deg=0.0, neighbour_turn_deg=0.0)
+    beside = {"neighbour_angstrom": way, "neighbour_deg": 0.0, "neighbour_turn_deg": 0.0}
+    pair = image_with(sound, **beside, mirrored=True)[:, ::-1]
     moved = np.roll(plain - 1, 80, axis=1)
     moved[:, :80] = 0
     np.testing.assert_allclose(pair - plain, moved, atol=2e-3)
