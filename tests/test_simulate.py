@@ -18,14 +18,9 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.truth import laid_over, score_against
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io import read_acquisition
+from napari_subangstrom_cdi.simulation.particle import particle_atoms
 from napari_subangstrom_cdi.simulation.pattern_figure import calculated_pattern, interference
-from napari_subangstrom_cdi.simulation.records import (
-    MicroscopeSettings,
-    ParticleSettings,
-    Simulation,
-    particle_atoms,
-    read_simulation,
-)
+from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation, read_simulation
 from napari_subangstrom_cdi.simulation.truth_figure import draw_comparison
 
 SMALL = ["--detector", "512", "--detector-pixel", "100"]

@@ -23,7 +23,8 @@ from napari_subangstrom_cdi.job.plan import (
     SupportSettings,
 )
 from napari_subangstrom_cdi.parameters import Declared, declared, picked
-from napari_subangstrom_cdi.simulation.records import MicroscopeSettings, ParticleSettings, Simulation
+from napari_subangstrom_cdi.simulation.faults import FaultSettings
+from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation
 
 RECIPE = {
     "pattern": PatternSettings,
@@ -135,7 +136,8 @@ def _raw(value: Any) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "parameters-recipe": partial(sections, RECIPE),
     "parameters-simulation": partial(
-        sections, {"particle": ParticleSettings, "microscope": MicroscopeSettings, "seed": Simulation}
+        sections,
+        {"particle": ParticleSettings, "microscope": MicroscopeSettings, "seed": Simulation, "faults": FaultSettings},
     ),
     "parameters-acquisition": acquisition,
     "settings-background": partial(rows, (PatternSettings, ("binning", "array_size", "background_scale"))),

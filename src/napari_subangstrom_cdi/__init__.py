@@ -53,8 +53,9 @@ if TYPE_CHECKING:  # the same names for type checkers
     from napari_subangstrom_cdi.job.plan import RegionSettings as RegionSettings
     from napari_subangstrom_cdi.job.plan import SupportSettings as SupportSettings
     from napari_subangstrom_cdi.simulation.bundled import sample_records as sample_records
-    from napari_subangstrom_cdi.simulation.records import MicroscopeSettings as MicroscopeSettings
-    from napari_subangstrom_cdi.simulation.records import ParticleSettings as ParticleSettings
+    from napari_subangstrom_cdi.simulation.faults import FaultSettings as FaultSettings
+    from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings as MicroscopeSettings
+    from napari_subangstrom_cdi.simulation.settings import ParticleSettings as ParticleSettings
 
     from .api import Prepared as Prepared
     from .api import Reconstruction as Reconstruction
@@ -103,7 +104,8 @@ _public, __dir__, __all__ = lazy_loader.attach(
         ],
         "parameters": ["Parameter"],
         "simulation.bundled": ["sample_records"],
-        "simulation.records": ["MicroscopeSettings", "ParticleSettings"],
+        "simulation.faults": ["FaultSettings"],
+        "simulation.settings": ["MicroscopeSettings", "ParticleSettings"],
     },
 )
 

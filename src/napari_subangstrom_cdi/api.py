@@ -36,14 +36,11 @@ from napari_subangstrom_cdi.job.preparation import Clock, calibrated_by_crystal
 from napari_subangstrom_cdi.job.progress import Watcher, listening
 from napari_subangstrom_cdi.job.readings import summary
 from napari_subangstrom_cdi.job.steering import Steering
-from napari_subangstrom_cdi.simulation.records import (
-    MicroscopeSettings,
-    ParticleSettings,
-    RecordSet,
-    Simulation,
-    write_records,
-)
+from napari_subangstrom_cdi.simulation.faults import FaultSettings
+from napari_subangstrom_cdi.simulation.files import write_records
+from napari_subangstrom_cdi.simulation.records import RecordSet
 from napari_subangstrom_cdi.simulation.records import simulate as simulate_records
+from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation
 
 from .errors import InputError
 from .io import Acquisition
@@ -437,6 +434,7 @@ def simulate(
     particle: ParticleSettings | Mapping[str, Any] | None = None,
     microscope: MicroscopeSettings | Mapping[str, Any] | None = None,
     *,
+    faults: FaultSettings | Mapping[str, Any] | None = None,
     seed: int = 0,
     folder: str | os.PathLike[str] | None = None,
     told: Callable[[str], None] = lambda part: None,
@@ -447,6 +445,8 @@ def simulate(
     ----------
     particle, microscope : mapping or settings, optional
         What is in the beam and how it is seen; values that are not given are the usual ones.
+    faults : mapping or settings, optional
+        What else is wrong with the records, such as ``{"ellipse_percent": 1.5, "mirrored": True}``; nothing by default.
     seed : int
         Of noise and faults.
     folder : path-like, optional
@@ -457,7 +457,8 @@ def simulate(
     Returns
     -------
     RecordSet
-        Arrays ``pattern``, ``background`` and ``image``, the mapping ``acquisition``, and the ``truth``.
+        Arrays ``pattern``, ``background`` and ``image``, the mapping ``acquisition``, the ``truth``, and the ``mask``
+        of gaps and beam stop if there are any.
 
     Raises
     ------
@@ -468,6 +469,7 @@ def simulate(
         with_settings(ParticleSettings(), particle or {}, where="particle"),
         with_settings(MicroscopeSettings(), microscope or {}, where="microscope"),
         seed,
+        with_settings(FaultSettings(), faults or {}, where="faults"),
     )
     records = simulate_records(settings, told)
     if folder is not None:

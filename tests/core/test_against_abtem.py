@@ -12,7 +12,8 @@ import pytest
 import scipy.ndimage as ndi
 
 from napari_subangstrom_cdi.core.crystal.multislice import Multislice
-from napari_subangstrom_cdi.simulation.records import ParticleSettings, particle_atoms
+from napari_subangstrom_cdi.simulation.particle import particle_atoms
+from napari_subangstrom_cdi.simulation.settings import ParticleSettings
 
 abtem = pytest.importorskip("abtem", reason="abTEM is an optional extra")
 from abtem.parametrizations import PengParametrization  # noqa: E402

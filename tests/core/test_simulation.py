@@ -27,7 +27,8 @@ from napari_subangstrom_cdi.core.microscope import (
     substrate_electrons,
 )
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.simulation.records import ParticleSettings, particle_atoms
+from napari_subangstrom_cdi.simulation.particle import particle_atoms
+from napari_subangstrom_cdi.simulation.settings import ParticleSettings
 
 ENERGY = 200e3
 ATOM = AtomicModel(np.array([14]), np.zeros((1, 3)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from qtpy.QtCore import Qt
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.docks.simulate import _values_of
 from napari_subangstrom_cdi.gui.window import opening
+from napari_subangstrom_cdi.parameters import declared
 from napari_subangstrom_cdi.session.session import State, Step
-from napari_subangstrom_cdi.simulation.records import read_simulation
+from napari_subangstrom_cdi.simulation.faults import FaultSettings
+from napari_subangstrom_cdi.simulation.settings import read_simulation
 
 
 @pytest.fixture
@@ -97,10 +100,23 @@ def every_setting_of_the_form_reaches_the_simulation(dock) -> None:
     assert particle.facets == {"1 1 1": 35.0, "1 0 0": 38.5}
     assert _values_of(settings) == given
     assert microscope.inelastic == 0 and microscope.graphene_layers == 0
+    every_fault_of_the_fold_reaches_the_simulation(dock)
     dock.form.set_values({"facets": "1 1 1 at 35"})
     with pytest.raises(InputError, match="is no facet"):
         dock.settings()
     dock.form.set_values({"prism": None, "thickness_angstrom": None, "facets": None})
+
+
+def every_fault_of_the_fold_reaches_the_simulation(dock) -> None:
+    assert not dock.settings().faults.any() and not dock.faults.isVisible()
+    dock.faults_fold.button.setChecked(True)
+    assert dock.faults.isVisible()
+    numbers = [name for name, known in declared(FaultSettings).items() if known.kind in ("float", "int")]
+    given = {name: 1 + k for k, name in enumerate(numbers)}
+    given |= {"stop_arm_per_angstrom": 0.05, "neighbour_size": 1.25, "gap_value": "nan", "mirrored": True}
+    dock.faults.set_values(given)
+    assert dock.settings().faults == FaultSettings(**given)
+    dock.faults.set_values(asdict(FaultSettings()))
 
 
 def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, tmp_path, picture):
@@ -114,6 +130,7 @@ def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, 
     picture(viewer.window._qt_window, "dock-simulate")
 
     folder = tmp_path / "kept"
+    dock.faults.set_values({"ellipse_percent": 1.5, "gap_px": 4, "gap_value": "65535"})
     dock.folder.setText(str(folder))
     enter(dock, qtbot, "seed", "4")
     press(dock.button, qtbot)
@@ -127,6 +144,8 @@ def test_records_become_the_job_and_are_loaded(dock, controller, viewer, qtbot, 
     assert session.loaded.diameter_angstrom == pytest.approx(40, abs=8)
     settings = read_simulation(folder / "simulation.toml")
     assert settings.particle.tilt_deg == (0.25, 0.0) and settings.seed == 4
+    assert settings.faults.given() == {"ellipse_percent": 1.5, "gap_px": 4, "gap_value": "65535"}
+    assert (folder / "mask.tif").is_file()
 
 
 def wait_for_job(controller, qtbot, dock) -> None:
@@ -139,7 +158,7 @@ def wait_for_job(controller, qtbot, dock) -> None:
 def test_simulated_samples_are_made_once(viewer, own_data_folder, monkeypatch):
     from napari_subangstrom_cdi.gui.window.preferences import PLUGIN
     from napari_subangstrom_cdi.plugin import sample as napari_sample
-    from napari_subangstrom_cdi.simulation.records import MicroscopeSettings, ParticleSettings, Simulation
+    from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation
 
     tiny = Simulation(ParticleSettings("CdS-zincblende", "1 1 0", 30.0), MicroscopeSettings(detector_px=256), seed=2)
     monkeypatch.setattr(napari_sample, "_BOUNDARY", tiny)  # the sample's own takes seconds

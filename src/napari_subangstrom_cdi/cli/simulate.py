@@ -11,19 +11,18 @@ from typing import Any, TypeVar
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.parameters import Declared, declared
-from napari_subangstrom_cdi.simulation.records import (
-    RECORD_FILES,
+from napari_subangstrom_cdi.simulation.faults import FaultSettings
+from napari_subangstrom_cdi.simulation.files import RECORD_FILES, check_folder, write_records
+from napari_subangstrom_cdi.simulation.records import simulate
+from napari_subangstrom_cdi.simulation.settings import (
     MicroscopeSettings,
     ParticleSettings,
     Simulation,
-    check_folder,
     facet,
     read_simulation,
-    simulate,
-    write_records,
 )
 
-_Settings = TypeVar("_Settings", ParticleSettings, MicroscopeSettings)
+_Settings = TypeVar("_Settings", ParticleSettings, MicroscopeSettings, FaultSettings)
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,28 @@ _MICROSCOPE = (
     _Option("--information-limit", "information_limit_per_angstrom", "Q"),
     _Option("--image-dose", "image_electrons_per_pixel", "E"),
 )
+_FAULTS = (
+    _Option("--ellipse", "ellipse_percent", "PERCENT"),
+    _Option("--ellipse-along", "ellipse_deg", "DEG"),
+    _Option("--unequal-pixels", "pixel_ratio_percent", "PERCENT"),
+    _Option("--stop-arm", "stop_arm_per_angstrom", "Q"),
+    _Option("--stop-arm-towards", "stop_arm_deg", "DEG"),
+    _Option("--stop-shadow", "stop_shadow_px", "PX"),
+    _Option("--gap", "gap_px", "PX"),
+    _Option("--gap-value", "gap_value", None),
+    _Option("--gain-reference", "gain_percent", "PERCENT"),
+    _Option("--film", "film_angstrom", "A"),
+    _Option("--astigmatism", "astigmatism_nm", "NM"),
+    _Option("--astigmatism-along", "astigmatism_deg", "DEG"),
+    _Option("--coma", "coma_nm", "NM"),
+    _Option("--coma-along", "coma_deg", "DEG"),
+    _Option("--neighbour", "neighbour_angstrom", "A"),
+    _Option("--neighbour-towards", "neighbour_deg", "DEG"),
+    _Option("--neighbour-turn", "neighbour_turn_deg", "DEG"),
+    _Option("--neighbour-size", "neighbour_size", "RATIO"),
+    _Option("--drift", "drift_angstrom", "A"),
+    _Option("--drift-along", "drift_deg", "DEG"),
+)
 
 
 def help_of(known: Declared) -> str:
@@ -111,6 +132,10 @@ def add_simulate(commands: Any) -> None:
     how.add_argument("--noiseless", action="store_true", help="counts as expected, in patterns and image")
     how.add_argument("--no-substrate", action="store_true", help="neither graphene nor inelastic scattering")
     how.add_argument("--no-faults", action="store_true", help="nothing rotated, shifted or told wrong")
+    wrong = parser.add_argument_group("faults", "what else is wrong with the records; nothing of it is told")
+    for option in _FAULTS:
+        option.add_to(wrong, FaultSettings)
+    wrong.add_argument("--mirrored", action="store_true", help=help_of(declared(FaultSettings)["mirrored"]))
     _Option("--seed", "seed", "N").add_to(parser, Simulation)
     out = parser.add_argument_group("output")
     out.add_argument("-o", "--output", metavar="FOLDER", help="where the record set goes")
@@ -153,10 +178,13 @@ def _settings(arguments: argparse.Namespace) -> Simulation:
         "graphene_layers": 0 if arguments.no_substrate else None,
         "faults": False if arguments.no_faults else None,
     }
+    faults: dict[str, Any] = {option.name: getattr(arguments, option.name) for option in _FAULTS}
+    faults["mirrored"] = True if arguments.mirrored else None
     return Simulation(
         _changed(base.particle, particle),
         _changed(base.microscope, microscope),
         base.seed if arguments.seed is None else arguments.seed,
+        _changed(base.faults, faults),
     )
 
 

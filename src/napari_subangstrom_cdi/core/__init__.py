@@ -7,6 +7,7 @@
 - ``crystal``: room: unit cells, what is cut from them, and how they scatter
 - ``fit``: room: a known crystal laid onto pattern and image
 - ``electron``: wavelength and interaction constant from the beam energy
+- ``faults``: what spoils records: stretch, uneven lenses, films, stops, gaps, drift
 - ``fourier``: transforms of centred arrays, the one crossing between centred and FFT order
 - ``grid``: the one object that knows the sampling of real and reciprocal space
 - ``microscope``: what a microscope would record of given atoms

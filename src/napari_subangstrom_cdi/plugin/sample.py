@@ -22,15 +22,9 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.session.recovery import DATA_VARIABLE
 from napari_subangstrom_cdi.simulation.bundled import sample_folder
-from napari_subangstrom_cdi.simulation.records import (
-    RECORD_FILES,
-    ParticleSettings,
-    RecordSet,
-    Simulation,
-    acquisition_of,
-    simulate,
-    write_records,
-)
+from napari_subangstrom_cdi.simulation.files import RECORD_FILES, write_records
+from napari_subangstrom_cdi.simulation.records import RecordSet, acquisition_of, simulate
+from napari_subangstrom_cdi.simulation.settings import ParticleSettings, Simulation
 
 LayerData = tuple[NDArray[Any], dict[str, Any], str]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_subangstrom_cdi.errors import InputError
 
-from .records import RECORD_FILES
+from .files import RECORD_FILES
 
 
 @cache

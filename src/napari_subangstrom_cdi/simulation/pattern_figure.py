@@ -15,7 +15,8 @@ from napari_subangstrom_cdi.core.microscope import exit_spectrum
 from napari_subangstrom_cdi.io import check_writable
 from napari_subangstrom_cdi.io.atomic import atomic_path
 
-from .records import Simulation, particle_atoms
+from .particle import particle_atoms
+from .settings import Simulation
 
 PIXEL_PER_ANGSTROM = 0.0067
 _SHOWN_TO = 1.35  # Å⁻¹

@@ -174,7 +174,11 @@ class Multislice:
 
 
 def spectrum_of(
-    wave: Complex64, field: Grid, q_rows_per_angstrom: Float64, q_columns_per_angstrom: Float64
+    wave: Complex64,
+    field: Grid,
+    q_rows_per_angstrom: Float64,
+    q_columns_per_angstrom: Float64,
+    moved_per_angstrom: Float64 | None = None,
 ) -> Complex64:
     """∫ O(r) exp(−2πi q·r) d²r of the object O = −i(ψ − 1) of a wave, Å², shape (rows, columns), exactly at each q.
 
@@ -184,13 +188,18 @@ def spectrum_of(
         As of :meth:`Multislice.wave`.
     q_rows_per_angstrom, q_columns_per_angstrom : ndarray
         q_y of each row and q_x of each column.
+    moved_per_angstrom : ndarray, shape (rows,), optional
+        What is added to q_x along a row: the rows of a pattern that is sheared.
     """
     place = (field.index() * field.pixel_angstrom).astype(np.float32)
     rows, columns = (
         np.exp(-2j * np.pi * np.outer(q, place)).astype(np.complex64)
         for q in (q_rows_per_angstrom, q_columns_per_angstrom)
     )
-    return rows @ (np.complex64(-1j * field.pixel_angstrom**2) * (wave - 1)) @ columns.T
+    seen = rows @ (np.complex64(-1j * field.pixel_angstrom**2) * (wave - 1))
+    if moved_per_angstrom is not None:
+        seen = seen * np.exp(-2j * np.pi * np.outer(moved_per_angstrom, place)).astype(np.complex64)
+    return seen @ columns.T
 
 
 def _made_ahead(make: Callable[[_Item], _Made], items: Sequence[_Item], threads: int) -> Iterator[_Made]:

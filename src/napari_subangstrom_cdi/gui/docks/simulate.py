@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from napari_subangstrom_cdi.gui.docks.parts.dock import UprightScroll
 from napari_subangstrom_cdi.gui.docks.parts.docked import Docked
 from napari_subangstrom_cdi.gui.docks.parts.model_crystal import CrystalRow
 from napari_subangstrom_cdi.gui.loop.background_task import BackgroundTask
-from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
+from napari_subangstrom_cdi.gui.widgets.fields import FieldForm, Fold
 from napari_subangstrom_cdi.gui.widgets.file_dialogs import ask_which_folder
 from napari_subangstrom_cdi.gui.widgets.inputs import RECORDS
 from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, primary_button
@@ -26,18 +26,10 @@ from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.job.plan import Inputs, preset_plan, with_paths
 from napari_subangstrom_cdi.parameters import Parameter, declared, described, picked
 from napari_subangstrom_cdi.session.session import Step
-from napari_subangstrom_cdi.simulation.records import (
-    RECORD_FILES,
-    MicroscopeSettings,
-    ParticleSettings,
-    RecordSet,
-    Simulation,
-    acquisition_of,
-    check_folder,
-    facet,
-    simulate,
-    write_records,
-)
+from napari_subangstrom_cdi.simulation.faults import FaultSettings
+from napari_subangstrom_cdi.simulation.files import RECORD_FILES, check_folder, write_records
+from napari_subangstrom_cdi.simulation.records import RecordSet, acquisition_of, simulate
+from napari_subangstrom_cdi.simulation.settings import MicroscopeSettings, ParticleSettings, Simulation, facet
 
 _TILT = declared(ParticleSettings)["tilt_deg"]
 _PARTICLE = (
@@ -94,6 +86,10 @@ class SimulateDock(Docked):
         self.crystal = CrystalRow(self.controller.previews)
         self.form = FieldForm([*_PARTICLE, *(known.but(advanced=True) for known in _MICROSCOPE)])
         self.form.set_values(_values_of(usual))
+        self.faults = FieldForm(tuple(declared(FaultSettings).values()))
+        self.faults.set_values(asdict(usual.faults))
+        self.faults_fold = Fold("Faults", self.faults)
+        self.faults_fold.setObjectName("simulate-faults")
         self.folder = QLineEdit()
         self.folder.setObjectName("simulate-folder")
         self.folder.setAccessibleName("Folder to keep the records in")
@@ -136,7 +132,7 @@ class SimulateDock(Docked):
         content = QWidget()
         inside = QVBoxLayout(content)
         inside.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.crystal, self.form):
+        for widget in (self.crystal, self.form, self.faults_fold):
             inside.addWidget(widget)
         for row in (where, buttons):
             inside.addLayout(row)
@@ -186,7 +182,7 @@ class SimulateDock(Docked):
         particle = ParticleSettings(self._crystal_name, **values)
         if not substrate:
             microscope |= {"inelastic": 0.0, "graphene_layers": 0}
-        return Simulation(particle, MicroscopeSettings(**microscope), seed)
+        return Simulation(particle, MicroscopeSettings(**microscope), seed, FaultSettings(**self.faults.values()))
 
     def do(self) -> None:
         """Take the records in a thread."""
