@@ -27,7 +27,7 @@ def sample_records(folder: Path | str | None = None) -> dict[str, Path]:
     Parameters
     ----------
     folder : path-like, optional
-        Folder as :func:`.records.write_records` writes it; the bundled sample by default.
+        Folder as :func:`.files.write_records` writes it; the bundled sample by default.
 
     Returns
     -------
