@@ -23,6 +23,7 @@ _BLOOMING_PX = 2
 _SMALLEST_PLATEAU_PX = 4
 _SMALLEST_HOLE_PX = 25
 _MOST_SATURATED = 0.3
+_MOST_APART = 100.0
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,14 @@ def calibrate(
     electrons = (values - np.float32(offset)) / np.float32(detector.counts_per_electron)
     variance = _variance(electrons, usable, detector.dark_noise_electrons, subtracted=subtracted)
     hot = usable & _isolated_peaks(electrons, variance)
-    dead = usable & (_isolated_dips(electrons, variance) | _holes(values, electrons, variance))
-    record = Record(electrons, variance, usable & ~hot & ~dead)
+    hole = usable & _holes(values, electrons, variance)
+    dead = usable & (_isolated_dips(electrons, variance) | hole)
+    valid = usable & ~hot & ~dead
+    # A saturated pixel tells the least that its variance can be; these tell nothing.
+    silent = ~good | hot | hole
+    if silent.any() and valid.any():
+        variance = np.where(silent, fill_invalid(variance, valid), variance)
+    record = Record(electrons, variance, valid)
     counted = [int(np.count_nonzero(found)) for found in (saturated, hot, dead)]
     return record, DetectorReport(float(offset), estimated, level, *counted)
 
@@ -469,6 +476,21 @@ def fill_invalid(image: Float32, valid: Bool) -> Float32:
     filled = image.copy()
     filled[tuple(invalid_at.T)] = image[tuple(rim_at[nearest].T)]
     return filled
+
+
+def settled_variance(variance: Float32, valid: Bool) -> Float32:
+    """The variance with nothing in it that invalid pixels could spread into their surroundings by a filter.
+
+    The core of a saturated beam is some ten times as bright as the first pixels beside it that can be trusted, and its
+    variance is kept, as the least that it can be. An invalid pixel whose variance stands farther apart from theirs,
+    or is no number, holds no light but what stands for a gap, and gets the variance of the nearest valid pixel.
+    """
+    if valid.all() or not valid.any():
+        return variance
+    around = fill_invalid(variance, valid)
+    with np.errstate(invalid="ignore"):
+        near = (variance <= _MOST_APART * around) & (around <= _MOST_APART * variance)
+    return np.where(valid | near, variance, around)
 
 
 def grow(mask: Bool, reach_px: int) -> Bool:
