@@ -248,6 +248,14 @@ _RECORDS = (
         "detector.dead_pixels", "dead", "Pixels of the pattern; they go to M.", unit="px", kind="count", shown=("Data",)
     ),
     Reading(
+        "detector.unmeasured_pixels",
+        "not measured",
+        "Pixels of the pattern that hold NaN, infinity or another value for what was not measured; they go to M.",
+        unit="px",
+        kind="count",
+        shown=("Data",),
+    ),
+    Reading(
         "detector.masked_by_file_pixels",
         "masked by the files",
         "Pixels that the files themselves mark as not to be trusted, by a mask or by a value for what was not "
