@@ -18,7 +18,7 @@ from napari_subangstrom_cdi.errors import InputError, doubt
 
 from .unmeasured import unmeasured
 
-_BLOCK_PX = 16
+BLOCK_PX = 16
 _HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
 _DEAD_RATIO, _DEAD_SIGMAS = 0.3, 8.0
 _BLOOMING_PX = 2
@@ -28,6 +28,7 @@ _MOST_SATURATED = 0.3
 _MOST_APART = 100.0
 _MOST_SILENT = 0.3
 _FEWEST_BLOCKS = 16
+_LEAST_GAIN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,8 @@ def calibrate(
     if silent.any() and valid.any():
         variance = np.where(silent, fill_invalid(variance, valid), variance)
     record = Record(electrons, variance, valid)
-    counted = [int(np.count_nonzero(found)) for found in (saturated, hot, dead)]
-    return record, DetectorReport(float(offset), estimated, level, *counted, n_unmeasured=n_unmeasured)
+    n_saturated, n_hot, n_dead = (int(np.count_nonzero(found)) for found in (saturated, hot, dead))
+    return record, DetectorReport(float(offset), estimated, level, n_saturated, n_hot, n_dead, n_unmeasured)
 
 
 def of_frames(detector: Detector, frames: int) -> Detector:
@@ -299,6 +300,20 @@ def estimate_offset(
     return _estimate_offset(values, good & ~grow(saturated, _BLOOMING_PX), detector, frames)
 
 
+def usable_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int) -> tuple[Float32, Bool]:
+    """The counts, 0 where nothing was measured, and the pixels that were and are not saturated, whatever the gain.
+
+    Raises
+    ------
+    InputError
+        As :func:`calibrate`.
+    """
+    good, _ = _measured_pixels(counts, bad_pixels, frames)
+    values = np.where(good, counts, 0).astype(np.float32)
+    saturated = good & (values >= _saturation_level(counts, good, Detector(_LEAST_GAIN)))
+    return values, good & ~grow(saturated, _BLOOMING_PX)
+
+
 def bin_record(record: Record, factor: int) -> Record:
     """Sum blocks of ``factor`` x ``factor`` pixels; rows and columns left over at the end are dropped.
 
@@ -337,8 +352,8 @@ def _blocks(image: NDArray[Any], factor: int) -> NDArray[Any]:
 def _good_pixels(counts: NDArray[Any], bad_pixels: Bool | None) -> Bool:
     if counts.ndim != 2:
         raise InputError(f"an array of shape {counts.shape} where a 2-D image belongs", mend="choose or sum its frames")
-    if min(counts.shape) < _BLOCK_PX:
-        raise InputError(f"a record of {counts.shape} pixels", mend=f"give at least {_BLOCK_PX} pixels a side")
+    if min(counts.shape) < BLOCK_PX:
+        raise InputError(f"a record of {counts.shape} pixels", mend=f"give at least {BLOCK_PX} pixels a side")
     if counts.dtype.kind not in "uif":
         raise InputError(f"pixels of type {counts.dtype}", mend="give integers or real numbers")
     if bad_pixels is None:
@@ -418,7 +433,7 @@ def _check_offset(offset: float, values: Float32, usable: Bool, *, subtracted: b
 
 def _check_dark_level(offset: float, values: Float32, usable: Bool) -> None:
     """Doubt an offset that the dark part of a dark-subtracted record does not fit."""
-    mean, variance = _noise_by_block(values, usable)
+    mean, variance = noise_by_block(values, usable)
     if mean.size < _FEWEST_BLOCKS:
         return
     dark = mean <= np.percentile(mean, 10)
@@ -431,15 +446,15 @@ def _check_dark_level(offset: float, values: Float32, usable: Bool) -> None:
         )
 
 
-def _noise_by_block(values: Float32, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def noise_by_block(values: Float32, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and noise variance of whole usable blocks; slopes cancel in the second differences."""
     roughness = np.zeros_like(values)
     along_x = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
     roughness[1:-1, 1:-1] = along_x[1:-1] - (along_x[:-2] + along_x[2:]) / 2
     usable = usable & ~_frame(values.shape)
-    complete = block_all(usable, _BLOCK_PX)
-    mean = block_sum(values, _BLOCK_PX)[complete] / _BLOCK_PX**2
-    variance = block_sum(roughness**2, _BLOCK_PX)[complete] / (_BLOCK_PX**2 * 1.5**2)
+    complete = block_all(usable, BLOCK_PX)
+    mean = block_sum(values, BLOCK_PX)[complete] / BLOCK_PX**2
+    variance = block_sum(roughness**2, BLOCK_PX)[complete] / (BLOCK_PX**2 * 1.5**2)
     return mean.astype(np.float64), variance.astype(np.float64)
 
 
@@ -450,7 +465,7 @@ def _frame(shape: tuple[int, ...]) -> Bool:
 
 
 def _estimate_offset(values: Float32, usable: Bool, detector: Detector, frames: int) -> float:
-    mean, variance = _noise_by_block(values, usable)
+    mean, variance = noise_by_block(values, usable)
     if mean.size < _FEWEST_BLOCKS:
         return 0.0
     # The darkest blocks hold no spots; a spot's curvature would pass for noise.
@@ -478,11 +493,11 @@ def _trimmed_mean(sample: NDArray[np.float64]) -> float:
 def _variance(electrons: Float32, usable: Bool, dark_noise: float, *, subtracted: bool, measured: bool) -> Float32:
     floor = dark_noise**2
     if subtracted:
-        _, noise = _noise_by_block(electrons, usable)
+        _, noise = noise_by_block(electrons, usable)
         if noise.size:
             floor = max(floor, float(np.percentile(noise, 5)))
     elif measured and not floor:
-        mean, noise = _noise_by_block(electrons, usable)
+        mean, noise = noise_by_block(electrons, usable)
         if mean.size >= _FEWEST_BLOCKS:
             dark = mean <= np.percentile(mean, 50)
             floor = _trimmed_mean((noise - np.maximum(mean, 0))[dark])

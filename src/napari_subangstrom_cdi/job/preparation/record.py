@@ -12,6 +12,7 @@ from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.core.record.background import register_background, subtract_background
 from napari_subangstrom_cdi.core.record.centring import find_beam_centre
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
+from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError, doubt
@@ -80,7 +81,11 @@ def load_records(plan: Plan, clock: Clock) -> Records:
         if by_file is not None:
             bad = by_file if bad is None else bad | by_file
     with clock.step("calibrate"), naming(inputs.pattern):
-        detector = _detector(plan)
+        detector, by_noise = _detector(plan), False
+        if inputs.background != "none":  # of a difference the noise tells no gain
+            known = plan.acquisition.counts_per_electron
+            gain, by_noise = gain_of(counts, known, bad_pixels=bad, frames=_stated_of(pattern, detector))
+            detector = replace(detector, counts_per_electron=gain)
         if other is None or beside is None:
             subtracted = inputs.background == "none"
             record, seen = calibrate(
@@ -99,6 +104,8 @@ def load_records(plan: Plan, clock: Clock) -> Records:
     found = {
         "offset_counts": seen.offset_counts,
         "offset_estimated": seen.offset_estimated,
+        "counts_per_electron": detector.counts_per_electron,
+        "gain_by_noise": by_noise,
         "saturated_pixels": seen.n_saturated,
         "hot_pixels": seen.n_hot,
         "dead_pixels": seen.n_dead,

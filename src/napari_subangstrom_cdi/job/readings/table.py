@@ -234,6 +234,18 @@ _RECORDS = (
         shown=("Data",),
     ),
     Reading(
+        "detector.counts_per_electron",
+        "counts per electron",
+        "As stated, or as the record's noise tells.",
+        spec=".3g",
+    ),
+    Reading(
+        "detector.gain_by_noise",
+        "gain by the noise",
+        "Whether the counts per electron are those that the record's noise tells.",
+        kind="yes or no",
+    ),
+    Reading(
         "detector.saturated_pixels",
         "saturated",
         "Pixels of the pattern; they go to M.",
