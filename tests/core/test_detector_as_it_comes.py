@@ -125,3 +125,11 @@ def test_the_ceiling_of_a_sum_is_that_of_its_frames():
 def test_the_offset_of_a_sum_is_estimated_as_one():
     total = sum(expose(seed=seed).astype(np.int64) for seed in range(3))
     assert estimate_offset(total, CAMERA, frames=3) == pytest.approx(60, abs=0.5)
+
+
+def test_a_line_of_zeros_does_not_spoil_the_offset():
+    counts = expose()
+    counts[128] = counts[:, 128] = 0
+    record, report = calibrate(counts, CAMERA)
+    assert report.offset_counts == pytest.approx(20, abs=0.15)
+    assert not record.valid[128].any() and not record.valid[:, 128].any()

@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from .unmeasured import unmeasured
+from .blemishes import bad_lines, smeared_ceiling, zingers
+from .unmeasured import straight_lines, unmeasured
 
 BLOCK_PX = 16
 _HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
@@ -117,6 +118,8 @@ class DetectorReport:
         Pixels found, the neighbours that are masked with the saturated ones not counted.
     n_unmeasured : int
         Pixels that hold a value for "not measured", those under the mask not counted.
+    n_line : int
+        Pixels of rows and columns whose level is another than that of both sides.
     """
 
     offset_counts: float
@@ -126,6 +129,7 @@ class DetectorReport:
     n_hot: int
     n_dead: int
     n_unmeasured: int = 0
+    n_line: int = 0
 
 
 def calibrate(
@@ -190,16 +194,24 @@ def calibrate(
         electrons, usable, detector.dark_noise_electrons, subtracted=subtracted, measured=no_dark and not subtracted
     )
     hot = usable & _isolated_peaks(electrons, variance)
+    hot |= zingers(electrons, variance, usable)
+    line = usable & bad_lines(electrons, variance, usable, step=_step(counts, detector))
     hole = usable & _holes(values, electrons, variance)
     dead = usable & (_isolated_dips(electrons, variance) | hole)
-    valid = usable & ~hot & ~dead
+    line &= ~hot & ~dead
+    valid = usable & ~hot & ~dead & ~line
     # A saturated pixel tells the least that its variance can be; these tell nothing.
-    silent = ~good | hot | hole
+    silent = ~good | hot | hole | line
     if silent.any() and valid.any():
         variance = np.where(silent, fill_invalid(variance, valid), variance)
     record = Record(electrons, variance, valid)
-    n_saturated, n_hot, n_dead = (int(np.count_nonzero(found)) for found in (saturated, hot, dead))
-    return record, DetectorReport(float(offset), estimated, level, n_saturated, n_hot, n_dead, n_unmeasured)
+    n_saturated, n_hot, n_dead, n_line = (int(np.count_nonzero(found)) for found in (saturated, hot, dead, line))
+    return record, DetectorReport(float(offset), estimated, level, n_saturated, n_hot, n_dead, n_unmeasured, n_line)
+
+
+def _step(counts: NDArray[Any], detector: Detector) -> float:
+    """Electrons in the step between two values of integers; 0 for real numbers."""
+    return 1 / detector.counts_per_electron if counts.dtype.kind in "ui" else 0.0
 
 
 def of_frames(detector: Detector, frames: int) -> Detector:
@@ -311,7 +323,7 @@ def usable_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int) ->
     good, _ = _measured_pixels(counts, bad_pixels, frames)
     values = np.where(good, counts, 0).astype(np.float32)
     saturated = good & (values >= _saturation_level(counts, good, Detector(_LEAST_GAIN)))
-    return values, good & ~grow(saturated, _BLOOMING_PX)
+    return values, good & ~grow(saturated, _BLOOMING_PX) & ~straight_lines(values == 0)
 
 
 def bin_record(record: Record, factor: int) -> Record:
@@ -403,7 +415,14 @@ def _saturation_level(counts: NDArray[Any], good: Bool, detector: Detector) -> f
     high = float(top) > 1000 * detector.counts_per_electron
     if high and n_labels and np.bincount(labels.ravel())[1:].max() >= _SMALLEST_PLATEAU_PX:
         return float(top)
-    return math.inf
+    smeared = smeared_ceiling(np.where(good, counts, 0).astype(np.float32), good)
+    if smeared is None:
+        return math.inf
+    doubt(
+        f"the brightest values pile up from {smeared:.5g} counts, as at a ceiling that a gain reference smears; they "
+        "go to M; saturation_counts in the acquisition can say otherwise"
+    )
+    return smeared
 
 
 def _check_saturation(saturated: Bool, good: Bool, level: float) -> None:
@@ -465,7 +484,8 @@ def _frame(shape: tuple[int, ...]) -> Bool:
 
 
 def _estimate_offset(values: Float32, usable: Bool, detector: Detector, frames: int) -> float:
-    mean, variance = noise_by_block(values, usable)
+    # A line of zeros is a gap; its edge is no noise.
+    mean, variance = noise_by_block(values, usable & ~straight_lines(values == 0))
     if mean.size < _FEWEST_BLOCKS:
         return 0.0
     # The darkest blocks hold no spots; a spot's curvature would pass for noise.

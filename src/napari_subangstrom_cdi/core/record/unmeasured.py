@@ -115,13 +115,15 @@ def _minus_one(counts: NDArray[Any], known: Bool, frames: int) -> Bool:
 
 def _gaps_at_the_ceiling(counts: NDArray[Any], known: Bool) -> Bool:
     """Rows and columns, or long pieces of them, at the largest value: no light fills a straight line evenly."""
-    top = known & (counts == counts[known].max())
-    found = np.zeros_like(top)
-    for axis, size in enumerate(counts.shape):
+    return straight_lines(known & (counts == counts[known].max()))
+
+
+def straight_lines(marked: Bool) -> Bool:
+    """Rows and columns of marked pixels, or pieces of them longer than a quarter of the frame; none if they fill it."""
+    found = np.zeros_like(marked)
+    for axis, size in enumerate(marked.shape):
         length = max(int(_GAP_LENGTH * size), 8)
-        if top.sum(axis=axis).max() < length:
-            continue
-        for line, at in _lines(top, axis, length):
+        for line, at in _lines(marked, axis, length):
             found[at] |= ndimage.binary_opening(line, np.ones(length, dtype=np.bool_))
     return found if found.mean() < _GAP_LENGTH / 2 else np.zeros_like(found)
 

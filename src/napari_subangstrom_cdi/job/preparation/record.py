@@ -109,6 +109,7 @@ def load_records(plan: Plan, clock: Clock) -> Records:
         "saturated_pixels": seen.n_saturated,
         "hot_pixels": seen.n_hot,
         "dead_pixels": seen.n_dead,
+        "line_pixels": seen.n_line,
         "unmeasured_pixels": seen.n_unmeasured,
         "masked_by_file_pixels": 0 if by_file is None else int(np.count_nonzero(by_file)),
     }

@@ -260,6 +260,14 @@ _RECORDS = (
         "detector.dead_pixels", "dead", "Pixels of the pattern; they go to M.", unit="px", kind="count", shown=("Data",)
     ),
     Reading(
+        "detector.line_pixels",
+        "in bad lines",
+        "Pixels of rows and columns whose level is another than that of both sides; they go to M.",
+        unit="px",
+        kind="count",
+        shown=("Data",),
+    ),
+    Reading(
         "detector.unmeasured_pixels",
         "not measured",
         "Pixels of the pattern that hold NaN, infinity or another value for what was not measured; they go to M.",
