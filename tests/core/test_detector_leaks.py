@@ -5,7 +5,7 @@ import pytest
 
 from napari_subangstrom_cdi.core.record.background import BackgroundFit, subtract_background
 from napari_subangstrom_cdi.core.record.centring import spot_contrast
-from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, settled_variance
+from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, estimate_offset, settled_variance
 from napari_subangstrom_cdi.core.record.embedding import embed, filter_autocorrelation
 
 N = 96
@@ -52,3 +52,17 @@ def test_what_is_masked_has_the_variance_of_its_surroundings():
     counts = np.where(GAP, 65535, np.random.default_rng(1).poisson(SCENE) + 20).astype(np.uint16)
     found, _ = calibrate(counts, Detector(1.0, 20.0, 1.0), bad_pixels=GAP)
     assert found.variance[GAP].mean() == pytest.approx(found.variance[~GAP].mean(), rel=0.3)
+
+
+def test_a_gap_beside_a_block_of_pixels_does_not_reach_its_noise():
+    big = np.tile(np.random.default_rng(1).poisson(SCENE), (2, 2)) + 20.0
+    gap = np.zeros(big.shape, bool)
+    gap[:, 96:98] = True
+    offsets = [
+        calibrate(np.where(gap, value, big).astype(np.float32), Detector(1.0, None, 0.0), bad_pixels=gap)[
+            1
+        ].offset_counts
+        for value in (np.nan, 1e6)
+    ]
+    without = estimate_offset(np.delete(big, np.s_[96:112], axis=1), Detector(1.0, None, 0.0))
+    assert offsets[0] == offsets[1] == pytest.approx(without, abs=1.5)

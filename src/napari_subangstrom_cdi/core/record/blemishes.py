@@ -139,6 +139,7 @@ def zingers(electrons: Float32, variance: Float32, usable: Bool) -> Bool:
             continue
         ys, xs = np.nonzero(track)
         ys, xs = ys + row - reach, xs + column - reach
-        inside = (ys >= 0) & (ys < found.shape[0]) & (xs >= 0) & (xs < found.shape[1])
+        ny, nx = electrons.shape
+        inside = (ys >= 0) & (ys < ny) & (xs >= 0) & (xs < nx)
         found[ys[inside], xs[inside]] = True
     return found & usable

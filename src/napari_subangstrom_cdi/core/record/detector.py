@@ -183,15 +183,20 @@ def calibrate(
     saturated = good & (values >= level)
     _check_saturation(saturated, good, level)
     usable = good & ~grow(saturated, _BLOOMING_PX)
+    clear = ~grow(~good, 1)
     no_dark = bool((values[good] < 0).any())
     estimated = detector.offset_counts is None and not subtracted and not no_dark
-    offset = _estimate_offset(values, usable, detector, frames) if estimated else detector.offset_counts or 0.0
+    offset = _estimate_offset(values, usable & clear, detector, frames) if estimated else detector.offset_counts or 0.0
     _check_offset(offset, values, usable, subtracted=subtracted)
     if no_dark and not subtracted:
-        _check_dark_level(offset, values, usable)
+        _check_dark_level(offset, values, usable & clear)
     electrons = (values - np.float32(offset)) / np.float32(detector.counts_per_electron)
     variance = _variance(
-        electrons, usable, detector.dark_noise_electrons, subtracted=subtracted, measured=no_dark and not subtracted
+        electrons,
+        usable & clear,
+        detector.dark_noise_electrons,
+        subtracted=subtracted,
+        measured=no_dark and not subtracted,
     )
     hot = usable & _isolated_peaks(electrons, variance)
     hot |= zingers(electrons, variance, usable)
@@ -309,7 +314,7 @@ def estimate_offset(
         return None
     values = np.where(good, counts, 0).astype(np.float32)
     saturated = good & (values >= _saturation_level(counts, good, detector))
-    return _estimate_offset(values, good & ~grow(saturated, _BLOOMING_PX), detector, frames)
+    return _estimate_offset(values, good & ~grow(saturated, _BLOOMING_PX) & ~grow(~good, 1), detector, frames)
 
 
 def usable_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int) -> tuple[Float32, Bool]:
@@ -323,7 +328,8 @@ def usable_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int) ->
     good, _ = _measured_pixels(counts, bad_pixels, frames)
     values = np.where(good, counts, 0).astype(np.float32)
     saturated = good & (values >= _saturation_level(counts, good, Detector(_LEAST_GAIN)))
-    return values, good & ~grow(saturated, _BLOOMING_PX) & ~straight_lines(values == 0)
+    silent = grow(~good | straight_lines(values == 0), 1)
+    return values, good & ~grow(saturated, _BLOOMING_PX) & ~silent
 
 
 def bin_record(record: Record, factor: int) -> Record:
@@ -485,7 +491,7 @@ def _frame(shape: tuple[int, ...]) -> Bool:
 
 def _estimate_offset(values: Float32, usable: Bool, detector: Detector, frames: int) -> float:
     # A line of zeros is a gap; its edge is no noise.
-    mean, variance = noise_by_block(values, usable & ~straight_lines(values == 0))
+    mean, variance = noise_by_block(values, usable & ~grow(straight_lines(values == 0), 1))
     if mean.size < _FEWEST_BLOCKS:
         return 0.0
     # The darkest blocks hold no spots; a spot's curvature would pass for noise.
