@@ -193,7 +193,8 @@ def test_defocus_and_aberration_and_gain_are_offered_and_never_taken():
     assert "programs differ in its sign" in known.offers["defocus_nm"]
     assert "place of cs_mm" in known.offers["cs_mm"]
     (said,) = known.doubts
-    assert said.startswith("1 count an electron is assumed") and "place of counts_per_electron" in said
+    assert said.startswith("the counts per electron are taken from the noise")
+    assert "place of counts_per_electron" in said
     stated = filled(plan(cs_mm=0.5, defocus_nm=-60.0, counts_per_electron=1.0), says)
     assert stated.acquisition == plan(cs_mm=0.5, defocus_nm=-60.0, counts_per_electron=1.0).acquisition
     assert [("cs_mm" in said, "counts_per_electron" in said) for said in stated.doubts] == [

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exposures import SCENE, N, X, Y, expose
 from napari_subangstrom_cdi.core.record.detector import (
     Detector,
     Record,
@@ -16,18 +17,6 @@ from napari_subangstrom_cdi.core.record.detector import (
     grow,
 )
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
-
-N = 256
-Y, X = np.indices((N, N)) - np.array([120.0, 135.0])[:, None, None]
-SCENE = 1.5 + 400 * np.exp(-np.hypot(Y, X) / 12) + 20 * np.exp(-np.hypot(Y, X) / 60)
-for _y, _x in ((60, 20), (-40, 70), (-60, -30), (10, -80)):
-    SCENE += 900 * np.exp(-((Y - _y) ** 2 + (X - _x) ** 2) / 4)
-
-
-def expose(scene=SCENE, *, gain=0.8, offset=20.0, dark=1.0, seed=0, dtype=np.uint16):
-    rng = np.random.default_rng(seed)
-    counts = gain * (rng.poisson(scene) + rng.normal(0, dark, scene.shape)) + offset
-    return np.clip(np.round(counts), 0, np.iinfo(dtype).max).astype(dtype)
 
 
 def rotten(counts, pixels, value):
@@ -151,8 +140,7 @@ def test_a_mask_excuses_anything_beneath():
         (np.zeros((64, 64)), "all zero"),
         (np.full((64, 64), 7, np.uint16), "constant at 7"),
         (np.full((64, 64), np.nan), "NaN or infinity in 4096"),
-        (rotten(expose().astype(float), [(3, 3)], np.inf), "NaN or infinity in 1 "),
-        (rotten(expose().astype(float), [(3, 3)], -2), "negative counts in 1 pixels, down to -2"),
+        (np.full((64, 64), np.inf), "NaN or infinity in 4096"),
         (np.ones((4, 64, 64)), "2-D"),
         (np.ones((8, 8)), r"\(8, 8\)"),
         (np.ones((64, 64), complex), "complex128"),

@@ -337,8 +337,8 @@ class _Filling:
         )
         if gain is not None and "counts_per_electron" in self._offers:
             self._doubts.append(
-                f"1 count an electron is assumed, though {gain.file} states {gain.value:.4g} ({gain.said}); "
-                "counts_per_electron in the acquisition can say so"
+                f"the counts per electron are taken from the noise or as 1, though {gain.file} states "
+                f"{gain.value:.4g} ({gain.said}); counts_per_electron in the acquisition can say so"
             )
 
     def _offer(self, name: str, found: Statement | None, text: str) -> None:

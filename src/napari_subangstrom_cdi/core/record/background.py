@@ -21,7 +21,7 @@ from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
 from .centring import find_beam_centre, find_spots, rough_beam_centre, spot_contrast
-from .detector import Record, block_all, block_sum, fill_invalid, grow
+from .detector import Record, block_all, block_sum, fill_invalid, grow, settled_variance
 
 Float64 = NDArray[np.float64]
 
@@ -183,7 +183,7 @@ def subtract_background(particle: Record, background: Record, fit: BackgroundFit
     pose = _Pose(fit.shift_px[0], fit.shift_px[1], math.radians(fit.rotation_deg))
     moved = _moved(background, fit.beam_centre_px, pose)
     slope = ndimage.gaussian_gradient_magnitude(moved.electrons, 1.0)
-    variance = particle.variance + np.float32(fit.scale**2) * (
+    variance = settled_variance(particle.variance, particle.valid) + np.float32(fit.scale**2) * (
         moved.variance + np.float32(fit.shift_error_px**2) * slope**2
     )
     electrons = particle.electrons - np.float32(fit.scale) * moved.electrons
@@ -248,7 +248,7 @@ def _moved(record: Record, centre: tuple[float, float], pose: _Pose) -> Record:
     """The record resampled so that ``centre`` and axes agree with the particle record's."""
     filled = fill_invalid(record.electrons, record.valid)
     valid = _warp(record.valid.astype(np.float32), centre, pose, order=1, fill="constant") > 0.999
-    variance = np.maximum(_warp(record.variance, centre, pose, order=1), 0)
+    variance = np.maximum(_warp(settled_variance(record.variance, record.valid), centre, pose, order=1), 0)
     return Record(_warp(filled, centre, pose, order=3), variance, valid)
 
 
@@ -401,7 +401,8 @@ def _refine_pose(
 def _smoothed(record: Record) -> tuple[Float32, Float32]:
     filled = fill_invalid(record.electrons, record.valid)
     smooth = ndimage.gaussian_filter(filled, _SMOOTH_PX)
-    noise = ndimage.gaussian_filter(record.variance, _SMOOTH_PX / math.sqrt(2)) / (4 * math.pi * _SMOOTH_PX**2)
+    variance = settled_variance(record.variance, record.valid)
+    noise = ndimage.gaussian_filter(variance, _SMOOTH_PX / math.sqrt(2)) / (4 * math.pi * _SMOOTH_PX**2)
     return smooth, noise
 
 

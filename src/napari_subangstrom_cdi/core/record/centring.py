@@ -12,7 +12,7 @@ from scipy import ndimage
 from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from .detector import Record, fill_invalid, grow
+from .detector import Record, fill_invalid, grow, settled_variance
 
 Float64 = NDArray[np.float64]
 
@@ -78,7 +78,8 @@ def spot_contrast(record: Record) -> Float32:
     filled = fill_invalid(record.electrons, record.valid)
     narrow = ndimage.gaussian_filter(filled, _SPOT_PX)
     wide = ndimage.gaussian_filter(filled, _SURROUND_PX)
-    noise = np.sqrt(ndimage.gaussian_filter(record.variance, _SURROUND_PX) / (4 * math.pi * _SPOT_PX**2))
+    variance = settled_variance(record.variance, record.valid)
+    noise = np.sqrt(ndimage.gaussian_filter(variance, _SURROUND_PX) / (4 * math.pi * _SPOT_PX**2))
     contrast = (narrow - wide) / np.maximum(noise, 1e-6)
     reach = grow(~record.valid, math.ceil(2 * _SPOT_PX))
     return np.where(reach, 0, contrast).astype(np.float32)

@@ -16,13 +16,20 @@ from scipy.spatial import cKDTree
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-_BLOCK_PX = 16
+from .blemishes import bad_lines, smeared_ceiling, zingers
+from .unmeasured import straight_lines, unmeasured
+
+BLOCK_PX = 16
 _HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
 _DEAD_RATIO, _DEAD_SIGMAS = 0.3, 8.0
 _BLOOMING_PX = 2
 _SMALLEST_PLATEAU_PX = 4
 _SMALLEST_HOLE_PX = 25
 _MOST_SATURATED = 0.3
+_MOST_APART = 100.0
+_MOST_SILENT = 0.3
+_FEWEST_BLOCKS = 16
+_LEAST_GAIN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,10 @@ class DetectorReport:
         Level at and above which pixels are called saturated; infinite if there is none.
     n_saturated, n_hot, n_dead : int
         Pixels found, the neighbours that are masked with the saturated ones not counted.
+    n_unmeasured : int
+        Pixels that hold a value for "not measured", those under the mask not counted.
+    n_line : int
+        Pixels of rows and columns whose level is another than that of both sides.
     """
 
     offset_counts: float
@@ -117,6 +128,8 @@ class DetectorReport:
     n_saturated: int
     n_hot: int
     n_dead: int
+    n_unmeasured: int = 0
+    n_line: int = 0
 
 
 def calibrate(
@@ -125,11 +138,13 @@ def calibrate(
     *,
     bad_pixels: Bool | None = None,
     subtracted: bool = False,
+    frames: int = 1,
 ) -> tuple[Record, DetectorReport]:
     """Turn counts into electrons with their variance, and find the pixels that cannot be trusted.
 
     The variance is Poisson plus dark noise; where the offset is not given it is the value at which
-    the photon-transfer line (variance against mean) of the record meets the dark noise.
+    the photon-transfer line (variance against mean) of the record meets the dark noise. A record with
+    negative counts had its dark image subtracted: its offset is 0 unless given.
 
     Parameters
     ----------
@@ -140,8 +155,10 @@ def calibrate(
     bad_pixels : ndarray of bool, optional
         True where the user knows the pixel to be bad; values there may be anything, NaN too.
     subtracted : bool
-        The record had a background subtracted: negative counts are allowed, the offset is 0 unless
-        given, and the noise that the subtraction left is measured and added to the variance.
+        The record had a background subtracted: the offset is 0 unless given, and the noise that the
+        subtraction left is measured and added to the variance.
+    frames : int
+        How many exposures the record is the sum of. Offset, dark noise and saturation are those of one.
 
     Returns
     -------
@@ -151,26 +168,68 @@ def calibrate(
     Raises
     ------
     InputError
-        If the record is not a 2-D image of real numbers, is all zero or constant, holds NaN or
-        infinity, holds negative counts without ``subtracted``, or offset or saturation cannot be its own.
+        If the record is not a 2-D image of real numbers, is all zero or constant, holds no finite
+        number, or offset or saturation cannot be its own.
+
+    Warns
+    -----
+    QualityWarning
+        If much of the record was not measured, or its negative counts do not fit the offset.
     """
-    good = _good_pixels(counts, bad_pixels)
-    _check_counts(counts, good, subtracted=subtracted)
+    detector = of_frames(detector, frames)
+    good, n_unmeasured = _measured_pixels(counts, bad_pixels, frames)
     values = np.where(good, counts, 0).astype(np.float32)
     level = _saturation_level(counts, good, detector)
     saturated = good & (values >= level)
     _check_saturation(saturated, good, level)
     usable = good & ~grow(saturated, _BLOOMING_PX)
-    estimated = detector.offset_counts is None and not subtracted
-    offset = _estimate_offset(values, usable, detector) if estimated else detector.offset_counts or 0.0
+    clear = ~grow(~good, 1)
+    no_dark = bool((values[good] < 0).any())
+    estimated = detector.offset_counts is None and not subtracted and not no_dark
+    offset = _estimate_offset(values, usable & clear, detector, frames) if estimated else detector.offset_counts or 0.0
     _check_offset(offset, values, usable, subtracted=subtracted)
+    if no_dark and not subtracted:
+        _check_dark_level(offset, values, usable & clear)
     electrons = (values - np.float32(offset)) / np.float32(detector.counts_per_electron)
-    variance = _variance(electrons, usable, detector.dark_noise_electrons, subtracted=subtracted)
+    variance = _variance(
+        electrons,
+        usable & clear,
+        detector.dark_noise_electrons,
+        subtracted=subtracted,
+        measured=no_dark and not subtracted,
+    )
     hot = usable & _isolated_peaks(electrons, variance)
-    dead = usable & (_isolated_dips(electrons, variance) | _holes(values, electrons, variance))
-    record = Record(electrons, variance, usable & ~hot & ~dead)
-    counted = [int(np.count_nonzero(found)) for found in (saturated, hot, dead)]
-    return record, DetectorReport(float(offset), estimated, level, *counted)
+    hot |= zingers(electrons, variance, usable)
+    line = usable & bad_lines(electrons, variance, usable, step=_step(counts, detector))
+    hole = usable & _holes(values, electrons, variance)
+    dead = usable & (_isolated_dips(electrons, variance) | hole)
+    line &= ~hot & ~dead
+    valid = usable & ~hot & ~dead & ~line
+    # A saturated pixel tells the least that its variance can be; these tell nothing.
+    silent = ~good | hot | hole | line
+    if silent.any() and valid.any():
+        variance = np.where(silent, fill_invalid(variance, valid), variance)
+    record = Record(electrons, variance, valid)
+    n_saturated, n_hot, n_dead, n_line = (int(np.count_nonzero(found)) for found in (saturated, hot, dead, line))
+    return record, DetectorReport(float(offset), estimated, level, n_saturated, n_hot, n_dead, n_unmeasured, n_line)
+
+
+def _step(counts: NDArray[Any], detector: Detector) -> float:
+    """Electrons in the step between two values of integers; 0 for real numbers."""
+    return 1 / detector.counts_per_electron if counts.dtype.kind in "ui" else 0.0
+
+
+def of_frames(detector: Detector, frames: int) -> Detector:
+    """The detector of a sum of frames: offset and ceiling add up, the dark noise as its square root."""
+    if frames == 1:
+        return detector
+    offset, top = detector.offset_counts, detector.saturation_counts
+    return replace(
+        detector,
+        offset_counts=None if offset is None else offset * frames,
+        dark_noise_electrons=detector.dark_noise_electrons * math.sqrt(frames),
+        saturation_counts=None if top is None else top * frames,
+    )
 
 
 def calibrate_pair(
@@ -180,12 +239,14 @@ def calibrate_pair(
     *,
     bad_pixels: Bool | None = None,
     names: tuple[str, str] = ("particle record", "background record"),
+    frames: tuple[int, int] = (1, 1),
 ) -> tuple[tuple[Record, DetectorReport], tuple[Record, DetectorReport]]:
     """Calibrate the particle and background record of one detector with one common offset.
 
     An offset that is estimated twice differs by its noise, and where the background is faint a hundredth
-    of a count is a per cent of it. Here the two estimates are averaged. ``names`` tell in an error which
-    of the two is at fault.
+    of a count is a per cent of it. Here the two estimates are averaged, each frame of a sum having its own
+    offset. If one of them holds negative counts, the offset of both is 0. ``names`` tell in an error which of
+    the two is at fault, ``frames`` how many exposures each is the sum of.
 
     Raises
     ------
@@ -194,21 +255,28 @@ def calibrate_pair(
     """
     if np.array_equal(particle, background):
         raise InputError("particle and background record are the same", where=names[1], mend="give the other record")
-    records = list(zip(names, (particle, background), strict=True))
+    records = list(zip(names, (particle, background), frames, strict=True))
     offset = detector.offset_counts
     if offset is None:
         estimates = []
-        for name, counts in records:
+        for name, counts, n in records:
             with _saying_where(name):
-                estimates.append(estimate_offset(counts, detector, bad_pixels=bad_pixels))
-        offset = sum(estimates) / 2
+                estimates.append(estimate_offset(counts, detector, bad_pixels=bad_pixels, frames=n))
+        offset = 0.0 if None in estimates else _of_one_frame([each or 0.0 for each in estimates], frames)
     common = replace(detector, offset_counts=offset)
     pair = []
-    for name, counts in records:
+    for name, counts, n in records:
         with _saying_where(name):
-            record, report = calibrate(counts, common, bad_pixels=bad_pixels)
-        pair.append((record, replace(report, offset_estimated=detector.offset_counts is None)))
+            record, report = calibrate(counts, common, bad_pixels=bad_pixels, frames=n)
+        pair.append((record, replace(report, offset_estimated=detector.offset_counts is None and offset != 0)))
     return pair[0], pair[1]
+
+
+def _of_one_frame(offsets: list[float], frames: tuple[int, int]) -> float:
+    """The offset of one frame by two sums; of sums of unequal length the larger, as noise from elsewhere lowers it."""
+    if frames[0] == frames[1]:
+        return sum(offsets) / sum(frames)
+    return max(offset / n for offset, n in zip(offsets, frames, strict=True))
 
 
 @contextmanager
@@ -219,8 +287,12 @@ def _saying_where(name: str) -> Iterator[None]:
         raise InputError(error.problem, where=error.where or name, mend=error.mend) from error
 
 
-def estimate_offset(counts: NDArray[Any], detector: Detector, *, bad_pixels: Bool | None = None) -> float:
+def estimate_offset(
+    counts: NDArray[Any], detector: Detector, *, bad_pixels: Bool | None = None, frames: int = 1
+) -> float | None:
     """Offset in counts at which the photon-transfer line of a record meets its dark noise.
+
+    None for a record with negative counts: its dark image was subtracted, and with it the offset.
 
     With ``variance = gain * (mean - offset) + (gain * dark_noise)²`` in counts, each dark block of the
     record gives an offset; the result is their trimmed mean. See J. R. Janesick, *Photon Transfer*,
@@ -236,11 +308,28 @@ def estimate_offset(counts: NDArray[Any], detector: Detector, *, bad_pixels: Boo
     QualityWarning
         If the noise does not fit the detector, so that the offset is a guess.
     """
-    good = _good_pixels(counts, bad_pixels)
-    _check_counts(counts, good, subtracted=False)
-    saturated = good & (counts >= _saturation_level(counts, good, detector))
+    detector = of_frames(detector, frames)
+    good, _ = _measured_pixels(counts, bad_pixels, frames)
+    if (counts[good] < 0).any():
+        return None
     values = np.where(good, counts, 0).astype(np.float32)
-    return _estimate_offset(values, good & ~grow(saturated, _BLOOMING_PX), detector)
+    saturated = good & (values >= _saturation_level(counts, good, detector))
+    return _estimate_offset(values, good & ~grow(saturated, _BLOOMING_PX) & ~grow(~good, 1), detector, frames)
+
+
+def usable_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int) -> tuple[Float32, Bool]:
+    """The counts, 0 where nothing was measured, and the pixels that were and are not saturated, whatever the gain.
+
+    Raises
+    ------
+    InputError
+        As :func:`calibrate`.
+    """
+    good, _ = _measured_pixels(counts, bad_pixels, frames)
+    values = np.where(good, counts, 0).astype(np.float32)
+    saturated = good & (values >= _saturation_level(counts, good, Detector(_LEAST_GAIN)))
+    silent = grow(~good | straight_lines(values == 0), 1)
+    return values, good & ~grow(saturated, _BLOOMING_PX) & ~silent
 
 
 def bin_record(record: Record, factor: int) -> Record:
@@ -281,8 +370,8 @@ def _blocks(image: NDArray[Any], factor: int) -> NDArray[Any]:
 def _good_pixels(counts: NDArray[Any], bad_pixels: Bool | None) -> Bool:
     if counts.ndim != 2:
         raise InputError(f"an array of shape {counts.shape} where a 2-D image belongs", mend="choose or sum its frames")
-    if min(counts.shape) < _BLOCK_PX:
-        raise InputError(f"a record of {counts.shape} pixels", mend=f"give at least {_BLOCK_PX} pixels a side")
+    if min(counts.shape) < BLOCK_PX:
+        raise InputError(f"a record of {counts.shape} pixels", mend=f"give at least {BLOCK_PX} pixels a side")
     if counts.dtype.kind not in "uif":
         raise InputError(f"pixels of type {counts.dtype}", mend="give integers or real numbers")
     if bad_pixels is None:
@@ -295,25 +384,30 @@ def _good_pixels(counts: NDArray[Any], bad_pixels: Bool | None) -> Bool:
     return ~bad_pixels.astype(np.bool_)
 
 
-def _check_counts(counts: NDArray[Any], good: Bool, *, subtracted: bool) -> None:
-    values = counts[good]
-    if values.size == 0:
+def _measured_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int) -> tuple[Bool, int]:
+    """Pixels that hold a measured value, and how many outside the mask do not."""
+    good = _good_pixels(counts, bad_pixels)
+    if not good.any():
         raise InputError("the bad-pixel mask covers the whole record", mend="check that True means bad")
-    n_wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
-    if n_wrong:
+    silent = good & unmeasured(counts, good, frames=frames)
+    n_silent, n_good = int(np.count_nonzero(silent)), int(np.count_nonzero(good))
+    if n_silent == n_good:
         raise InputError(
-            f"the record holds NaN or infinity in {n_wrong} pixels", mend="mask them (--mask), or save it anew"
+            f"the record holds NaN or infinity in {n_silent} pixels, in all of them",
+            mend="choose the file that holds the exposure, or save it anew",
         )
+    if n_silent > _MOST_SILENT * n_good:
+        doubt(
+            f"{n_silent / n_good:.0%} of the record's pixels hold no measured value (NaN, infinity or a limit of the "
+            "type of numbers) and are left out; choose another file if that is not a mask"
+        )
+    good = good & ~silent
+    values = counts[good]
     lowest, highest = float(values.min()), float(values.max())
     if lowest == highest:
         found = "is all zero" if lowest == 0 else f"is constant at {lowest:g} counts"
         raise InputError(f"the record {found}", mend="choose the file that holds the exposure")
-    if lowest < 0 and not subtracted:
-        n_negative = int(np.count_nonzero(values < 0))
-        raise InputError(
-            f"the record holds negative counts in {n_negative} pixels, down to {lowest:g}",
-            mend="give the raw record, or say that its background is subtracted (--background none)",
-        )
+    return good, n_silent
 
 
 def _saturation_level(counts: NDArray[Any], good: Bool, detector: Detector) -> float:
@@ -327,7 +421,14 @@ def _saturation_level(counts: NDArray[Any], good: Bool, detector: Detector) -> f
     high = float(top) > 1000 * detector.counts_per_electron
     if high and n_labels and np.bincount(labels.ravel())[1:].max() >= _SMALLEST_PLATEAU_PX:
         return float(top)
-    return math.inf
+    smeared = smeared_ceiling(np.where(good, counts, 0).astype(np.float32), good)
+    if smeared is None:
+        return math.inf
+    doubt(
+        f"the brightest values pile up from {smeared:.5g} counts, as at a ceiling that a gain reference smears; they "
+        "go to M; saturation_counts in the acquisition can say otherwise"
+    )
+    return smeared
 
 
 def _check_saturation(saturated: Bool, good: Bool, level: float) -> None:
@@ -344,21 +445,41 @@ def _check_offset(offset: float, values: Float32, usable: Bool, *, subtracted: b
         return
     high = float(np.percentile(values[usable], 95))
     if offset > high:
+        if high < 0:
+            raise InputError(
+                f"95 % of the record's counts lie below {high:g}, and {offset:g} is taken for nothing received",
+                mend="give what a dark pixel holds as offset_counts in the acquisition, or the raw record",
+            )
         raise InputError(
             f"the offset of {offset:g} counts is above nearly all of the record, of which 95 % lie below {high:g}",
             mend="check offset_counts in the acquisition, or leave it out to have it estimated",
         )
 
 
-def _noise_by_block(values: Float32, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _check_dark_level(offset: float, values: Float32, usable: Bool) -> None:
+    """Doubt an offset that the dark part of a dark-subtracted record does not fit."""
+    mean, variance = noise_by_block(values, usable)
+    if mean.size < _FEWEST_BLOCKS:
+        return
+    dark = mean <= np.percentile(mean, 10)
+    level, noise = float(np.median(mean[dark])), math.sqrt(max(float(np.median(variance[dark])), 0.0))
+    if level < offset - max(noise, 0.05 * abs(offset)):
+        doubt(
+            f"the record holds negative counts, down to {values[usable].min():g}, and its dark part lies at "
+            f"{level:.3g} counts, below the offset of {offset:g}: if a dark image was subtracted, the offset is what "
+            "that left; give offset_counts in the acquisition, 0 for nothing"
+        )
+
+
+def noise_by_block(values: Float32, usable: Bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and noise variance of whole usable blocks; slopes cancel in the second differences."""
     roughness = np.zeros_like(values)
     along_x = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
     roughness[1:-1, 1:-1] = along_x[1:-1] - (along_x[:-2] + along_x[2:]) / 2
     usable = usable & ~_frame(values.shape)
-    complete = block_all(usable, _BLOCK_PX)
-    mean = block_sum(values, _BLOCK_PX)[complete] / _BLOCK_PX**2
-    variance = block_sum(roughness**2, _BLOCK_PX)[complete] / (_BLOCK_PX**2 * 1.5**2)
+    complete = block_all(usable, BLOCK_PX)
+    mean = block_sum(values, BLOCK_PX)[complete] / BLOCK_PX**2
+    variance = block_sum(roughness**2, BLOCK_PX)[complete] / (BLOCK_PX**2 * 1.5**2)
     return mean.astype(np.float64), variance.astype(np.float64)
 
 
@@ -368,15 +489,16 @@ def _frame(shape: tuple[int, ...]) -> Bool:
     return frame
 
 
-def _estimate_offset(values: Float32, usable: Bool, detector: Detector) -> float:
-    mean, variance = _noise_by_block(values, usable)
-    if mean.size < 16:
+def _estimate_offset(values: Float32, usable: Bool, detector: Detector, frames: int) -> float:
+    # A line of zeros is a gap; its edge is no noise.
+    mean, variance = noise_by_block(values, usable & ~grow(straight_lines(values == 0), 1))
+    if mean.size < _FEWEST_BLOCKS:
         return 0.0
     # The darkest blocks hold no spots; a spot's curvature would pass for noise.
     dark = mean <= np.percentile(mean, 50)
     mean, variance = mean[dark], variance[dark]
     gain = detector.counts_per_electron
-    rounding = 1 / 12 if np.array_equal(values, np.round(values)) else 0.0
+    rounding = frames / 12 if np.array_equal(values, np.round(values)) else 0.0
     poisson = variance - rounding - (gain * detector.dark_noise_electrons) ** 2
     offset = _trimmed_mean(mean - poisson / gain)
     lowest = float(np.percentile(mean, 1))
@@ -394,12 +516,17 @@ def _trimmed_mean(sample: NDArray[np.float64]) -> float:
     return float(sample[(sample >= low) & (sample <= high)].mean())
 
 
-def _variance(electrons: Float32, usable: Bool, dark_noise: float, *, subtracted: bool) -> Float32:
+def _variance(electrons: Float32, usable: Bool, dark_noise: float, *, subtracted: bool, measured: bool) -> Float32:
     floor = dark_noise**2
     if subtracted:
-        _, measured = _noise_by_block(electrons, usable)
-        if measured.size:
-            floor = max(floor, float(np.percentile(measured, 5)))
+        _, noise = noise_by_block(electrons, usable)
+        if noise.size:
+            floor = max(floor, float(np.percentile(noise, 5)))
+    elif measured and not floor:
+        mean, noise = noise_by_block(electrons, usable)
+        if mean.size >= _FEWEST_BLOCKS:
+            dark = mean <= np.percentile(mean, 50)
+            floor = _trimmed_mean((noise - np.maximum(mean, 0))[dark])
     return np.maximum(electrons, 0) + np.float32(max(floor, 1e-6))
 
 
@@ -469,6 +596,21 @@ def fill_invalid(image: Float32, valid: Bool) -> Float32:
     filled = image.copy()
     filled[tuple(invalid_at.T)] = image[tuple(rim_at[nearest].T)]
     return filled
+
+
+def settled_variance(variance: Float32, valid: Bool) -> Float32:
+    """The variance with nothing in it that invalid pixels could spread into their surroundings by a filter.
+
+    The core of a saturated beam is some ten times as bright as the first pixels beside it that can be trusted, and its
+    variance is kept, as the least that it can be. An invalid pixel whose variance stands farther apart from theirs,
+    or is no number, holds no light but what stands for a gap, and gets the variance of the nearest valid pixel.
+    """
+    if valid.all() or not valid.any():
+        return variance
+    around = fill_invalid(variance, valid)
+    with np.errstate(invalid="ignore"):
+        near = (variance <= _MOST_APART * around) & (around <= _MOST_APART * variance)
+    return np.where(valid | near, variance, around)
 
 
 def grow(mask: Bool, reach_px: int) -> Bool:

@@ -19,7 +19,7 @@ from scipy import ndimage
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 
-from .detector import Record, bin_record, fill_invalid, grow
+from .detector import Record, bin_record, fill_invalid, grow, settled_variance
 
 _SPLINE_ORDER = 3
 _SPLINE_REACH_PX = 1
@@ -88,7 +88,7 @@ def embed(
     filled = fill_invalid(record.electrons, record.valid)
     reach = grow(~record.valid, _SPLINE_REACH_PX)
     electrons = _sample(filled, first, shape, order=_SPLINE_ORDER)
-    variance = np.maximum(_sample(record.variance, first, shape, order=1), 0)
+    variance = np.maximum(_sample(settled_variance(record.variance, record.valid), first, shape, order=1), 0)
     valid = _sample((~reach).astype(np.float32), first, shape, order=1) > 0.999
     fraction = [position - math.floor(position) for position in first]
     gain = np.float32(_noise_gain(fraction[0], binning) * _noise_gain(fraction[1], binning))

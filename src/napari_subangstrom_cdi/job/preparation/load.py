@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
@@ -13,6 +17,7 @@ from napari_subangstrom_cdi.core.image.potential import (
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import read_image, read_mask
+from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 
@@ -20,6 +25,7 @@ from .clock import Clock, naming, reading
 from .record import Calibration, Records, load_records, reciprocal_pixel
 
 _CORRECTED_MM = 0.05
+_WHITE = 255
 _FARTHEST_PER_ANGSTROM = 5.0
 
 
@@ -78,8 +84,22 @@ def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
     imaging_conditions(plan)
     with reading(clock):
         data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
+    _doubt_display(data, short_name(str(plan.inputs.image)))
     with clock.step("potential"), naming(plan.inputs.image):
         return normalise_to_vacuum(data)
+
+
+def _doubt_display(data: NDArray[Any], name: str) -> None:
+    """Say that an image was stretched for a display: its zero is lost, and with it the object's scale."""
+    if data.dtype.kind == "f":
+        stretched, range_ = data.min() == 0 and data.max() == 1, "0 to 1"
+    else:
+        stretched, range_ = data.dtype.itemsize == 1 and np.ptp(data) == _WHITE, "all of its 8 bits"
+    if stretched:
+        doubt(
+            f"{name} takes up {range_} exactly, as pictures do that are exported with the contrast of a display: its "
+            "zero is lost, and with it the scale of the object in radians and volts; give the image as recorded"
+        )
 
 
 def image_diameter(plan: Plan, image: NormalisedImage) -> float:

@@ -12,6 +12,7 @@ from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.core.record.background import register_background, subtract_background
 from napari_subangstrom_cdi.core.record.centring import find_beam_centre
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
+from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.errors import InputError, doubt
@@ -23,6 +24,7 @@ from napari_subangstrom_cdi.job.plan import Plan
 from .clock import Clock, naming, reading
 
 _MOST_MARKED = 0.3
+_DARK_PERCENT, _DARK_MARGIN = 10, 1.05
 
 
 @dataclass(frozen=True)
@@ -79,31 +81,43 @@ def load_records(plan: Plan, clock: Clock) -> Records:
         if by_file is not None:
             bad = by_file if bad is None else bad | by_file
     with clock.step("calibrate"), naming(inputs.pattern):
-        if beside is None:
+        detector, by_noise = _detector(plan), False
+        if inputs.background != "none":  # of a difference the noise tells no gain
+            known = plan.acquisition.counts_per_electron
+            gain, by_noise = gain_of(counts, known, bad_pixels=bad, frames=_stated_of(pattern, detector))
+            detector = replace(detector, counts_per_electron=gain)
+        if other is None or beside is None:
             subtracted = inputs.background == "none"
-            record, seen = calibrate(counts, _detector(plan), bad_pixels=bad, subtracted=subtracted)
+            record, seen = calibrate(
+                counts, detector, bad_pixels=bad, subtracted=subtracted, frames=_stated_of(pattern, detector)
+            )
             background = None
         else:
             (record, seen), (background, _) = calibrate_pair(
                 counts,
                 beside,
-                _detector(plan),
+                detector,
                 bad_pixels=bad,
                 names=(short_name(inputs.pattern), short_name(inputs.background)),
+                frames=(_stated_of(pattern, detector), _stated_of(other, detector)),
             )
-    detector = {
+    found = {
         "offset_counts": seen.offset_counts,
         "offset_estimated": seen.offset_estimated,
+        "counts_per_electron": detector.counts_per_electron,
+        "gain_by_noise": by_noise,
         "saturated_pixels": seen.n_saturated,
         "hot_pixels": seen.n_hot,
         "dead_pixels": seen.n_dead,
+        "line_pixels": seen.n_line,
+        "unmeasured_pixels": seen.n_unmeasured,
         "masked_by_file_pixels": 0 if by_file is None else int(np.count_nonzero(by_file)),
     }
     frames = {"pattern": _exposures(pattern)}
     if other is not None:
         frames["background"] = _exposures(other)
     return Records(
-        record, background, {"detector": detector, "frames": frames}, frames["pattern"], frames.get("background", 1)
+        record, background, {"detector": found, "frames": frames}, frames["pattern"], frames.get("background", 1)
     )
 
 
@@ -136,6 +150,20 @@ def marked_by_file(record: ImageFile) -> Bool | None:
 
 def _exposures(record: ImageFile) -> int:
     return record.frames * (record.header.frames_summed or 1)
+
+
+def _stated_of(record: ImageFile, detector: Detector) -> int:
+    """How many of the frames that the detector's stated values mean are in a record.
+
+    Frames that were added up here each have the offset that is stated. Of those that the camera added up a person may
+    state the offset of one, or that of the file: where all of them together would lie above the record's dark
+    part, it is the file's.
+    """
+    offset, whole = detector.offset_counts or 0.0, _exposures(record)
+    if whole == record.frames or offset <= 0:
+        return whole
+    dark = float(np.nanpercentile(record.data, _DARK_PERCENT))
+    return whole if offset * whole <= dark * _DARK_MARGIN else record.frames
 
 
 def _detector(plan: Plan) -> Detector:

@@ -234,6 +234,18 @@ _RECORDS = (
         shown=("Data",),
     ),
     Reading(
+        "detector.counts_per_electron",
+        "counts per electron",
+        "As stated, or as the record's noise tells.",
+        spec=".3g",
+    ),
+    Reading(
+        "detector.gain_by_noise",
+        "gain by the noise",
+        "Whether the counts per electron are those that the record's noise tells.",
+        kind="yes or no",
+    ),
+    Reading(
         "detector.saturated_pixels",
         "saturated",
         "Pixels of the pattern; they go to M.",
@@ -246,6 +258,22 @@ _RECORDS = (
     ),
     Reading(
         "detector.dead_pixels", "dead", "Pixels of the pattern; they go to M.", unit="px", kind="count", shown=("Data",)
+    ),
+    Reading(
+        "detector.line_pixels",
+        "in bad lines",
+        "Pixels of rows and columns whose level is another than that of both sides; they go to M.",
+        unit="px",
+        kind="count",
+        shown=("Data",),
+    ),
+    Reading(
+        "detector.unmeasured_pixels",
+        "not measured",
+        "Pixels of the pattern that hold NaN, infinity or another value for what was not measured; they go to M.",
+        unit="px",
+        kind="count",
+        shown=("Data",),
     ),
     Reading(
         "detector.masked_by_file_pixels",
