@@ -63,6 +63,14 @@ def test_one_of_several_datasets_is_inspected_by_its_address(folder, capsys):
     assert found["dataset"] == "/entry/b" and found["shape"] == [64, 48]
 
 
+def test_a_file_of_several_arrays_says_how_one_is_named(folder, capsys):
+    for address in ("scan.h5", "scan.h5::"):
+        assert main(["inspect", str(folder / address)]) == 0
+        assert f"give {folder / 'scan.h5'}::NAME" in " ".join(capsys.readouterr().out.split())
+    assert main(["inspect", f"{folder / 'image.mrc'}::/data"]) == 2
+    assert "holds one array only" in capsys.readouterr().err
+
+
 def test_a_record_tells_what_its_file_says(folder):
     record = sacdi.read_record(folder / "pattern.tif", frame="sum")
     (y, x), unit = record.pixel

@@ -60,6 +60,7 @@ _FOREIGN = {
     b"BZh": "a bzip2 archive inside an archive",
     b"\xfd7zXZ": "an xz archive inside an archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
+    b"HDR,": "the text beside the MIB file that holds the pixels",
 }
 
 
