@@ -388,7 +388,13 @@ def _refine_pose(
         weight = one_sided_weight(residual / np.hypot(1.0, reach * steepness))
         design = factor * jacobian / sigma
         hessian = (design * weight) @ design.T
-        step = np.linalg.solve(hessian, (design * weight) @ residual)
+        try:
+            step = np.linalg.solve(hessian, (design * weight) @ residual)
+        except np.linalg.LinAlgError as error:
+            raise InputError(
+                "the background record has nothing in common with the particle record to align it by",
+                mend="check that both are of one detector and treated alike, or go without a background record",
+            ) from error
         values = values + np.clip(step, [-1.0, -1.0, -0.003], [1.0, 1.0, 0.003])
         if np.all(np.abs(step) < [1e-4, 1e-4, 1e-7]):
             break

@@ -27,6 +27,7 @@ _SMALLEST_PLATEAU_PX = 4
 _SMALLEST_HOLE_PX = 25
 _MOST_SATURATED = 0.3
 _MOST_APART = 100.0
+_BRIGHT_EDGE = 3.0
 _MOST_SILENT = 0.3
 _FEWEST_BLOCKS = 16
 _LEAST_GAIN = 1e-12
@@ -251,7 +252,7 @@ def calibrate_pair(
     Raises
     ------
     InputError
-        As :func:`calibrate`, and if both records are the same.
+        As :func:`calibrate`, if both records are the same, or if the dark image was subtracted from one only.
     """
     if np.array_equal(particle, background):
         raise InputError("particle and background record are the same", where=names[1], mend="give the other record")
@@ -262,6 +263,7 @@ def calibrate_pair(
         for name, counts, n in records:
             with _saying_where(name):
                 estimates.append(estimate_offset(counts, detector, bad_pixels=bad_pixels, frames=n))
+        _check_alike(estimates, names, detector)
         offset = 0.0 if None in estimates else _of_one_frame([each or 0.0 for each in estimates], frames)
     common = replace(detector, offset_counts=offset)
     pair = []
@@ -270,6 +272,20 @@ def calibrate_pair(
             record, report = calibrate(counts, common, bad_pixels=bad_pixels, frames=n)
         pair.append((record, replace(report, offset_estimated=detector.offset_counts is None and offset != 0)))
     return pair[0], pair[1]
+
+
+def _check_alike(offsets: list[float | None], names: tuple[str, str], detector: Detector) -> None:
+    """Refuse a pair of which one had its dark image subtracted and the other plainly had not."""
+    known = [offset for offset in offsets if offset is not None]
+    least = max(1.0, 3 * detector.counts_per_electron * detector.dark_noise_electrons)
+    if len(known) == 1 and known[0] > least:
+        without = offsets.index(None)
+        raise InputError(
+            f"it holds negative counts, as after a dark image is subtracted, but {names[1 - without]} has an offset of "
+            f"{known[0]:.3g} counts",
+            where=names[without],
+            mend="give both as the detector wrote them, or both without their dark image",
+        )
 
 
 def _of_one_frame(offsets: list[float], frames: tuple[int, int]) -> float:
@@ -403,11 +419,22 @@ def _measured_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int)
         )
     good = good & ~silent
     values = counts[good]
+    _check_place_of_silence(counts, silent, good)
     lowest, highest = float(values.min()), float(values.max())
     if lowest == highest:
         found = "is all zero" if lowest == 0 else f"is constant at {lowest:g} counts"
         raise InputError(f"the record {found}", mend="choose the file that holds the exposure")
     return good, n_silent
+
+
+def _check_place_of_silence(counts: NDArray[Any], silent: Bool, good: Bool) -> None:
+    """Doubt pixels without a value that lie where the record is brightest: gaps lie anywhere."""
+    edge = grow(silent, 1) & good if silent.any() else silent
+    if edge.any() and float(np.median(counts[edge])) > _BRIGHT_EDGE * float(np.median(counts[good])):
+        doubt(
+            "the pixels without a measured value (NaN or what stands for it) lie where the record is brightest: "
+            "strong spots may have been cut out; give the record as the detector wrote it"
+        )
 
 
 def _saturation_level(counts: NDArray[Any], good: Bool, detector: Detector) -> float:
