@@ -77,3 +77,13 @@ def test_nothing_is_found_where_nothing_is():
         record, report = calibrate(counts, detector)
         assert (report.n_hot, report.n_dead, report.n_line, report.n_saturated) == (0, 0, 0, 0)
         assert record.valid.all()
+
+
+def test_fringes_of_straight_edges_are_no_bad_lines():
+    """The zeros of a rectangle's transform run straight through the whole frame."""
+    rectangle = np.zeros((128, 128), np.complex64)
+    rectangle[50:78, 48:52] = rectangle[50:54, 52:66] = 1
+    intensity = 50 * np.abs(np.fft.fftshift(np.fft.fft2(rectangle))) ** 2
+    counts = np.random.default_rng(5).poisson(intensity).astype(np.float32)
+    _, report = calibrate(counts, Detector(1.0), subtracted=True)
+    assert report.n_line == 0

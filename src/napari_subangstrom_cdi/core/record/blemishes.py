@@ -18,6 +18,7 @@ _BIN, _HALF_PILE, _BELOW = 0.01, 8, (12, 28)
 _FEWEST_PILED, _PILE_RATIO, _MOST_ABOVE = 25, 4.0, 0.05
 _SMALLEST_PART, _FEWEST_PARTS = 4, 2
 _WIDEST_LINE_PX, _LINE_SIGMAS, _LINE_SHARE = 4, 3.5, 0.1
+_MOST_LINES, _MOST_LINES_SHARE = 4, 0.02
 _FEWEST_SEGMENTS, _SEGMENT_PX = 4, (16, 64)
 _ZINGER_REACH_PX, _ZINGER_SIGMAS, _ZINGER_RIM, _LARGEST_ZINGER_PX = 3, 50.0, 0.08, 6
 _MOST_ZINGERS = 5000
@@ -87,6 +88,9 @@ def bad_lines(electrons: Float32, variance: Float32, usable: Bool, *, step: floa
     for axis in (0, 1):
         along = (spread, variance, usable) if axis == 0 else (spread.T, variance.T, usable.T)
         marked = _lines(*along)
+        # A detector has few of them; the fringes of an object with straight edges are many.
+        if np.count_nonzero(marked.any(axis=0)) > max(_MOST_LINES, _MOST_LINES_SHARE * marked.shape[1]):
+            continue
         found |= marked if axis == 0 else marked.T
     return found
 
