@@ -198,6 +198,13 @@ def test_records_that_do_not_fit_are_refused():
         register_background(p, blind)
 
 
+def test_a_record_far_below_the_background_is_refused():
+    record, background = two_records()
+    below = Record(record.electrons - np.float32(1e4), record.variance, record.valid)
+    with pytest.raises(InputError, match="nothing in common with the particle record"):
+        register_background(below, background, beam_centre_px=tuple(CENTRE))
+
+
 def test_the_bundled_sample_is_registered_to_the_answer():
     answer = json.loads((Path(__file__).parents[1] / "data" / "platelet" / "answer.json").read_text())
     folder = resources.files("napari_subangstrom_cdi") / "simulation" / "sample"

@@ -133,3 +133,20 @@ def test_a_line_of_zeros_does_not_spoil_the_offset():
     record, report = calibrate(counts, CAMERA)
     assert report.offset_counts == pytest.approx(20, abs=0.15)
     assert not record.valid[128].any() and not record.valid[:, 128].any()
+
+
+def test_a_beam_stop_of_nan_is_no_doubt_but_spots_that_were_cut_out_are():
+    sound = expose(SCENE + BEAM, dtype=np.uint32).astype(np.float32)
+    stopped = np.where(np.hypot(Y, X) < 20, np.nan, sound)
+    calibrate(stopped, CAMERA)
+    with pytest.warns(QualityWarning, match="strong spots may have been cut out"):
+        calibrate(np.where(sound > 150, np.nan, sound), CAMERA)
+
+
+def test_a_pair_of_which_one_lost_its_dark_image_is_refused():
+    raw, other = expose(), expose(0.9 * SCENE, seed=1)
+    (both, _), _ = calibrate_pair(raw.astype(np.float32) - 20, other.astype(np.float32) - 20, CAMERA)
+    assert both.electrons.mean() == pytest.approx(SCENE.mean(), rel=0.02)
+    with pytest.raises(InputError, match=r"holds negative counts, .* background record has an offset of 20") as refused:
+        calibrate_pair(raw.astype(np.float32) - 20, other, CAMERA)
+    assert refused.value.where == "particle record"

@@ -2,7 +2,7 @@
 
 - ``detector``: counts to electrons with their variance, and which pixels can be trusted
 - ``unmeasured``: pixels that hold NaN, −1, the largest integer or another value for "not measured"
-- ``blemishes``: ceilings smeared by a gain reference, bad lines, zingers
+- ``blemishes``: hot and dead pixels, holes, ceilings smeared by a gain reference, bad lines, zingers
 - ``photon_transfer``: the gain by the noise, and whether the values are linear in electrons
 - ``calibration``: the pattern's pixel, from the camera length or from known spacings
 - ``centring``: the beam, from the halo roughly and from pairs of spots to a few hundredths of a pixel

@@ -1,4 +1,4 @@
-"""What a camera and cosmic rays put into a record: ceilings smeared by a gain reference, bad lines, zingers."""
+"""What a camera and cosmic rays put into a record: hot and dead pixels, holes, smeared ceilings, bad lines, zingers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from napari_subangstrom_cdi.core.types import Bool, Float32
 
 Float64 = NDArray[np.float64]
 
+_HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
+_DEAD_RATIO, _DEAD_SIGMAS = 0.3, 8.0
+_SMALLEST_HOLE_PX = 25
 _TOP_SHARE = 0.01
 _BIN, _HALF_PILE, _BELOW = 0.01, 8, (12, 28)
 _FEWEST_PILED, _PILE_RATIO, _MOST_ABOVE = 25, 4.0, 0.05
@@ -22,6 +25,62 @@ _MOST_LINES, _MOST_LINES_SHARE = 4, 0.02
 _FEWEST_SEGMENTS, _SEGMENT_PX = 4, (16, 64)
 _ZINGER_REACH_PX, _ZINGER_SIGMAS, _ZINGER_RIM, _LARGEST_ZINGER_PX = 3, 50.0, 0.08, 6
 _MOST_ZINGERS = 5000
+
+
+def _neighbours(image: Float32) -> list[Float32]:
+    padded = np.pad(image, 1, mode="reflect")
+    ny, nx = image.shape
+    steps = [(dy, dx) for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
+    return [padded[dy : dy + ny, dx : dx + nx] for dy, dx in steps]
+
+
+def isolated_peaks(electrons: Float32, variance: Float32) -> Bool:
+    """Pixels far above every neighbour; a spot as narrow as σ = 0.7 pixel reaches a ratio of 2.8."""
+    highest = np.full_like(electrons, -np.inf)
+    for neighbour in _neighbours(electrons):
+        np.maximum(highest, neighbour, out=highest)
+    noise = np.sqrt(np.maximum(highest, 0) + variance - np.maximum(electrons, 0) + 1)
+    return np.asarray(electrons > _HOT_RATIO * np.maximum(highest, 0) + _HOT_SIGMAS * noise)
+
+
+def isolated_dips(electrons: Float32, variance: Float32) -> Bool:
+    """Pixels far below the third lowest of their neighbours.
+
+    Two neighbours may be low too, so that a dead row or column is found; the dark fringe of a spot,
+    which is wider than a pixel, is not.
+    """
+    floor = variance - np.maximum(electrons, 0)
+    around = 9 / 8 * ndimage.uniform_filter(electrons, 3) - electrons / 8
+    # At least six neighbours reach the third lowest, so that it is at most 4/3 of their mean.
+    y, x = np.nonzero((electrons < _DEAD_RATIO * 4 / 3 * around) & (electrons < 4 / 3 * around - np.sqrt(floor)))
+    dips = np.zeros(electrons.shape, dtype=np.bool_)
+    if len(y):
+        padded = np.pad(electrons, 1, mode="reflect")
+        beside = [padded[y + dy, x + dx] for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
+        lowest = np.sort(np.stack(beside), axis=0)[2]
+        limit = lowest - _DEAD_SIGMAS * np.sqrt(np.maximum(lowest, 0) + floor[y, x])
+        dips[y, x] = (electrons[y, x] < limit) & (electrons[y, x] < _DEAD_RATIO * np.maximum(lowest, 0))
+    return dips
+
+
+def holes(values: Float32, electrons: Float32, variance: Float32) -> Bool:
+    """Patches of exactly 0 counts with light along their rim: a beam stop or a dead region."""
+    zero = values == 0
+    labels, n_labels = ndimage.label(zero)
+    if n_labels == 0:
+        return np.asarray(zero, dtype=np.bool_)
+    size = np.bincount(labels.ravel(), minlength=n_labels + 1)
+    size[0] = 0
+    large = np.isin(labels, np.nonzero(size >= _SMALLEST_HOLE_PX)[0])
+    labels = np.where(large, labels, 0)
+    grown = ndimage.grey_dilation(labels, size=3)
+    rim = (grown > 0) & ~zero
+    light = np.bincount(grown[rim], weights=electrons[rim], minlength=n_labels + 1)
+    spread = np.bincount(grown[rim], weights=variance[rim], minlength=n_labels + 1)
+    n_rim = np.maximum(np.bincount(grown[rim], minlength=n_labels + 1), 1)
+    lit = light / n_rim > _DEAD_SIGMAS * np.sqrt(spread / n_rim) * 0.5
+    lit[0] = False
+    return np.asarray(lit[labels] & large)
 
 
 def smeared_ceiling(values: Float32, good: Bool) -> float | None:

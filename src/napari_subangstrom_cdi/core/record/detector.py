@@ -16,15 +16,12 @@ from scipy.spatial import cKDTree
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from .blemishes import bad_lines, smeared_ceiling, zingers
+from .blemishes import bad_lines, holes, isolated_dips, isolated_peaks, smeared_ceiling, zingers
 from .unmeasured import straight_lines, unmeasured
 
 BLOCK_PX = 16
-_HOT_RATIO, _HOT_SIGMAS = 3.0, 10.0
-_DEAD_RATIO, _DEAD_SIGMAS = 0.3, 8.0
 _BLOOMING_PX = 2
 _SMALLEST_PLATEAU_PX = 4
-_SMALLEST_HOLE_PX = 25
 _MOST_SATURATED = 0.3
 _MOST_APART = 100.0
 _BRIGHT_EDGE = 3.0
@@ -199,11 +196,11 @@ def calibrate(
         subtracted=subtracted,
         measured=no_dark and not subtracted,
     )
-    hot = usable & _isolated_peaks(electrons, variance)
+    hot = usable & isolated_peaks(electrons, variance)
     hot |= zingers(electrons, variance, usable)
     line = usable & bad_lines(electrons, variance, usable, step=_step(counts, detector))
-    hole = usable & _holes(values, electrons, variance)
-    dead = usable & (_isolated_dips(electrons, variance) | hole)
+    hole = usable & holes(values, electrons, variance)
+    dead = usable & (isolated_dips(electrons, variance) | hole)
     line &= ~hot & ~dead
     valid = usable & ~hot & ~dead & ~line
     # A saturated pixel tells the least that its variance can be; these tell nothing.
@@ -419,18 +416,21 @@ def _measured_pixels(counts: NDArray[Any], bad_pixels: Bool | None, frames: int)
         )
     good = good & ~silent
     values = counts[good]
-    _check_place_of_silence(counts, silent, good)
     lowest, highest = float(values.min()), float(values.max())
     if lowest == highest:
         found = "is all zero" if lowest == 0 else f"is constant at {lowest:g} counts"
         raise InputError(f"the record {found}", mend="choose the file that holds the exposure")
+    _check_place_of_silence(counts, silent, good, highest)
     return good, n_silent
 
 
-def _check_place_of_silence(counts: NDArray[Any], silent: Bool, good: Bool) -> None:
-    """Doubt pixels without a value that lie where the record is brightest: gaps lie anywhere."""
+def _check_place_of_silence(counts: NDArray[Any], silent: Bool, good: Bool, highest: float) -> None:
+    """Doubt pixels without a value about which the record is brightest: its spots were cut out; a gap lies anywhere."""
     edge = grow(silent, 1) & good if silent.any() else silent
-    if edge.any() and float(np.median(counts[edge])) > _BRIGHT_EDGE * float(np.median(counts[good])):
+    if not edge.any():
+        return
+    beside = float(np.median(counts[edge]))
+    if beside > _BRIGHT_EDGE * float(np.median(counts[good])) and highest < _BRIGHT_EDGE * beside:
         doubt(
             "the pixels without a measured value (NaN or what stands for it) lie where the record is brightest: "
             "strong spots may have been cut out; give the record as the detector wrote it"
@@ -555,62 +555,6 @@ def _variance(electrons: Float32, usable: Bool, dark_noise: float, *, subtracted
             dark = mean <= np.percentile(mean, 50)
             floor = _trimmed_mean((noise - np.maximum(mean, 0))[dark])
     return np.maximum(electrons, 0) + np.float32(max(floor, 1e-6))
-
-
-def _neighbours(image: Float32) -> list[Float32]:
-    padded = np.pad(image, 1, mode="reflect")
-    ny, nx = image.shape
-    steps = [(dy, dx) for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
-    return [padded[dy : dy + ny, dx : dx + nx] for dy, dx in steps]
-
-
-def _isolated_peaks(electrons: Float32, variance: Float32) -> Bool:
-    """Pixels far above every neighbour; a spot as narrow as σ = 0.7 pixel reaches a ratio of 2.8."""
-    highest = np.full_like(electrons, -np.inf)
-    for neighbour in _neighbours(electrons):
-        np.maximum(highest, neighbour, out=highest)
-    noise = np.sqrt(np.maximum(highest, 0) + variance - np.maximum(electrons, 0) + 1)
-    return np.asarray(electrons > _HOT_RATIO * np.maximum(highest, 0) + _HOT_SIGMAS * noise)
-
-
-def _isolated_dips(electrons: Float32, variance: Float32) -> Bool:
-    """Pixels far below the third lowest of their neighbours.
-
-    Two neighbours may be low too, so that a dead row or column is found; the dark fringe of a spot,
-    which is wider than a pixel, is not.
-    """
-    floor = variance - np.maximum(electrons, 0)
-    around = 9 / 8 * ndimage.uniform_filter(electrons, 3) - electrons / 8
-    # At least six neighbours reach the third lowest, so that it is at most 4/3 of their mean.
-    y, x = np.nonzero((electrons < _DEAD_RATIO * 4 / 3 * around) & (electrons < 4 / 3 * around - np.sqrt(floor)))
-    dips = np.zeros(electrons.shape, dtype=np.bool_)
-    if len(y):
-        padded = np.pad(electrons, 1, mode="reflect")
-        beside = [padded[y + dy, x + dx] for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
-        lowest = np.sort(np.stack(beside), axis=0)[2]
-        limit = lowest - _DEAD_SIGMAS * np.sqrt(np.maximum(lowest, 0) + floor[y, x])
-        dips[y, x] = (electrons[y, x] < limit) & (electrons[y, x] < _DEAD_RATIO * np.maximum(lowest, 0))
-    return dips
-
-
-def _holes(values: Float32, electrons: Float32, variance: Float32) -> Bool:
-    """Patches of exactly 0 counts with light along their rim: a beam stop or a dead region."""
-    zero = values == 0
-    labels, n_labels = ndimage.label(zero)
-    if n_labels == 0:
-        return np.asarray(zero, dtype=np.bool_)
-    size = np.bincount(labels.ravel(), minlength=n_labels + 1)
-    size[0] = 0
-    large = np.isin(labels, np.nonzero(size >= _SMALLEST_HOLE_PX)[0])
-    labels = np.where(large, labels, 0)
-    grown = ndimage.grey_dilation(labels, size=3)
-    rim = (grown > 0) & ~zero
-    light = np.bincount(grown[rim], weights=electrons[rim], minlength=n_labels + 1)
-    spread = np.bincount(grown[rim], weights=variance[rim], minlength=n_labels + 1)
-    n_rim = np.maximum(np.bincount(grown[rim], minlength=n_labels + 1), 1)
-    lit = light / n_rim > _DEAD_SIGMAS * np.sqrt(spread / n_rim) * 0.5
-    lit[0] = False
-    return np.asarray(lit[labels] & large)
 
 
 def fill_invalid(image: Float32, valid: Bool) -> Float32:
