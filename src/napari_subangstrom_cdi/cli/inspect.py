@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io._common import shape_text
-from napari_subangstrom_cdi.io.header import Header, Pixel
+from napari_subangstrom_cdi.io.header import Pixel
 from napari_subangstrom_cdi.io.image import address_of, contents, split_address
 from napari_subangstrom_cdi.io.stack import StackInfo, describe
 
@@ -99,13 +99,8 @@ def _described(info: StackInfo) -> dict[str, Any]:
         "frames": info.frames,
         **({"dataset": info.dataset} if info.dataset else {}),
         "said": said,
-        "doubts": [*_not_square(header), *info.cautions, *header.doubts],
+        "doubts": [*info.cautions, *header.all_doubts()],
     }
-
-
-def _not_square(header: Header) -> Iterator[str]:
-    if header.pixel is not None and not header.pixel.is_square:
-        yield "the pixels are not square"
 
 
 def _plain(value: Any) -> Any:

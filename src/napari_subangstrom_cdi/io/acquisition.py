@@ -153,9 +153,10 @@ class Acquisition:
         float | None,
         Parameter(
             "Gain",
-            "Counts that one electron gives in the pattern.",
+            "Counts that one electron gives in the pattern. Without it the record's noise tells; where that tells "
+            "nothing, or about 1, it is 1.",
             unit="counts/e⁻",
-            automatic="1",
+            automatic="by the noise",
             advanced=True,
         ),
         Key("counts_per_electron", 0.8, (1e-4, 1e6)),

@@ -151,6 +151,13 @@ class Header:
         names = (f.name for f in fields(self) if f.name not in ("said", "doubts"))
         return {name: value for name in names if (value := getattr(self, name)) not in (None, ())}
 
+    def all_doubts(self) -> tuple[str, ...]:
+        """The doubts, and pixels that are not square."""
+        if self.pixel is None or self.pixel.is_square:
+            return self.doubts
+        (y, x), unit = self.pixel
+        return (f"the header states pixels of {y:.6g} x {x:.6g} {unit}, not square", *self.doubts)
+
     @property
     def pixel_angstrom(self) -> float | None:
         """The pixel if it is one of real space and square, Å."""

@@ -319,11 +319,7 @@ def read_with(found: Found, stored: Stored, data: Array, *, frames: int, stored_
 
 def say_cautions(path: Path, stored: Stored) -> None:
     """Issue what a careful colleague would mention."""
-    pixel = stored.header.pixel
-    if pixel is not None and not pixel.is_square:
-        (y, x), unit = pixel
-        doubt(f"{path}: the header states pixels of {y:.6g} x {x:.6g} {unit}, not square")
-    for caution in (*stored.cautions, *stored.header.doubts):
+    for caution in (*stored.cautions, *stored.header.all_doubts()):
         doubt(f"{path}: {caution}")
 
 

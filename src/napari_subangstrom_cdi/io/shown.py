@@ -46,7 +46,8 @@ def in_words(header: Header) -> dict[str, str]:
     words = {name: _with_place(_written(value), header.said.get(name)) for name, value in header.stated().items()}
     if "mask" in header.said:
         words["mask"] = _with_place("yes", header.said["mask"])
-    return words | ({"doubts": "; ".join(header.doubts)} if header.doubts else {})
+    doubts = header.all_doubts()
+    return words | ({"doubts": "; ".join(doubts)} if doubts else {})
 
 
 def _with_place(text: str, place: str | None) -> str:

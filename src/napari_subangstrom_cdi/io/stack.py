@@ -11,7 +11,7 @@ from napari_subangstrom_cdi.errors import InputError
 
 from ._common import bytes_text, image_shape, native, nbytes, shape_text, tell
 from .header import Header
-from .image import ImageFile, opened, read_with, say_cautions
+from .image import ImageFile, opened, read_with, say_cautions, split_address
 
 MAX_BYTES = 2**30
 """Largest stack that is read unless the caller says otherwise."""
@@ -56,6 +56,16 @@ class StackInfo:
     def frames(self) -> int:
         """How many frames it holds."""
         return self.shape[0] if len(self.shape) == 3 else 1
+
+
+def state_of(address: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """What changes when an address's file does, or the folder in which files belonging to it lie; None without it."""
+    path, _ = split_address(address)
+    try:
+        found, folder = path.stat(), path.parent.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, folder.st_mtime_ns
 
 
 def describe(path: str | os.PathLike[str], *, max_bytes: int = 2 * MAX_BYTES) -> StackInfo:

@@ -19,8 +19,8 @@ from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import Acquisition, require
 from napari_subangstrom_cdi.io.acquisition import keys_by_field
 from napari_subangstrom_cdi.io.header import Header, Pixel
-from napari_subangstrom_cdi.io.image import short_name, split_address
-from napari_subangstrom_cdi.io.stack import describe
+from napari_subangstrom_cdi.io.image import short_name
+from napari_subangstrom_cdi.io.stack import describe, state_of
 
 from .plan import Plan, named_files
 
@@ -181,12 +181,9 @@ def header_of(address: str) -> Header:
     InputError
         If it cannot be read.
     """
-    path, _ = split_address(address)
-    try:
-        found, folder = path.stat(), path.parent.stat()  # a file that belongs to it may come to lie beside it
-    except OSError:
+    state = state_of(address)
+    if state is None:
         return describe(address).header  # it knows what to say
-    state = (found.st_mtime_ns, found.st_size, folder.st_mtime_ns)
     refused = _refused.get(address)
     if refused is not None and refused.state == state and time.monotonic() < refused.until_s:
         raise InputError(refused.problem, where=refused.where, mend=refused.mend)

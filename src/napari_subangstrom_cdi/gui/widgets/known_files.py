@@ -8,11 +8,12 @@ from typing import Any
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
 from napari_subangstrom_cdi.gui.loop.patience import patiently
 from napari_subangstrom_cdi.io import Item, contents, split_address
-from napari_subangstrom_cdi.io.stack import StackInfo, describe
+from napari_subangstrom_cdi.io.image import short_name
+from napari_subangstrom_cdi.io.stack import StackInfo, describe, state_of
 
 
 class KnownFiles:
-    """Remembers what files hold; a file that was written anew is looked at again."""
+    """Remembers what files hold; one that was written anew, or got company in its folder, is looked at again."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Any] = {}
@@ -27,14 +28,12 @@ class KnownFiles:
         return self._asked(contents, address, str(split_address(address)[0])) or ()
 
     def _asked(self, question: Callable[[str], Any], address: str, of: str) -> Any:
-        file = split_address(address)[0]
-        try:
-            state = file.stat()
-        except OSError:
+        state = state_of(address)
+        if state is None:
             return None
-        key = (question.__name__, of, state.st_mtime_ns, state.st_size)
+        key = (question.__name__, of, state)
         if key not in self._known:
-            self._known[key] = patiently(lambda: _answer(question, of), f"reading {file.name}")
+            self._known[key] = patiently(lambda: _answer(question, of), f"reading {short_name(of)}")
         return self._known[key]
 
 

@@ -29,16 +29,11 @@ _DARK_PERCENT, _DARK_MARGIN = 10, 1.05
 
 @dataclass(frozen=True)
 class Records:
-    """The particle's record in electrons, that of the background if there is one, and the detector's state.
-
-    ``frames`` and ``background_frames`` are how many exposures each is the sum of, by the camera and here.
-    """
+    """The particle's record in electrons, that of the background if there is one, and the detector's state."""
 
     particle: Record
     background: Record | None
     readings: dict[str, Any]
-    frames: int = 1
-    background_frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,49 +52,26 @@ class CentredRecord:
 def load_records(plan: Plan, clock: Clock) -> Records:
     """Read the pattern and its background and turn counts into electrons."""
     inputs = plan.inputs
-    with reading(clock):
-        pattern = read_image(inputs.pattern, frame=inputs.pattern_frame)
-        counts = pattern.data
-        bad = read_mask(inputs.mask) if inputs.mask else None
-        if bad is not None and bad.shape != counts.shape:
-            raise InputError(
-                f"has shape {bad.shape}, the pattern {counts.shape}",
-                where=str(inputs.mask),
-                mend="give a mask of the raw pattern's pixels",
-            )
-        other, beside = None, None
-        if inputs.background not in ("fit", "none"):
-            other = read_image(inputs.background, frame=inputs.background_frame)
-            beside = other.data
-            if beside.shape != counts.shape:
-                raise InputError(
-                    f"has shape {beside.shape}, the pattern {counts.shape}",
-                    where=inputs.background,
-                    mend="give two records of the same detector and binning",
-                )
-        by_file = _marked_by_files(pattern, other)
-        if by_file is not None:
-            bad = by_file if bad is None else bad | by_file
+    pattern, other, bad, by_file = _read(plan, clock)
     with clock.step("calibrate"), naming(inputs.pattern):
         detector, by_noise = _detector(plan), False
+        frames = _stated_of(pattern, detector)
         if inputs.background != "none":  # of a difference the noise tells no gain
-            known = plan.acquisition.counts_per_electron
-            gain, by_noise = gain_of(counts, known, bad_pixels=bad, frames=_stated_of(pattern, detector))
+            stated = plan.acquisition.counts_per_electron
+            gain, by_noise = gain_of(pattern.data, stated, bad_pixels=bad, frames=frames)
             detector = replace(detector, counts_per_electron=gain)
-        if other is None or beside is None:
+        if other is None:
             subtracted = inputs.background == "none"
-            record, seen = calibrate(
-                counts, detector, bad_pixels=bad, subtracted=subtracted, frames=_stated_of(pattern, detector)
-            )
+            record, seen = calibrate(pattern.data, detector, bad_pixels=bad, subtracted=subtracted, frames=frames)
             background = None
         else:
             (record, seen), (background, _) = calibrate_pair(
-                counts,
-                beside,
+                pattern.data,
+                other.data,
                 detector,
                 bad_pixels=bad,
                 names=(short_name(inputs.pattern), short_name(inputs.background)),
-                frames=(_stated_of(pattern, detector), _stated_of(other, detector)),
+                frames=(frames, _stated_of(other, detector)),
             )
     found = {
         "offset_counts": seen.offset_counts,
@@ -113,12 +85,36 @@ def load_records(plan: Plan, clock: Clock) -> Records:
         "unmeasured_pixels": seen.n_unmeasured,
         "masked_by_file_pixels": 0 if by_file is None else int(np.count_nonzero(by_file)),
     }
-    frames = {"pattern": _exposures(pattern)}
-    if other is not None:
-        frames["background"] = _exposures(other)
-    return Records(
-        record, background, {"detector": found, "frames": frames}, frames["pattern"], frames.get("background", 1)
-    )
+    exposures = {"pattern": _exposures(pattern)} | ({} if other is None else {"background": _exposures(other)})
+    return Records(record, background, {"detector": found, "frames": exposures})
+
+
+def _read(plan: Plan, clock: Clock) -> tuple[ImageFile, ImageFile | None, Bool | None, Bool | None]:
+    """Pattern and background record, the pixels that are not to be trusted, and those of them that the files mark."""
+    inputs = plan.inputs
+    with reading(clock):
+        pattern = read_image(inputs.pattern, frame=inputs.pattern_frame)
+        shape = pattern.data.shape
+        bad = read_mask(inputs.mask) if inputs.mask else None
+        if bad is not None and bad.shape != shape:
+            raise InputError(
+                f"has shape {bad.shape}, the pattern {shape}",
+                where=str(inputs.mask),
+                mend="give a mask of the raw pattern's pixels",
+            )
+        other = None
+        if inputs.background not in ("fit", "none"):
+            other = read_image(inputs.background, frame=inputs.background_frame)
+            if other.data.shape != shape:
+                raise InputError(
+                    f"has shape {other.data.shape}, the pattern {shape}",
+                    where=inputs.background,
+                    mend="give two records of the same detector and binning",
+                )
+        by_file = _marked_by_files(pattern, other)
+    if by_file is not None:
+        bad = by_file if bad is None else bad | by_file
+    return pattern, other, bad, by_file
 
 
 def _marked_by_files(*records: ImageFile | None) -> Bool | None:
