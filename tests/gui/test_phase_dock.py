@@ -90,8 +90,7 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
 
     click(qtbot, dock.button)
     qtbot.waitUntil(lambda: dock.button.text() == "Resume")
-    qtbot.waitUntil(lambda: not short_run.real.is_making)
-    qtbot.wait(300)  # the iteration that was under way
+    qtbot.waitUntil(lambda: short_run.session.at_rest and not short_run.real.is_making)
     held = position(short_run)
     for _ in range(10):  # what was still to be painted takes a slow machine its time
         cpu, wall = time.process_time(), time.perf_counter()
@@ -106,8 +105,7 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
     for _ in range(3):
         before = position(short_run)
         click(qtbot, dock.step_button)
-        qtbot.waitUntil(lambda before=before: position(short_run) > before)
-        qtbot.wait(150)
+        qtbot.waitUntil(lambda before=before: short_run.session.at_rest and position(short_run) > before)
         member, iteration = position(short_run)
         assert (member, iteration) in (
             (before[0], before[1] + 1),
@@ -134,8 +132,7 @@ def test_pause_step_resume_and_stop(dock, short_run, qtbot):
 
 def test_step_from_rest_does_one_iteration(dock, short_run, qtbot):
     click(qtbot, dock.step_button)
-    qtbot.waitUntil(lambda: position(short_run) > (0, 0))
-    qtbot.wait(300)
+    qtbot.waitUntil(lambda: short_run.session.at_rest and position(short_run) > (0, 0))
     assert position(short_run) == (0, 1)
     qtbot.waitUntil(lambda: dock.button.text() == "Resume")
     click(qtbot, dock.stop_button)
@@ -154,13 +151,15 @@ def test_steering_is_marked_listed_and_replayed(dock, viewer, short_run, qtbot):
     short_run.change("ensemble", members=MANY)
     start_and_wait_for_iterations(qtbot, dock, short_run)
     click(qtbot, dock.button)
-    qtbot.waitUntil(lambda: dock.button.text() == "Resume")
+    qtbot.waitUntil(lambda: short_run.session.at_rest and dock.button.text() == "Resume")
     enter(qtbot, dock.steering.form, "alpha", "0.7")
     enter(qtbot, dock.steering.form, "beta", "0.5")
     enter(qtbot, dock.steering.form, "noise_multiple", "4")
     for _ in range(2):
+        before = position(short_run)
         click(qtbot, dock.step_button)
-        qtbot.wait(200)
+        qtbot.waitUntil(lambda before=before: short_run.session.at_rest and position(short_run) > before)
+    qtbot.waitUntil(lambda: dock.steering.changes.count() > 0)
     changes = [dock.steering.changes.item(i).text() for i in range(dock.steering.changes.count())]
     assert len(changes) == 1 and "α = 0.7" in changes[0] and "β = 0.5" in changes[0] and "4 σ" in changes[0]
     assert [text for _, _, text in short_run.session.live.marks] == [changes[0].split(": ", 1)[1]]

@@ -339,6 +339,11 @@ class Session:
         return self.busy and self._worker.control.paused
 
     @property
+    def at_rest(self) -> bool:
+        """Whether a paused run has come to its pause, and no iteration is under way."""
+        return self.paused and self._worker.control.waiting
+
+    @property
     def stopping(self) -> bool:
         """Whether the step was told to end and has not yet."""
         return self.busy and self._worker.control.stopping

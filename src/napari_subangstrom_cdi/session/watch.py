@@ -39,6 +39,12 @@ class Control:
         self._paused = False
         self._stopping = False
         self._single = 0
+        self._waiting = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the run stands at a checkpoint: what is steered now counts from the next iteration."""
+        return self._waiting
 
     @property
     def paused(self) -> bool:
@@ -58,13 +64,13 @@ class Control:
     def resume(self) -> None:
         """Go on."""
         with self._condition:
-            self._paused, self._single = False, 0
+            self._paused, self._single, self._waiting = False, 0, False
             self._condition.notify_all()
 
     def step_once(self) -> None:
         """Do one iteration and wait again."""
         with self._condition:
-            self._paused, self._single = True, self._single + 1
+            self._paused, self._single, self._waiting = True, self._single + 1, False
             self._condition.notify_all()
 
     def stop(self) -> None:
@@ -83,7 +89,9 @@ class Control:
         """
         with self._condition:
             while self._paused and not self._stopping and not self._single:
+                self._waiting = True
                 self._condition.wait()
+            self._waiting = False
             self._single = max(0, self._single - 1)
         if self._stopping:
             raise Stop
