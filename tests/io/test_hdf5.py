@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from writers.hdf5 import write_hdf5, write_loops, write_strange
 
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.io.formats.hdf5.values import attribute
 from napari_subangstrom_cdi.io.image import contents, read_image, read_mask
 from napari_subangstrom_cdi.io.stack import read_stack
 
@@ -379,8 +381,29 @@ def test_a_heap_of_texts_without_an_end(tmp_path: Path, counts: Counts) -> None:
     free = heap + 16 + 16 + 8  # behind the heap's head and its only text
     assert raw[free : free + 2] == b"\0\0"
     path.write_bytes(raw[: free + 8] + bytes(8) + raw[free + 16 :])
-    with pytest.raises(InputError, match="a heap of its texts has no end"):
+    with pytest.raises(InputError, match="its texts have no end"):
         read_image(path)
     write_hdf5(tmp_path / "b.h5", {"record": h5py.ExternalLink("a.h5", "/frame")})
     with pytest.raises(InputError, match=r"a.h5, which is missing or"):
         read_image(tmp_path / "b.h5")
+
+
+def test_a_text_longer_than_its_heap_takes_no_memory(tmp_path: Path, counts: Counts) -> None:
+    # HDF5 2.0 takes what the length claims, here 2 GB, before it looks for the text
+    path = tmp_path / "a.h5"
+    write_hdf5(path, {"frame": counts()})
+    with h5py.File(path, "r+") as file:
+        file["frame"].attrs["units"] = "counts per pixel"
+        file["frame"].attrs["note"] = "x" * 2**21  # long, but there
+    with h5py.File(path) as file:
+        assert attribute(file["frame"], "units") == "counts per pixel"
+        assert attribute(file["frame"], "note") == "x" * 2**21
+    raw = bytearray(path.read_bytes())
+    text = raw.index((16).to_bytes(4, "little") + raw.index(b"GCOL").to_bytes(8, "little"))
+    raw[text : text + 4] = (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(raw)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with h5py.File(path) as file:
+        assert attribute(file["frame"], "units") is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # in kB
+    np.testing.assert_array_equal(read_image(path).data, counts())

@@ -47,7 +47,7 @@ def _matches(head: bytes) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[h5py.File, Tree, Dialect]]:
     if not texts_can_be_read(path):
-        raise InputError("the file is damaged: a heap of its texts has no end", where=str(path), mend="copy it again")
+        raise InputError("the file is damaged: its texts have no end", where=str(path), mend="copy it again")
     try:
         root = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except BlockingIOError as error:

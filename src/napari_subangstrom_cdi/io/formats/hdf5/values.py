@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import mmap
 import os
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ _LARGEST = 4096
 
 _HEAP = b"GCOL\x01\0\0\0"
 _MOST_TEXTS = 100_000
+_MOST_IN_A_HEAP = 2**16
+_MOST_HEAPS = 64
 _LOOKED_AT = 2**25
+_REFERENCES_IN = 2**22
 _LONGEST_TEXT = 2**20
 
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\s*")
@@ -33,20 +39,39 @@ def texts_can_be_read(path: str | Path) -> bool:
     HDF5 2.0 goes round for ever in a global heap whose free space is damaged to a length of zero
     (``H5HG__cache_heap_deserialize``). Looked at is the beginning of the file, where most heaps are.
     """
+    with _beginning(path) as view:
+        return all(_heap_ends(view, at) for at in _places(view, _HEAP, len(view)))
+
+
+def _claims_hold(path: str | Path) -> bool:
+    """Whether no text of any length claims to be longer than the heap that it lies in.
+
+    HDF5 takes the memory that a text's length claims, up to 4 GB, before it looks for the text.
+    """
+    with _beginning(path) as view:
+        heaps = itertools.islice(_places(view, _HEAP, len(view)), _MOST_HEAPS)
+        return all(_holds_claims(view, at) for at in heaps)
+
+
+@contextmanager
+def _beginning(path: str | Path) -> Iterator[mmap.mmap | bytes]:
     with open(path, "rb") as stream:
         length = min(os.fstat(stream.fileno()).st_size, _LOOKED_AT)
         if not length:
-            return True
+            yield b""
+            return
         with mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ) as view:
-            at = view.find(_HEAP)
-            while at >= 0:
-                if not _heap_ends(view, at):
-                    return False
-                at = view.find(_HEAP, at + len(_HEAP))
-    return True
+            yield view
 
 
-def _heap_ends(view: mmap.mmap, start: int) -> bool:
+def _places(view: mmap.mmap | bytes, wanted: bytes, end: int) -> Iterator[int]:
+    at = view.find(wanted, 0, end)
+    while at >= 0:
+        yield at
+        at = view.find(wanted, at + len(wanted), end)
+
+
+def _heap_ends(view: mmap.mmap | bytes, start: int) -> bool:
     """Walk over a heap: objects of number, count and size, then its bytes; number 0 is free space."""
     (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
     at, end = start + 16, min(start + size, len(view))
@@ -60,6 +85,21 @@ def _heap_ends(view: mmap.mmap, start: int) -> bool:
     return True
 
 
+def _holds_claims(view: mmap.mmap | bytes, start: int) -> bool:
+    """Whether a heap is as large as the texts that are said to lie in it.
+
+    What refers to a text is its length (4 bytes), the heap's address (8) and the text's number in it (4).
+    """
+    (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
+    for at in _places(view, struct.pack("<Q", start), _REFERENCES_IN):
+        if at < 4 or at + 12 > len(view):
+            continue
+        (claimed,), (number,) = struct.unpack_from("<I", view, at - 4), struct.unpack_from("<I", view, at + 8)
+        if claimed > max(size, _LONGEST_TEXT) and 0 < number < _MOST_IN_A_HEAP:
+            return False
+    return True
+
+
 def attribute(item: h5py.HLObject, name: str) -> Any:
     """An attribute as str, float or list of those; None if it is not there, is too long or means nothing."""
     try:
@@ -68,19 +108,20 @@ def attribute(item: h5py.HLObject, name: str) -> Any:
         found = item.attrs.get_id(name)
         if found.shape is None or math.prod(found.shape) > _LARGEST or found.dtype.itemsize > _LARGEST:
             return None
-        if not _is_readable(found):
+        if not _is_readable(item, found):
             return None
         return _simple(item.attrs[name])
     except DAMAGE:
         return None
 
 
-def _is_readable(found: h5py.h5a.AttrID) -> bool:
+def _is_readable(item: h5py.HLObject, found: h5py.h5a.AttrID) -> bool:
     """Numbers and texts; HDF5 2.0 ends the program in converting other values of any length, which damage makes."""
     if found.dtype.kind in "buifS":
         return True
     kind = found.get_type()
-    return isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
+    texts = isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
+    return texts and _claims_hold(item.file.filename)
 
 
 def text(item: h5py.HLObject, name: str) -> str:
