@@ -24,7 +24,6 @@ _LARGEST = 4096
 
 _HEAP = b"GCOL\x01\0\0\0"
 _MOST_TEXTS = 100_000
-_MOST_IN_A_HEAP = 2**16
 _MOST_HEAPS = 64
 _LOOKED_AT = 2**25
 _REFERENCES_IN = 2**22
@@ -72,30 +71,34 @@ def _places(view: mmap.mmap | bytes, wanted: bytes, end: int) -> Iterator[int]:
 
 
 def _heap_ends(view: mmap.mmap | bytes, start: int) -> bool:
-    """Walk over a heap: objects of number, count and size, then its bytes; number 0 is free space."""
+    return all(number or space for number, space in _in_heap(view, start))
+
+
+def _in_heap(view: mmap.mmap | bytes, start: int) -> Iterator[tuple[int, int]]:
+    """Number and size of each object in a heap; number 0 is free space."""
     (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
     at, end = start + 16, min(start + size, len(view))
     for _ in range(_MOST_TEXTS):
         if at + 16 > end:
-            break
+            return
         number, space = struct.unpack_from("<H6xQ", view, at)
+        yield number, space
         if number == 0 and space == 0:
-            return False
+            return
         at += space if number == 0 else 16 + (space + 7) // 8 * 8
-    return True
 
 
 def _holds_claims(view: mmap.mmap | bytes, start: int) -> bool:
-    """Whether a heap is as large as the texts that are said to lie in it.
+    """Whether no text in a heap is said to be longer than it is.
 
     What refers to a text is its length (4 bytes), the heap's address (8) and the text's number in it (4).
     """
-    (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
+    sizes = {number: size for number, size in _in_heap(view, start) if number}
     for at in _places(view, struct.pack("<Q", start), _REFERENCES_IN):
         if at < 4 or at + 12 > len(view):
             continue
         (claimed,), (number,) = struct.unpack_from("<I", view, at - 4), struct.unpack_from("<I", view, at + 8)
-        if claimed > max(size, _LONGEST_TEXT) and 0 < number < _MOST_IN_A_HEAP:
+        if number in sizes and claimed > max(sizes[number], _LONGEST_TEXT):
             return False
     return True
 
