@@ -13,6 +13,7 @@ from napari_subangstrom_cdi.errors import InputError, QualityWarning
 from napari_subangstrom_cdi.io import FORMATS, ImageFile
 from napari_subangstrom_cdi.io.cxi import write_cxi
 from napari_subangstrom_cdi.io.header import HeaderWriter, pixel_in
+from napari_subangstrom_cdi.io.packed import SUFFIXES as PACKED
 from napari_subangstrom_cdi.io.project import Project, write_project
 from napari_subangstrom_cdi.io.stack import read_stack
 from napari_subangstrom_cdi.plugin.reader import LEFT_TO_NAPARI, get_reader, read_layers
@@ -125,6 +126,8 @@ def test_what_napari_shows_itself_is_not_claimed_in_the_manifest_but_by_content(
     suffixes = {f"*{suffix}" for known in FORMATS for suffix in known.suffixes}
     assert suffixes - claimed <= {f"*{suffix}" for suffix in LEFT_TO_NAPARI}
     assert not claimed & {f"*{suffix}" for suffix in LEFT_TO_NAPARI}
+    packed = {one.removesuffix(kind) for kind in PACKED for one in claimed if one.endswith(kind)}
+    assert "*.dm4" in packed and {one + kind for one in packed for kind in PACKED} <= claimed
     np.save(tmp_path / "a.npy", IMAGE)
     assert get_reader(tmp_path / "a.npy") is read_layers  # whoever names the plugin gets it
     (tmp_path / "notes.h5").write_text("nothing but text")
