@@ -43,7 +43,7 @@ manifest: $(DEV)  ## validate the napari manifest, as installed
 
 docs: $(DEV)  ## build the documentation's site in docs/_build/html; a broken link, page or picture fails
 	rm -rf docs/_build
-	$(BIN)/python -m sphinx -q -n -W --keep-going -j auto -c docs -d docs/_build/doctrees . docs/_build/html
+	$(BIN)/python -m sphinx -q -n -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
 
 bench: $(BASE)  ## time an iteration against the fastest FFT pair
 	$(BIN)/napari-subangstrom-cdi bench

@@ -249,16 +249,19 @@ def find_by_import(app: Sphinx, env: BuildEnvironment, node: pending_xref, conte
 
 def _origin(module: str, name: str) -> str | None:
     """The module from which another's source imports a name; None if it does not."""
-    source = importlib.import_module(module)
-    for node in ast.walk(_parsed(source)):
-        if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
-            return resolve_name("." * node.level + (node.module or ""), source.__spec__.parent)
-    return None
+    return _imports(importlib.import_module(module)).get(name)
 
 
 @cache
-def _parsed(module: ModuleType) -> ast.Module:
-    return ast.parse(inspect.getsource(module))
+def _imports(module: ModuleType) -> dict[str, str]:
+    """Where each name that a module imports from another comes from."""
+    found: dict[str, str] = {}
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.ImportFrom):
+            origin = resolve_name("." * node.level + (node.module or ""), module.__spec__.parent)
+            for alias in node.names:
+                found.setdefault(alias.name, origin)
+    return found
 
 
 def _found(module: str, name: str) -> Any:

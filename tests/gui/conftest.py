@@ -20,20 +20,42 @@ from ..jobs import advance, job
 
 THREAD = "subangstrom-cdi"
 _PATIENCE_MS = 300_000
+_FEW_WINDOWS = 4
 _SHORT_SCHEDULE = (
     Stage("with image", 20, "hio", ("image", "real", "support")),
     Stage("refine", 40, "hio", ("real", "support")),
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cheap_collections() -> None:
-    """What is imported is left out of garbage collections; napari does a whole one for each layer that goes."""
+_left_out: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def cheap_collections(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What is imported is left out of garbage collections; napari does a whole one for each layer that goes.
+
+    So is what the first windows leave for the next ones: patterns, keymaps, shaders, plugins.
+    """
     import napari.layers
     import napari.qt  # noqa: F401
 
-    gc.collect()
-    gc.freeze()
+    if len(_left_out) < _FEW_WINDOWS and "make_napari_viewer" in request.fixturenames:
+        _left_out.append(request.node.nodeid)
+        gc.collect()
+        gc.freeze()
+    yield
+
+
+@pytest.fixture
+def make_napari_viewer(make_napari_viewer: Callable[..., Any]) -> Callable[..., Any]:
+    """napari's, whose docks are in their place at once: each picture of their animation paints both canvases."""
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        viewer = make_napari_viewer(*arguments, **options)
+        viewer.window._qt_window.setAnimated(False)
+        return viewer
+
+    return make
 
 
 @pytest.fixture

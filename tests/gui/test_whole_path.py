@@ -120,6 +120,7 @@ def controllers() -> Any:
 def test_from_open_sample_to_a_project_that_the_command_line_repeats(
     viewer, make_napari_viewer, controllers, qtbot, tmp_path, picture
 ):
+    viewer.window._qt_window.setAnimated(True)  # as the user has it
     choose_in_menu(qtbot, viewer, "Plugins", "Sub-Å CDI", WORKFLOW)
     qtbot.waitUntil(lambda: workflow_of(viewer) is not None and workflow_of(viewer).isVisible())
     workflow = workflow_of(viewer)
@@ -161,9 +162,9 @@ def test_from_open_sample_to_a_project_that_the_command_line_repeats(
     repeated = read_cxi(tmp_path / "again.cxi")
     for name in ("object", "members", "deviation", "support", "r_history", "free_r_history"):
         np.testing.assert_array_equal(getattr(saved, name), getattr(repeated, name))
-    by_hand, by_command = scored(saved), scored(repeated)
-    assert by_hand.correlation >= max(0.95, by_command.correlation)
-    assert by_hand.resolution_angstrom <= min(0.875, by_command.resolution_angstrom)
+    assert saved.grid == repeated.grid
+    both = scored(saved)  # what is the same in each pixel scores the same
+    assert both.correlation >= 0.95 and both.resolution_angstrom <= 0.875
 
 
 def open_again(make_napari_viewer, controllers, qtbot, project):

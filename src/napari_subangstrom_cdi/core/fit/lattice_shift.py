@@ -230,12 +230,28 @@ class _Fringes:
         omega, xx, yy, xy = gradient
         return self._places @ np.array([[xx, xy + omega], [xy - omega, yy]])
 
-    def _value(self, vector: Float64, beyond: Bool | None, share: Float64 | float = 1.0) -> float:
+    def _value(self, vector: Float64, beyond: Bool | None) -> float:
+        return self._value_and_slope(vector, beyond, 1.0)[0]
+
+    def _value_and_slope(self, vector: Float64, beyond: Bool | None, share: Float64 | float) -> tuple[float, Float64]:
+        """Agreement of the places, and its derivative by each part of the vector."""
         displacement = vector[:2] + self._displaced(vector[2:6])
         if beyond is not None:
             displacement = displacement + beyond[:, None] * vector[6:]
-        waves = self._overlap * np.exp(2j * np.pi * displacement @ self._g.T)
-        return float((self._weight * share) @ np.abs(waves.sum(axis=1)))
+        phase = 2 * np.pi * displacement @ self._g.T
+        waves = np.empty_like(self._overlap)
+        np.cos(phase, out=waves.real)
+        np.sin(phase, out=waves.imag)
+        waves *= self._overlap
+        total = waves.sum(axis=1)
+        size, weight = np.abs(total), self._weight * share
+        along = (total.conj() / np.maximum(size, 1e-300))[:, None] * (waves @ self._g)
+        dx, dy = -2 * np.pi * along.imag.T * weight
+        x, y = self._places.T
+        slope = [dx.sum(), dy.sum(), x @ dy - y @ dx, x @ dx, y @ dy, x @ dy + y @ dx]
+        if beyond is not None:
+            slope += [dx @ beyond, dy @ beyond]
+        return float(np.sum(weight * size)), np.array(slope)
 
     def refined(self, start: _State) -> _State:
         """The best near a start; a boundary's direction and position with it."""
@@ -257,12 +273,12 @@ class _Fringes:
         size = float(np.abs(self._places).max())
         scale = np.array([1, 1, *[1 / size] * 4, 1, 1])[: len(state.vector)]
         clear = np.ones(len(self._places)) if state.split is None else self._clear(state.split)
-        end = scipy.optimize.minimize(
-            lambda p: -self._value(p * scale, beyond, clear),
-            state.vector / scale,
-            method="BFGS",
-            options={"gtol": 1e-6},
-        )
+
+        def falling(p: Float64) -> tuple[float, Float64]:
+            value, slope = self._value_and_slope(p * scale, beyond, clear)
+            return -value, -slope * scale
+
+        end = scipy.optimize.minimize(falling, state.vector / scale, jac=True, method="BFGS", options={"gtol": 1e-6})
         vector = end.x * scale
         return replace(
             state,

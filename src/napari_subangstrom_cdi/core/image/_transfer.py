@@ -13,13 +13,14 @@ from napari_subangstrom_cdi.errors import doubt
 
 from ._spectra import ObservedPattern, Spectrum
 from .geometry import Geometry
-from .potential import ImagingConditions, coherence_envelope, ctf
+from .potential import ImagingConditions, aberration_phase, coherence_envelope
 
 # Zeros of the transfer are never complete: a thick crystal's reflections differ in phase.
 _TRANSFER_COHERENCE = 0.93
 _DEFOCUS_ERROR_NM = 3.0
 _RING_LOG_ERROR = 0.15
 _RING_WIDTH = 0.02
+_PHASES_DEG = np.arange(-10.0, 70.1, 2.5)
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,15 @@ class Transfer:
         """Mean |H(q)|², never quite zero."""
         if self.conditions is None:
             return np.ones_like(q)
-        signal = ctf(q, self.conditions, object_phase_deg=self.object_phase_deg) ** 2
-        spread = 2 * coherence_envelope(q, self.conditions) ** 2
-        return _TRANSFER_COHERENCE * signal + (1 - _TRANSFER_COHERENCE) * spread
+        return self.powers(q, np.array([self.object_phase_deg]))[0]
+
+    def powers(self, q: Float64, phases_deg: Float64) -> Float64:
+        """The same for several mean phases of the object, shape (phases, *q.shape)."""
+        assert self.conditions is not None
+        chi, envelope = aberration_phase(q, self.conditions), coherence_envelope(q, self.conditions)
+        phases = np.radians(phases_deg).reshape(-1, *(1,) * q.ndim)
+        signal = (-2 * np.sin(chi - phases) * envelope) ** 2
+        return np.asarray(_TRANSFER_COHERENCE * signal + (1 - _TRANSFER_COHERENCE) * (2 * envelope**2))
 
 
 def fit_transfer(
@@ -64,12 +71,10 @@ def _best_transfer(
     for defocus in nominal.defocus_nm + changes_nm:
         conditions = replace(nominal, defocus_nm=float(defocus))
         prior = 0.5 * ((defocus - nominal.defocus_nm) / _DEFOCUS_ERROR_NM) ** 2
-        for phase in np.arange(-10.0, 70.1, 2.5):
-            trial = Transfer(conditions, float(phase))
-            deviation = _ring_deviation(trial, *rings)
+        for phase, deviation in zip(_PHASES_DEG, _ring_deviations(conditions, *rings), strict=True):
             cost = deviation * rings[2].size / _RING_LOG_ERROR / math.sqrt(2) + prior
             if cost < best_cost:
-                best, best_cost, residual = trial, cost, deviation
+                best, best_cost, residual = Transfer(conditions, float(phase)), cost, float(deviation)
     return best, residual
 
 
@@ -89,13 +94,15 @@ def check_defocus_sign(
         )
 
 
-def _ring_deviation(
-    transfer: Transfer, q: Float64, intensity: Float64, ratio: Float64, ring: NDArray[np.int64]
-) -> float:
-    """Mean absolute deviation of the logarithm of the observed over the expected ratio of powers."""
-    expected = np.bincount(ring, weights=intensity * transfer.power(q)) / np.bincount(ring, weights=intensity)
-    deviation = np.log(ratio / expected)
-    return float(np.mean(np.abs(deviation - np.median(deviation))))
+def _ring_deviations(
+    conditions: ImagingConditions, q: Float64, intensity: Float64, ratio: Float64, ring: NDArray[np.int64]
+) -> Float64:
+    """Mean absolute deviation of the logarithm of the observed over the expected ratio of powers, by object phase."""
+    power = intensity * Transfer(conditions).powers(q, _PHASES_DEG)
+    apart = ring + ratio.size * np.arange(len(power))[:, None]
+    expected = np.bincount(apart.ravel(), weights=power.ravel()).reshape(len(power), -1)
+    deviation = np.log(ratio / (expected / np.bincount(ring, weights=intensity)))
+    return np.asarray(np.mean(np.abs(deviation - np.median(deviation, axis=1, keepdims=True)), axis=1))
 
 
 def _ring_ratio(

@@ -17,7 +17,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "background": ["register_background", "subtract_background"],
+        "background": ["align_background", "register_background", "subtract_background"],
         "calibration": ["ReciprocalPixel", "q_pixel_from_camera_length", "q_pixel_from_spacings"],
         "centring": ["BeamCentre", "find_beam_centre"],
         "detector": ["Detector", "Record", "calibrate"],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -96,15 +96,21 @@ class _Pose(NamedTuple):
         return np.asarray(point + np.array([self.dy, self.dx]) - self.matrix() @ point)
 
 
-def register_background(
+def register_background(particle: Record, background: Record, **options: Any) -> BackgroundFit:
+    """How the background record lies on the particle record: the fit of :func:`align_background` alone."""
+    return align_background(particle, background, **options)[0]
+
+
+def align_background(
     particle: Record,
     background: Record,
     *,
     beam_centre_px: tuple[float, float] | None = None,
     max_shift_px: float = 20.0,
     max_rotation_deg: float = 3.0,
-) -> BackgroundFit:
-    """Find shift, rotation and exposure of the background record against the particle record.
+    contrast: Float32 | None = None,
+) -> tuple[BackgroundFit, Record]:
+    """Find shift, rotation and exposure of the background record, and resample it so that it lies on the particle's.
 
     The rotation is first found by correlating both records' spots along the angle, the shift by
     correlating them in the plane; both are then refined by robust least squares on the flanks of the
@@ -119,6 +125,14 @@ def register_background(
         Beam in the particle record, (y, x); None: from its ±g spots.
     max_shift_px, max_rotation_deg : float
         Bounds of the search.
+    contrast : ndarray of float32, optional
+        :func:`~napari_subangstrom_cdi.core.record.centring.spot_contrast` of the particle record, where it is known.
+
+    Returns
+    -------
+    fit : BackgroundFit
+    aligned : Record
+        The background record, resampled so that it lies on the particle's; its exposure is its own.
 
     Raises
     ------
@@ -133,7 +147,8 @@ def register_background(
     """
     _check_pair(particle, background)
     centre = beam_centre_px or _beam_centre(particle)
-    contrast_p, contrast_b = (spot_contrast(record) for record in (particle, background))
+    contrast_p = spot_contrast(particle) if contrast is None else contrast
+    contrast_b = spot_contrast(background)
     beam_b = rough_beam_centre(background)
     film, brightest = _film_spots(contrast_b, background, beam_b)
     contrast_p = np.where(grow(contrast_p > 2 * brightest, 2 * _FILM_SPOT_PX), 0, contrast_p)
@@ -146,6 +161,7 @@ def register_background(
         pose, errors = start, (_HALO_ERROR_PX, math.nan)
         doubt(_NO_FILM_SPOTS)
     _warn_at_bounds(pose, max_shift_px, max_rotation_deg)
+    pose = _Pose(pose.dy, pose.dx, math.radians(math.degrees(pose.angle)))  # as whoever has the fit reads it
     moved = _moved(background, centre, pose)
     factor, factor_error, residual = background_scale(particle, moved, centre)
     if not 1 / _LARGEST_FACTOR < factor < _LARGEST_FACTOR:
@@ -153,7 +169,7 @@ def register_background(
             f"the background record has to be multiplied by {factor:.3g} to fit; are the two records exchanged?",
         )
     before, after = _correlations(contrast_p, contrast_b, particle.valid & moved.valid, centre, pose)
-    return BackgroundFit(
+    fit = BackgroundFit(
         (float(centre[0]), float(centre[1])),
         (pose.dy, pose.dx),
         math.degrees(pose.angle),
@@ -165,14 +181,17 @@ def register_background(
         after,
         residual,
     )
+    return fit, moved
 
 
-def subtract_background(particle: Record, background: Record, fit: BackgroundFit) -> Record:
+def subtract_background(
+    particle: Record, background: Record, fit: BackgroundFit, *, aligned: Record | None = None
+) -> Record:
     """Particle record minus the aligned, scaled background record.
 
     The background is resampled once, by a cubic spline. The variance is that of the particle record plus
     that of the background times scale², plus what the alignment's standard error can leave where the
-    background is steep.
+    background is steep. ``aligned`` is the resampled background of :func:`align_background`, where it is known.
 
     Raises
     ------
@@ -181,7 +200,7 @@ def subtract_background(particle: Record, background: Record, fit: BackgroundFit
     """
     _check_pair(particle, background)
     pose = _Pose(fit.shift_px[0], fit.shift_px[1], math.radians(fit.rotation_deg))
-    moved = _moved(background, fit.beam_centre_px, pose)
+    moved = aligned or _moved(background, fit.beam_centre_px, pose)
     slope = ndimage.gaussian_gradient_magnitude(moved.electrons, 1.0)
     variance = settled_variance(particle.variance, particle.valid) + np.float32(fit.scale**2) * (
         moved.variance + np.float32(fit.shift_error_px**2) * slope**2

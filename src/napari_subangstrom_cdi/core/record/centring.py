@@ -111,7 +111,11 @@ class BeamCentre:
 
 
 def find_beam_centre(
-    record: Record, *, start_px: tuple[float, float] | None = None, search_px: float = 15.0
+    record: Record,
+    *,
+    start_px: tuple[float, float] | None = None,
+    search_px: float = 15.0,
+    contrast: Float32 | None = None,
 ) -> BeamCentre:
     """Centre a pattern by the correlation of its ±g spots.
 
@@ -128,6 +132,8 @@ def find_beam_centre(
         Rough position of the beam, (y, x); None: the middle of its halo.
     search_px : float
         How far the beam may lie from the start; below a quarter of the distance between spots.
+    contrast : ndarray of float32, optional
+        :func:`spot_contrast` of the record, where it is known.
 
     Raises
     ------
@@ -139,7 +145,7 @@ def find_beam_centre(
     QualityWarning
         If the pairs disagree by more than a fifth of a pixel.
     """
-    contrast = spot_contrast(record)
+    contrast = spot_contrast(record) if contrast is None else contrast
     start = np.asarray(start_px or rough_beam_centre(record))
     spots, strength = find_spots(contrast, record, start)
     pairs, centre = vote_for_centre(spots, strength, start, search_px)

@@ -586,6 +586,19 @@ def settled_variance(variance: Float32, valid: Bool) -> Float32:
 
 def grow(mask: Bool, reach_px: int) -> Bool:
     """The mask and all pixels within a square of ``2 * reach_px + 1`` pixels about it."""
-    if not mask.any():
+    if not mask.any() or reach_px < 1:
         return mask
-    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), 2 * reach_px + 1) > 0)
+    return _spread(_spread(mask, reach_px, 0), reach_px, 1)
+
+
+def _spread(mask: Bool, reach_px: int, axis: int) -> Bool:
+    """The mask grown along one axis: by 1, 3, 7 ... pixels, each step from the one before."""
+    grown = np.moveaxis(mask, axis, 0).copy()
+    reach, end = 0, min(reach_px, len(grown) - 1)
+    while reach < end:
+        step = min(reach + 1, end - reach)
+        before = grown.copy()
+        grown[step:] |= before[:-step]
+        grown[:-step] |= before[step:]
+        reach += step
+    return np.moveaxis(grown, 0, axis)

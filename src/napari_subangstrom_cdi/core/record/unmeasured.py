@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -121,14 +120,19 @@ def _gaps_at_the_ceiling(counts: NDArray[Any], known: Bool) -> Bool:
 def straight_lines(marked: Bool) -> Bool:
     """Rows and columns of marked pixels, or pieces of them longer than a quarter of the frame; none if they fill it."""
     found = np.zeros_like(marked)
-    for axis, size in enumerate(marked.shape):
-        length = max(int(_GAP_LENGTH * size), 8)
-        for line, at in _lines(marked, axis, length):
-            found[at] |= ndimage.binary_opening(line, np.ones(length, dtype=np.bool_))
+    for lines, into in ((marked, found), (marked.T, found.T)):
+        length = max(int(_GAP_LENGTH * lines.shape[1]), 8)
+        long = np.flatnonzero(lines.sum(axis=1) >= length)
+        into[long] |= _long_runs(lines[long], length)
     return found if found.mean() < _GAP_LENGTH / 2 else np.zeros_like(found)
 
 
-def _lines(top: Bool, axis: int, length: int) -> Iterator[tuple[Bool, Any]]:
-    for k in np.flatnonzero(top.sum(axis=axis) >= length):
-        at = (slice(None), k) if axis == 0 else (k, slice(None))
-        yield top[at], at
+def _long_runs(lines: Bool, length: int) -> Bool:
+    """Of each row, the marked pixels that at least so many marked ones stand side by side with."""
+    if not len(lines):
+        return lines
+    before = np.pad(np.cumsum(lines, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
+    begins = before[:, length:] - before[:, :-length] == length
+    begun = np.pad(np.cumsum(begins, axis=1, dtype=np.int32), ((0, 0), (length, 0)))
+    begun = np.pad(begun, ((0, 0), (0, length - 1)), mode="edge")
+    return np.asarray(begun[:, length:] > begun[:, :-length])

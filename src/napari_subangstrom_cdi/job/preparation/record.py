@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.record import calibration
-from napari_subangstrom_cdi.core.record.background import register_background, subtract_background
-from napari_subangstrom_cdi.core.record.centring import find_beam_centre
+from napari_subangstrom_cdi.core.record.background import align_background, subtract_background
+from napari_subangstrom_cdi.core.record.centring import find_beam_centre, spot_contrast
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
 from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
-from napari_subangstrom_cdi.core.types import Bool
+from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.io import ImageFile, read_image, read_mask
 from napari_subangstrom_cdi.io.image import short_name
@@ -177,9 +177,11 @@ def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
     record = records.particle
     # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
     with clock.step("centre"), naming(plan.inputs.pattern):
-        centre, uncertainty, spots = _beam_centre(plan, record)
+        # both of what follows look for spots
+        contrast = None if records.background is None else spot_contrast(record)
+        centre, uncertainty, spots = _beam_centre(plan, record, contrast)
     with clock.step("background"):
-        record, subtraction = _subtract(plan, record, records.background, centre)
+        record, subtraction = _subtract(plan, record, records.background, centre, contrast)
     middle = [size // 2 for size in record.shape]
     readings: dict[str, Any] = {
         **records.readings,
@@ -231,7 +233,7 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
 
 
 def _subtract(
-    plan: Plan, record: Record, background: Record | None, centre_px: tuple[float, float]
+    plan: Plan, record: Record, background: Record | None, centre_px: tuple[float, float], contrast: Float32 | None
 ) -> tuple[Record, dict[str, Any]]:
     """Take away the background record, a fitted one, or nothing; and what was done."""
     if plan.inputs.background == "none":
@@ -241,14 +243,16 @@ def _subtract(
         fitted = fit_smooth_background(record, centre_px)
         return subtract_smooth_background(record, fitted), {"kind": "fit", "ellipticity": fitted.ellipticity}
     with naming(plan.inputs.background):
-        fit = register_background(record, background, beam_centre_px=centre_px)
+        fit, aligned = align_background(record, background, beam_centre_px=centre_px, contrast=contrast)
         if plan.pattern.background_scale is not None:
             fit = replace(fit, scale=plan.pattern.background_scale)
         numbers = {key: value for key, value in asdict(fit).items() if key != "beam_centre_px"}
-        return subtract_background(record, background, fit), {"kind": "record", **numbers}
+        return subtract_background(record, background, fit, aligned=aligned), {"kind": "record", **numbers}
 
 
-def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[float] | None, NDArray[np.float64]]:
+def _beam_centre(
+    plan: Plan, record: Record, contrast: Float32 | None
+) -> tuple[tuple[float, float], list[float] | None, NDArray[np.float64]]:
     """Beam in the raw record, its error and the spots that told it; or as told, by hand or for want of spots."""
     told, hint = plan.pattern.beam_centre_px, plan.acquisition.beam_centre_px
     middle = (record.shape[0] // 2, record.shape[1] // 2)
@@ -261,5 +265,5 @@ def _beam_centre(plan: Plan, record: Record) -> tuple[tuple[float, float], list[
     if told is not None:
         return (middle[0] + told[0], middle[1] + told[1]), None, np.empty((0, 2))
     start = None if hint is None else (middle[0] + hint[0], middle[1] + hint[1])
-    found = find_beam_centre(record, start_px=start)
+    found = find_beam_centre(record, start_px=start, contrast=contrast)
     return found.centre_px, list(found.standard_error_px), found.spots_px
