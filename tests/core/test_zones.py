@@ -10,12 +10,11 @@ import pytest
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.crystal.unit_cell import crystal
 from napari_subangstrom_cdi.core.fit.indexing import match_zone, spot_radii, turned
+from napari_subangstrom_cdi.core.fit.lattice import lattice_vectors, reduced
 from napari_subangstrom_cdi.core.fit.zones import (
     FITS,
     _zone_lattice,
-    lattice_vectors,
     rank_zones,
-    reduced,
     same_zone,
     unique_zones,
 )

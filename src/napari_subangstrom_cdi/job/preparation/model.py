@@ -28,7 +28,7 @@ from .clock import Clock, naming
 from .image import RegisteredImage
 from .load import Loaded, imaging_conditions
 from .masks import Prepared
-from .model_readings import in_words, lattice_readings, model_readings, say_doubts, zone_readings
+from .model_readings import in_words, lattice_readings, model_readings, say_distortion, say_doubts, zone_readings
 from .rebuild import FRINGES_TO, Rebuilding
 from .schedule import extended_schedule
 
@@ -187,8 +187,12 @@ def choose_zone(
             raise InputError(
                 f"no zone axis of {cell.name} fits the spots", mend="check crystal and camera length, or name the zone"
             )
+        say_distortion(best, cell.name)
         return best.zone, ranked
     zone = zone_axis(plan.model.zone)
+    named = next((one for one in ranked if one.score >= FITS and same_zone(cell, zone, one.zone)), None)
+    if named is not None:
+        say_distortion(named, cell.name)
     if best is None:
         doubt(f"no zone axis of {cell.name} fits the spots: another crystal, or a wrong camera length")
     elif not any(one.score > _AS_GOOD_A_ZONE * best.score and same_zone(cell, zone, one.zone) for one in ranked):
