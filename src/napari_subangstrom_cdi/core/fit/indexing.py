@@ -175,7 +175,12 @@ def explained_share(intensity: Float64, grid: Grid, g_per_angstrom: Float64, rad
 
 
 def spot_radii(
-    amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams, match: Match
+    amplitude: NDArray[np.floating],
+    regions: Regions,
+    grid: Grid,
+    beams: ZoneBeams,
+    match: Match,
+    stretch: Float64 | None = None,
 ) -> tuple[Float64, Float64]:
     """|q| of the strongest spots as they lie in the pattern, and the crystal's own |g|, Å⁻¹, each of shape (pairs,).
 
@@ -190,6 +195,8 @@ def spot_radii(
         Crystal and zone.
     match : Match
         How they lie on the pattern.
+    stretch : ndarray, shape (2, 2), optional
+        Of the pattern, as of :class:`.LatticeDistortion`; |q| is then that before the stretch.
 
     Raises
     ------
@@ -200,7 +207,8 @@ def spot_radii(
     strength = np.abs(beams.potential_volt)
     half = beams.g_per_angstrom @ (1.0, 1e-3) > 0
     chosen = half & (own > _LOWEST_Q) & (own < _HIGHEST_Q) & (strength > _FORBIDDEN * strength.max())
-    own, expected = own[chosen], turned(beams.g_per_angstrom[chosen], match.azimuth_deg, match.scale)
+    stretch = np.eye(2) if stretch is None else stretch
+    own, expected = own[chosen], turned(beams.g_per_angstrom[chosen], match.azimuth_deg, match.scale) @ stretch
     radius = spot_radius(beams, spot_size(amplitude, regions, grid))
     intensity = np.where(regions == Region.G, np.square(amplitude, dtype=np.float64), 0)
     hidden = (regions == Region.M).astype(np.float64)
@@ -213,7 +221,7 @@ def spot_radii(
             f"{len(order)} pairs of spots to measure spacings by", mend="check crystal, zone axis and regions"
         )
     there, opposite = (_centres(intensity, grid, sign * expected[order], radius) for sign in (1, -1))
-    return np.linalg.norm(there - opposite, axis=1) / 2, own[order]
+    return np.linalg.norm((there - opposite) @ np.linalg.inv(stretch), axis=1) / 2, own[order]
 
 
 def _centres(intensity: Float64, grid: Grid, g_per_angstrom: Float64, radius: float) -> Float64:

@@ -417,14 +417,15 @@ class _Refined:
             weight = np.minimum(1, _OUTLYING * spread / np.maximum(rest * np.sqrt(weight), 1e-12)) / (
                 error**2 + floor**2
             )
-        chi2 = float(np.sum(weight * rest**2)) / max(len(rest) - 5, 1)
+        left = shift - design @ solution
+        group = np.unique([row[4][0] for row in rows], return_inverse=True)[1]
+        mean, apart = _between_groups(left, weight, group)
+        chi2 = float(np.sum(weight * (left - mean[group]) ** 2)) / max(len(left) - 4 - len(mean), 1)
         errors = np.sqrt(np.diag(covariance) * chi2)
         turn = stretch_of(self.form) @ solution[3:]
         self.q_pixel *= math.exp(-float(solution[0]))
         self.form = (self.form[0] + float(solution[1]), self.form[1] + float(solution[2]))
         self.centre = (self.centre[0] + float(turn[1]), self.centre[1] + float(turn[0]))
-        group = np.unique([row[4][0] for row in rows], return_inverse=True)[1]
-        apart = _between_groups(shift - design @ solution, weight, group)
         self.scale_error, self.form_error = (
             math.hypot(float(errors[0]), apart),
             float(np.hypot(errors[1], errors[2]) / math.sqrt(2)),
@@ -498,14 +499,17 @@ class _Refined:
         return found
 
 
-def _between_groups(rest: Float64, weight: Float64, group: NDArray[np.intp]) -> float:
-    """What rings add to the error of their mean by lying apart more than their sectors' scatter explains."""
+def _between_groups(rest: Float64, weight: Float64, group: NDArray[np.intp]) -> tuple[Float64, float]:
+    """Means of groups of rings, and what these add to the error of the mean of all by lying apart.
+
+    That is what they do beyond what their sectors' scatter explains.
+    """
     total = np.bincount(group, weight)
     mean = np.bincount(group, weight * rest) / total
     within = np.bincount(group, weight * (rest - mean[group]) ** 2) / total / np.maximum(np.bincount(group) - 1, 1)
     share = total / total.sum()
     excess = float(np.sum(share * (mean**2 - within))) * len(total) / max(len(total) - 1, 1)
-    return math.sqrt(max(excess, 0.0) * float(np.sum(share**2)))
+    return mean, math.sqrt(max(excess, 0.0) * float(np.sum(share**2)))
 
 
 def _shift(at: Float64, value: Float64, weight: Float64, places: Float64, width: float) -> tuple[float, float] | None:

@@ -26,16 +26,17 @@ _LARGEST_INDEX = 3
 _ALLOWED = 0.01
 LARGEST_SCALE_ERROR = 0.06
 _LARGEST_ELLIPSE = 0.1
-_SCALE_ERROR, _USUAL_ELLIPSE = 0.015, 0.08
+SCALE_ERROR, _USUAL_ELLIPSE = 0.015, 0.08
 _SHARES = (0.0, 0.1, 0.3)  # of the strongest spot's amplitude
 _FEWEST_SPOTS = 5
 _LOOKED_AT, _WAYS_OF_A_ZONE, _SAME_WAY = 12, 3, 0.02
 _FITS = 3
 _ABOVE_NOISE = 2.0
+_FEWEST_COMPARED, _ALIKE = 6, 0.05
 _STRONG = 0.15
 _PRESENT = 3e-4
 _HIDDEN = 0.3  # of a reflection's disc: what more of is masked is not known
-FITS = 0.5
+FITS = 0.4
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class RankedZone:
     present : float
         Share of the strong reflections expected that are seen, weighted by their structure factors, 0 to 1.
     score : float
-        The square of explained times present, times what misfit and scale leave: 0 to 1; at 0.5 and above a zone fits.
+        The square of explained times present, times the root of the correlation of the reflections' amplitudes with
+        their structure factors, times what misfit and scale leave: 0 to 1; at 0.4 and above a zone fits.
     distortion : LatticeDistortion
         The pattern's lattice against the zone's.
     """
@@ -140,6 +142,7 @@ def rank_zones(
     *,
     energy_ev: float,
     b_factor: float = 0.8,
+    scale_error: float = SCALE_ERROR,
 ) -> tuple[RankedZone, ...]:
     """Zone axes of a crystal, the best first; empty if none has a lattice like the pattern's.
 
@@ -151,6 +154,8 @@ def rank_zones(
         What the particle is made of.
     energy_ev, b_factor
         Beam energy; Debye-Waller factor, Å².
+    scale_error : float
+        Standard error of the reciprocal pixel as it is told, as a fraction.
 
     Raises
     ------
@@ -163,7 +168,7 @@ def rank_zones(
     for zone in unique_zones(crystal):
         own = _zone_lattice(crystal, zone)
         if own is not None:
-            likely += _likeliest([(_prior(one), zone, own, one) for one in _ways(lattices, own)])
+            likely += _likeliest([(_prior(one, scale_error), zone, own, one) for one in _ways(lattices, own)])
     likely.sort(key=lambda one: -one[0])
     ranked = [
         _ranked(
@@ -172,6 +177,7 @@ def rank_zones(
             zone,
             own,
             way,
+            scale_error,
         )
         for _, zone, own, way in likely[:_LOOKED_AT]
     ]
@@ -231,14 +237,14 @@ def _ways(lattices: list[Float64], own: Float64) -> list[LatticeDistortion]:
     return found
 
 
-def _prior(way: LatticeDistortion) -> float:
+def _prior(way: LatticeDistortion, scale_error: float) -> float:
     """How likely scale and ellipse are before the spots are looked at, 1 at best.
 
     Lenses stretch by up to some 6 % and by more hardly ever. A calibration is that of one direction, so that a stretch
     makes the mean scale uncertain by half of it.
     """
     ellipse = math.log(way.ratio)
-    spread2 = _SCALE_ERROR**2 + ellipse**2 / 8
+    spread2 = scale_error**2 + ellipse**2 / 8
     return math.exp(-((way.scale - 1) ** 2) / spread2 / 2) / (1 + (ellipse / _USUAL_ELLIPSE) ** 4)
 
 
@@ -253,12 +259,15 @@ def _likeliest(ways: list[_Way]) -> list[_Way]:
     return kept
 
 
-def _ranked(pattern: _Pattern, beams: ZoneBeams, zone: Zone, own: Float64, way: LatticeDistortion) -> RankedZone:
+def _ranked(
+    pattern: _Pattern, beams: ZoneBeams, zone: Zone, own: Float64, way: LatticeDistortion, scale_error: float
+) -> RankedZone:
     way, explained = _laid_on(pattern.spots, own, way)
     radius = spot_radius(beams, pattern.spots.radius_per_angstrom)
-    present = _present(pattern, beams, own, way, radius)
+    present, likeness = _seen(pattern, beams, own, way, radius)
     match = Match(way.azimuth_deg, way.scale, explained)
-    return RankedZone(zone, match, way.ratio - 1, present, explained**2 * present * _prior(way), way)
+    score = explained**2 * present * math.sqrt(likeness) * _prior(way, scale_error)
+    return RankedZone(zone, match, way.ratio - 1, present, score, way)
 
 
 def _laid_on(spots: Spots, own: Float64, way: LatticeDistortion) -> tuple[LatticeDistortion, float]:
@@ -280,26 +289,32 @@ def _laid_on(spots: Spots, own: Float64, way: LatticeDistortion) -> tuple[Lattic
     return way, explained
 
 
-def _present(pattern: _Pattern, beams: ZoneBeams, own: Float64, way: LatticeDistortion, radius: float) -> float:
-    """Share of the reflections of large structure factor that stand above the noise, weighted by it.
+def _seen(
+    pattern: _Pattern, beams: ZoneBeams, own: Float64, way: LatticeDistortion, radius: float
+) -> tuple[float, float]:
+    """Of the reflections of large structure factor the share that is seen, and how like all are to the zone's.
 
-    What lies in G and above its surroundings counts only, and must be more than what lies between the reflections.
+    Seen is what lies in G and above its surroundings by more than what lies between the reflections. Likeness is the
+    correlation of amplitudes with structure factors, forbidden ones among them: dynamical diffraction changes single
+    ones and leaves enough of the whole to tell zones of like lattices apart.
     """
-    grid = pattern.grid
+    grid, intensity = pattern.grid, pattern.intensity(radius)
     strength = np.abs(beams.potential_volt)
     q = np.linalg.norm(beams.g_per_angstrom, axis=1)
-    strong = (strength > _STRONG * strength.max()) & (q > LOWEST_Q) & (q < HIGHEST_Q * 0.8)
-    if not strong.any():
-        return 0.0
-    intensity = pattern.intensity(radius)
-    g = beams.g_per_angstrom[strong] @ way.matrix.T
+    compared = (q > LOWEST_Q) & (q < HIGHEST_Q * 0.8)
+    strength, g = strength[compared], beams.g_per_angstrom[compared] @ way.matrix.T
     sums = disc_sums(intensity, grid, g, radius)
     hidden = disc_sums((pattern.regions == Region.M).astype(np.float64), grid, g, radius)
     known = np.isfinite(sums) & ~(hidden * grid.q_pixel_per_angstrom**2 > _HIDDEN * math.pi * radius**2)
-    if not known.any():
-        return 0.0
-    between = disc_sums(intensity, grid, g + own.sum(axis=0) / 2 @ way.matrix.T, radius)
-    between = between[np.isfinite(between)]
-    noise = float(np.median(between)) if len(between) else 0.0
-    least = max(_PRESENT * float(sums[known].max()), _ABOVE_NOISE * noise)
-    return float(np.average(sums[known] > least, weights=strength[strong][known]))
+    strong = known & (strength > _STRONG * np.max(strength, initial=0.0))
+    if not strong.any():
+        return 0.0, 0.0
+    # half as wide, so that what lies between is not the flank of a neighbour
+    core, between = (disc_sums(intensity, grid, at, radius / 2) for at in (g, g + own.sum(axis=0) / 2 @ way.matrix.T))
+    noise = float(np.nanmedian(between)) if np.isfinite(between).any() else 0.0
+    least = max(_PRESENT * float(np.nanmax(core[strong])), _ABOVE_NOISE * noise)
+    present = float(np.average(core[strong] > least, weights=strength[strong]))
+    amplitudes, expected = np.sqrt(np.maximum(sums[known], 0)), strength[known]
+    if len(expected) < _FEWEST_COMPARED or np.ptp(expected) < _ALIKE * expected.max() or not np.ptp(amplitudes) > 0:
+        return present, 1.0
+    return present, max(float(np.corrcoef(amplitudes, expected)[0, 1]), 0.0)
