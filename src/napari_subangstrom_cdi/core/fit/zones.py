@@ -68,7 +68,15 @@ class RankedZone:
     distortion: LatticeDistortion
 
 
-_Way = tuple[float, Zone, Float64, LatticeDistortion]
+@dataclass(frozen=True)
+class _Way:
+    """A way to lay a zone's lattice on the spots, the share of their intensity on it, and how likely that makes it."""
+
+    zone: Zone
+    own: Float64
+    way: LatticeDistortion
+    explained: float
+    chance: float
 
 
 def unique_zones(crystal: Crystal, largest_index: int = _LARGEST_INDEX) -> list[Zone]:
@@ -164,22 +172,19 @@ def rank_zones(
     """
     pattern = _Pattern(amplitude, regions, grid)
     lattices = pattern.lattices()
-    likely: list[tuple[float, Zone, Float64, LatticeDistortion]] = []
+    likely: list[_Way] = []
     for zone in unique_zones(crystal):
         own = _zone_lattice(crystal, zone)
         if own is not None:
-            likely += _likeliest([(_prior(one, scale_error), zone, own, one) for one in _ways(lattices, own)])
-    likely.sort(key=lambda one: -one[0])
+            likely += _likeliest(pattern, zone, own, _ways(lattices, own), scale_error)
+    likely.sort(key=lambda one: -one.chance)
     ranked = [
         _ranked(
             pattern,
-            ZoneBeams(crystal, zone, energy_ev=energy_ev, q_max_per_angstrom=HIGHEST_Q, b_factor=b_factor),
-            zone,
-            own,
-            way,
-            scale_error,
+            ZoneBeams(crystal, one.zone, energy_ev=energy_ev, q_max_per_angstrom=HIGHEST_Q, b_factor=b_factor),
+            one,
         )
-        for _, zone, own, way in likely[:_LOOKED_AT]
+        for one in likely[:_LOOKED_AT]
     ]
     best: dict[Zone, RankedZone] = {}
     for one in sorted(ranked, key=lambda one: -one.score):
@@ -248,26 +253,32 @@ def _prior(way: LatticeDistortion, scale_error: float) -> float:
     return math.exp(-((way.scale - 1) ** 2) / spread2 / 2) / (1 + (ellipse / _USUAL_ELLIPSE) ** 4)
 
 
-def _likeliest(ways: list[_Way]) -> list[_Way]:
-    """The likeliest of each, that is of those that are not the same but for what the lattice's symmetry does."""
+def _likeliest(
+    pattern: _Pattern, zone: Zone, own: Float64, ways: list[LatticeDistortion], scale_error: float
+) -> list[_Way]:
+    """The likeliest of a zone's ways, each fitted to the spots: those that are not the same, or turned by 180°."""
     kept: list[_Way] = []
-    for one in sorted(ways, key=lambda one: -one[0]):
-        if all(np.abs(one[3].matrix - other[3].matrix).max() > _SAME_WAY for other in kept):
-            kept.append(one)
+    for start in sorted(ways, key=lambda one: -_prior(one, scale_error)):
+        if any(_same_way(start, other.way) for other in kept):
+            continue
+        way, explained = _laid_on(pattern.spots, own, start)
+        if not any(_same_way(way, other.way) for other in kept):
+            kept.append(_Way(zone, own, way, explained, explained**2 * _prior(way, scale_error)))
         if len(kept) == _WAYS_OF_A_ZONE:
             break
     return kept
 
 
-def _ranked(
-    pattern: _Pattern, beams: ZoneBeams, zone: Zone, own: Float64, way: LatticeDistortion, scale_error: float
-) -> RankedZone:
-    way, explained = _laid_on(pattern.spots, own, way)
+def _same_way(first: LatticeDistortion, second: LatticeDistortion) -> bool:
+    return any(np.abs(first.matrix - sign * second.matrix).max() < _SAME_WAY for sign in (1, -1))
+
+
+def _ranked(pattern: _Pattern, beams: ZoneBeams, one: _Way) -> RankedZone:
     radius = spot_radius(beams, pattern.spots.radius_per_angstrom)
-    present, likeness = _seen(pattern, beams, own, way, radius)
-    match = Match(way.azimuth_deg, way.scale, explained)
-    score = explained**2 * present * math.sqrt(likeness) * _prior(way, scale_error)
-    return RankedZone(zone, match, way.ratio - 1, present, score, way)
+    present, likeness = _seen(pattern, beams, one.own, one.way, radius)
+    match = Match(one.way.azimuth_deg, one.way.scale, one.explained)
+    score = one.chance * present * math.sqrt(likeness)
+    return RankedZone(one.zone, match, one.way.ratio - 1, present, score, one.way)
 
 
 def _laid_on(spots: Spots, own: Float64, way: LatticeDistortion) -> tuple[LatticeDistortion, float]:
