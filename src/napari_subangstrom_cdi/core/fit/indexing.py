@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
-from napari_subangstrom_cdi.core.types import Float64
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
-from .spots import above_surroundings, spot_size
+from .spots import above_surroundings, find_spots, spot_size
 
 Regions = NDArray[np.uint8]
 
@@ -116,10 +116,27 @@ def match_zone(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, be
             kept.append((score, azimuth % 360, scale))
     radius = spot_radius(beams, spot_size(amplitude, regions, grid))
     intensity = spot_intensity(amplitude, regions, grid, radius)
+    intensity = np.where(_near_spots(amplitude, regions, grid, radius), intensity, 0)
     return tuple(
         Match(azimuth, scale, explained_share(intensity, grid, turned(own, azimuth, scale), radius))
         for _, azimuth, scale in kept
     )
+
+
+def _near_spots(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, radius: float) -> Bool:
+    """Where a spot is, within its radius; everywhere if there are too few to speak of."""
+    try:
+        places = find_spots(amplitude, regions, grid).places_per_angstrom
+    except InputError:
+        return np.ones(grid.shape, bool)
+    near = np.zeros(grid.shape, bool)
+    reach = math.ceil(radius / grid.q_pixel_per_angstrom)
+    for x, y in places / grid.q_pixel_per_angstrom + grid.n // 2:
+        rows = np.arange(max(round(y) - reach, 0), min(round(y) + reach + 1, grid.n))
+        columns = np.arange(max(round(x) - reach, 0), min(round(x) + reach + 1, grid.n))
+        within = np.hypot((rows - y)[:, None], columns - x) * grid.q_pixel_per_angstrom <= radius
+        near[rows[:, None], columns] |= within
+    return near
 
 
 def spot_intensity(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, radius: float) -> Float64:
