@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # the same names for type checkers
 
     from .api import Prepared as Prepared
     from .api import Reconstruction as Reconstruction
+    from .api import calibrate as calibrate
     from .api import iterate as iterate
     from .api import phase as phase
     from .api import prepare as prepare
@@ -76,6 +77,7 @@ _public, __dir__, __all__ = lazy_loader.attach(
         "api": [
             "Prepared",
             "Reconstruction",
+            "calibrate",
             "iterate",
             "phase",
             "prepare",

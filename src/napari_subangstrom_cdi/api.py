@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.ensemble.members import EnsembleSettings, member_inputs
+from napari_subangstrom_cdi.core.fit.rings import RingCalibration
 from napari_subangstrom_cdi.core.phasing.retrieval import InForce, Problem, Retrieval, Snapshot
 from napari_subangstrom_cdi.core.phasing.retrieval import iterate as iterate_problem
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule, Stage
@@ -31,10 +32,11 @@ from napari_subangstrom_cdi.job.pipeline import (
     scratch_folder,
     with_timing,
 )
-from napari_subangstrom_cdi.job.plan import Plan, plan_from_toml
+from napari_subangstrom_cdi.job.plan import Frame, Plan, plan_from_toml
 from napari_subangstrom_cdi.job.preparation import Clock, calibrated_by_crystal
 from napari_subangstrom_cdi.job.progress import Watcher, listening
 from napari_subangstrom_cdi.job.readings import summary
+from napari_subangstrom_cdi.job.standard import calibrate_standard
 from napari_subangstrom_cdi.job.steering import Steering
 from napari_subangstrom_cdi.simulation.faults import FaultSettings
 from napari_subangstrom_cdi.simulation.files import write_records
@@ -475,6 +477,38 @@ def simulate(
     if folder is not None:
         write_records(records, Path(folder).expanduser())
     return records
+
+
+def calibrate(
+    record: Data,
+    crystal: str | os.PathLike[str],
+    *,
+    mask: Data | None = None,
+    frame: Frame = None,
+    acquisition: Known | None = None,
+) -> RingCalibration:
+    """Beam, reciprocal pixel and ellipse of a pattern of rings, by the spacings of the standard that made it.
+
+    Parameters
+    ----------
+    record : array or path
+        The pattern, such as that of a gold cross grating.
+    crystal : str or path
+        Name or CIF of the standard.
+    mask : array or path, optional
+        Pixels not to be trusted, non-zero, for example those of a beam stop.
+    frame : int or 'sum', optional
+        Of a stacked file.
+    acquisition : path, mapping or Acquisition, optional
+        What is known of the record. A camera length or reciprocal pixel names the rings where they are ambiguous.
+
+    Raises
+    ------
+    InputError
+        If the record has no rings, or not those of the crystal.
+    """
+    with scratch_folder() as scratch:
+        return calibrate_standard(record, crystal, Path(scratch), mask=mask, frame=frame, acquisition=acquisition)[0]
 
 
 def _data(

@@ -61,3 +61,17 @@ def test_without_a_statement_the_noise_decides():
 def test_a_record_divided_by_its_maximum_is_refused_with_its_gain():
     with pytest.raises(InputError, match=r"normalised; give the raw counts, or counts_per_electron \d"):
         gain_of((camera() / camera().max()).astype(np.float32), 0.8)
+
+
+def test_of_a_difference_the_noise_tells_a_gain_far_below_one_only():
+    """The average of 5,000 frames of which the background was taken away; and the difference of counts."""
+    y, x = np.indices((256, 256))
+    rng = np.random.default_rng(5)
+    halo = 400 * np.exp(-np.hypot(y - 120, x - 130) / 60)
+    taken_away = rng.poisson(halo + 3) - 3.0
+    with pytest.warns(QualityWarning, match="no counts_per_electron is stated"):
+        gain, by_noise = gain_of((taken_away / 5000).astype(np.float32), None, difference=True)
+    assert by_noise and gain == pytest.approx(1 / 5000, rel=0.1)
+    for scale in (1.0, 20.0):
+        assert gain_of((scale * taken_away).astype(np.float32), None, difference=True) == (1.0, False)
+    assert gain_of((taken_away / 5000).astype(np.float32), 0.5, difference=True) == (0.5, False)

@@ -9,13 +9,15 @@ import pytest
 
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.crystal.unit_cell import crystal
+from napari_subangstrom_cdi.core.fit.distortion import fit_distortion
 from napari_subangstrom_cdi.core.fit.indexing import match_zone, spot_radii, turned
+from napari_subangstrom_cdi.core.fit.lattice import lattice_vectors, reduced, related_lattices
+from napari_subangstrom_cdi.core.fit.rings import stretch_of
+from napari_subangstrom_cdi.core.fit.spots import spot_size
 from napari_subangstrom_cdi.core.fit.zones import (
     FITS,
     _zone_lattice,
-    lattice_vectors,
     rank_zones,
-    reduced,
     same_zone,
     unique_zones,
 )
@@ -168,3 +170,120 @@ def test_strong_reflections_that_are_absent_count_against_a_crystal():
     own, other = (rank_zones(noisy, regions, GRID, one, energy_ev=200e3)[0] for one in (silicon, rock_salt))
     assert own.present > 0.95 and other.present < 0.85
     assert other.score < own.score - 0.1
+
+
+def disc_pattern(
+    name: str, zone: tuple[int, int, int], *, disc: float = 0.0, stretch: np.ndarray | None = None, seed: int = 0
+):
+    """√I of points or discs with Poisson noise on an even level, stretched; and the regions above 3 σ."""
+    grid = Grid(256, 95.0)
+    rng = np.random.default_rng(seed)
+    beams = ZoneBeams(crystal(name), zone, energy_ev=200e3, q_max_per_angstrom=1.25)
+    g = turned(beams.g_per_angstrom[1:], 17.0) @ (np.eye(2) if stretch is None else stretch)
+    q = grid.index() * grid.q_pixel_per_angstrom
+    electrons = np.zeros(grid.shape)
+    for (x, y), strength in zip(g, np.abs(beams.potential_volt[1:]) ** 2, strict=True):
+        r = np.hypot(q[:, None] - y, q[None] - x)
+        shape = 1 / (1 + np.exp(np.minimum((r - disc) / 0.006, 50))) if disc else np.exp(-(r**2) / 2 / 0.007**2)
+        electrons += strength * shape / shape.sum()
+    counts = rng.poisson(2e6 * electrons / electrons.sum() + 1.0)
+    intensity = (counts - 1.0).astype(np.float32)
+    regions = np.where(intensity > 3.0, Region.G, Region.B).astype(np.uint8)
+    return np.sqrt(np.maximum(intensity, 0)), regions, grid
+
+
+@pytest.mark.parametrize("disc", [0.0, 0.05, 0.08])
+def test_scores_are_those_of_points_on_discs(disc):
+    amplitude, regions, grid = disc_pattern("Ag", (1, 1, 0), disc=disc)
+    best, *others = rank_zones(amplitude, regions, grid, crystal("Ag"), energy_ev=200e3)
+    assert same_zone(crystal("Ag"), best.zone, (1, 1, 0)) and best.score > 0.8
+    assert best.match.explained > 0.95 and all(one.score < FITS for one in others)
+    wrong = rank_zones(amplitude, regions, grid, crystal("Cu"), energy_ev=200e3)
+    assert not wrong or wrong[0].score < FITS
+    # a spot is found as large as it is, with its soft edge
+    assert disc < spot_size(amplitude, regions, grid) < disc + 0.045
+
+
+@pytest.mark.parametrize("form", [(0.0, 0.0), (0.02, -0.01), (-0.03, 0.03), (0.0, 0.057)])
+def test_an_ellipse_is_measured_and_hides_no_zone(form):
+    amplitude, regions, grid = disc_pattern("Ag", (1, 1, 0), disc=0.04, stretch=stretch_of(form))
+    best = rank_zones(amplitude, regions, grid, crystal("Ag"), energy_ev=200e3)[0]
+    assert same_zone(crystal("Ag"), best.zone, (1, 1, 0)) and best.score > FITS
+    found = best.distortion
+    np.testing.assert_allclose(found.form, form, atol=max(8 * found.error, 1e-3))
+    assert found.error < 1e-3 and found.scale == pytest.approx(1, abs=2e-3)
+    np.testing.assert_allclose(found.stretch, stretch_of(form), atol=2e-3)
+    assert found.azimuth_deg % 180 == pytest.approx(17.0, abs=0.3)
+    # spacings measured before the stretch are the crystal's
+    beams = ZoneBeams(crystal("Ag"), best.zone, energy_ev=200e3, q_max_per_angstrom=1.25)
+    measured, own = spot_radii(amplitude, regions, grid, beams, best.match, found.stretch)
+    np.testing.assert_allclose(measured, own, rtol=6e-3)
+
+
+def test_weak_spots_between_the_reflections_hide_no_zone():
+    """Spots of half the indices, as of surface steps: the lattice seen is a quarter of the zone's."""
+    made, zone = crystal("Au"), (0, 0, 1)
+    amplitude, _ = pattern("Au", zone)
+    basis = turned(_zone_lattice(made, zone), 17.0)
+    q = GRID.index() * GRID.q_pixel_per_angstrom
+    for i, j in np.stack(np.meshgrid(np.arange(-5, 6), np.arange(-5, 6)), -1).reshape(-1, 2):
+        if i % 2 or j % 2:
+            x, y = np.array([i, j]) @ basis / 2
+            line_x, line_y = (np.exp(-((q - at) ** 2) / (2 * 0.008**2)) for at in (x, y))
+            amplitude += np.float32(0.06 * amplitude.max()) * np.outer(line_y, line_x).astype(np.float32)
+    scores = []
+    for share in (0.01, 0.03, 0.1):  # whatever is taken for signal
+        regions = np.where(amplitude > share * amplitude.max(), Region.G, Region.B).astype(np.uint8)
+        best = rank_zones(amplitude, regions, GRID, made, energy_ev=200e3)[0]
+        assert same_zone(made, best.zone, zone)
+        scores.append(best.score)
+    assert min(scores) > FITS
+
+
+def test_missing_reflections_hide_no_zone():
+    """PbS [001] without its odd half: all that is left lies on a lattice twice as coarse."""
+    amplitude, regions = pattern("PbS", (0, 0, 1))
+    basis = turned(_zone_lattice(crystal("PbS"), (0, 0, 1)), 17.0)
+    q = GRID.index() * GRID.q_pixel_per_angstrom
+    points = np.stack(np.meshgrid(q, q), -1).reshape(-1, 2)
+    index = np.rint(points @ np.linalg.inv(basis)).astype(int)
+    regions = np.where((index.sum(axis=1) % 2).reshape(GRID.shape) == 1, Region.B, regions).astype(np.uint8)
+    seen = lattice_vectors(amplitude, regions, GRID)
+    assert abs(np.linalg.det(seen.vectors_per_angstrom)) == pytest.approx(2 * abs(np.linalg.det(basis)), rel=0.02)
+    best = rank_zones(amplitude, regions, GRID, crystal("PbS"), energy_ev=200e3)[0]
+    assert same_zone(crystal("PbS"), best.zone, (0, 0, 1))
+    assert best.match.scale == pytest.approx(1, abs=5e-3)
+
+
+def test_related_lattices_are_all_of_low_index_once():
+    basis = np.array([[0.3, 0.02], [0.05, 0.41]])  # without symmetry
+    related = related_lattices(basis, 3)
+    areas = sorted(round(abs(np.linalg.det(one)) / abs(np.linalg.det(basis)), 6) for one in related)
+    assert areas == [round(1 / 3, 6)] * 4 + [0.5] * 3 + [1.0] + [2.0] * 3 + [3.0] * 4
+    grams = {tuple(np.round((one @ one.T).ravel(), 9)) for one in related}
+    assert len(grams) == len(related)
+
+
+def test_the_error_of_a_distortion_is_what_it_scatters_by():
+    rng = np.random.default_rng(3)
+    own = np.stack(np.meshgrid(np.arange(-3, 4), np.arange(-3, 4)), -1).reshape(-1, 2) @ np.array(
+        [[0.3, 0], [0.1, 0.35]]
+    )
+    form, within = (0.02, -0.03), []
+    for _ in range(200):
+        places = turned(own, 30.0, 1.01) @ stretch_of(form) + rng.normal(0, 0.004, own.shape) + [0.01, -0.02]
+        found = fit_distortion(places, own)
+        within.append(
+            [
+                abs(math.log(found.scale / 1.01)) < found.error,
+                abs(found.form[0] - form[0]) < 2 * found.error,
+                abs(math.radians(found.azimuth_deg - 30)) < found.error,
+                abs(found.ratio - math.exp(math.hypot(*form))) < found.ratio_error,
+            ]
+        )
+    shares = np.mean(within, axis=0)
+    assert (shares > 0.6).all() and (shares < 0.76).all()
+    with pytest.raises(InputError, match="one line"):
+        fit_distortion(own[:5] * [1, 0], own[:5] * [1, 0])
+    with pytest.raises(InputError, match="3 spots"):
+        fit_distortion(own[:3], own[:3])

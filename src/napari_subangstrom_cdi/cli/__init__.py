@@ -2,6 +2,7 @@
 
 - ``main``: the parser and the commands reconstruct, demo, analyse, bench and gui
 - ``inspect``: the command inspect: what files say of the records in them
+- ``calibrate``: the command calibrate: pixel and ellipse by the rings of a standard
 - ``simulate``: the commands simulate and score
 - ``bench``: an iteration against the fastest FFT pair of the same process
 - ``bench_hand``: what follows the hand in the window, such as a slider's correlation, against the same

@@ -45,6 +45,7 @@ from napari_subangstrom_cdi.job.readings import summary
 from napari_subangstrom_cdi.parameters import declared
 from napari_subangstrom_cdi.simulation.bundled import sample_records
 
+from .calibrate import add_calibrate
 from .inspect import add_inspect
 from .simulate import add_score, add_simulate, help_of
 
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_analyse(commands)
     add_inspect(commands)
+    add_calibrate(commands, _frame)
     add_simulate(commands)
     add_score(commands)
     _add_bench(commands)

@@ -1,6 +1,10 @@
 """A known crystal laid onto pattern and image, and what the data say without it.
 
-- ``zones``: zone axes of a crystal, ranked by the lattice of the pattern's spots
+- ``spots``: how large a pattern's spots are, and where they lie
+- ``lattice``: the lattice that holds them, and those a few times coarser or finer
+- ``distortion``: a pattern's lattice against a crystal's: turned, scaled, stretched
+- ``zones``: zone axes of a crystal, ranked by how well their lattice and reflections are the pattern's
+- ``rings``: beam, pixel and ellipse by the rings of a standard
 - ``indexing``: a zone laid onto the spots: which way the crystal stands
 - ``reflection_fit``: tilt, thickness and shape from integrated intensities
 - ``lattice_place``: where the lattice lies in the outline, from the image's reflections
@@ -16,7 +20,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "distortion": ["LatticeDistortion", "fit_distortion"],
         "indexing": ["Match", "match_zone"],
+        "lattice": ["lattice_vectors"],
         "lattice_place": ["LatticeImage", "nearest_place"],
         "lattice_shift": ["LatticeShift"],
         "left_out": ["OmitTest", "omit_test", "sectors_of"],
@@ -24,6 +30,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model_rebuild": ["rebuilt"],
         "particle": ["Particle"],
         "reflection_fit": ["Evidence", "Fit", "Held"],
+        "rings": ["RingCalibration", "calibrate_by_rings"],
+        "spots": ["find_spots", "spot_size"],
         "zones": ["RankedZone", "rank_zones"],
     },
 )

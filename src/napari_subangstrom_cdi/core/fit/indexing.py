@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.crystal.bloch import ZoneBeams
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
-from napari_subangstrom_cdi.core.types import Float64
+from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
+
+from .spots import above_surroundings, find_spots, spot_size
 
 Regions = NDArray[np.uint8]
 
 _LOWEST_Q, _HIGHEST_Q = 0.1, 1.28
 _SCALE_RANGE, _SCALE_STEP = 0.06, 0.004
+_LEAST_RADIUS = 0.05  # Å⁻¹
 _STEP_DEG = 0.3
 _BLUR_PX = 2.0
 _FORBIDDEN = 0.01
@@ -40,7 +43,8 @@ class Match:
     scale : float
         Measured |g| over the crystal's: a lattice smaller, or a reciprocal pixel larger, by this factor than told.
     explained : float
-        Share of the pattern's intensity in G, beyond the beam, that lies in reflections of the zone, 0 to 1.
+        Share of the intensity of the pattern's spots, beyond the beam, that lies in reflections of the zone, 0 to 1.
+        What lies evenly around the spots does not count.
     """
 
     azimuth_deg: float
@@ -54,10 +58,18 @@ def turned(g_per_angstrom: Float64, azimuth_deg: float, scale: float = 1.0) -> F
     return scale * g_per_angstrom @ np.array([[cosine, sine], [-sine, cosine]])
 
 
-def spot_radius(beams: ZoneBeams) -> float:
-    """Radius of the disc that belongs to one reflection, Å⁻¹: just not its neighbour's."""
+def spot_radius(beams: ZoneBeams, spot_size_per_angstrom: float = 0.0) -> float:
+    """Radius of the disc that belongs to one reflection, Å⁻¹: all of a spot, just not its neighbour's.
+
+    Parameters
+    ----------
+    beams : ZoneBeams
+        Crystal and zone.
+    spot_size_per_angstrom : float
+        As of :func:`.spot_size`. A point's streaks and tails reach beyond it, so the disc is never small.
+    """
     q = np.linalg.norm(beams.g_per_angstrom, axis=1)
-    return min(0.45 * float(q[q > 0].min()), 0.05)
+    return min(0.45 * float(q[q > 0].min()), max(spot_size_per_angstrom, _LEAST_RADIUS))
 
 
 def match_zone(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams) -> tuple[Match, ...]:
@@ -90,7 +102,8 @@ def match_zone(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, be
         raise InputError("the zone has no reflection in the pattern", mend="check crystal and zone axis")
     good = np.where(regions == Region.G, amplitude, 0).astype(np.float32)
     blurred = ndi.gaussian_filter(good, _BLUR_PX)
-    search = _Search(blurred, grid, beams.g_per_angstrom[chosen], np.sqrt(strength[chosen]))
+    own = beams.g_per_angstrom[chosen]
+    search = _Search(blurred, grid, own, np.sqrt(strength[chosen]))
     found = [search.refine(*start) for start in search.starts()]
     found.sort(key=lambda match: -match[0])
     if not found[0][0] > 0:
@@ -101,11 +114,36 @@ def match_zone(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, be
     for score, azimuth, scale in found:
         if score > _AS_GOOD * found[0][0] and all(_apart(azimuth, other[1]) > _APART_DEG for other in kept):
             kept.append((score, azimuth % 360, scale))
-    radius = spot_radius(beams)
+    radius = spot_radius(beams, spot_size(amplitude, regions, grid))
+    intensity = spot_intensity(amplitude, regions, grid, radius)
+    intensity = np.where(_near_spots(amplitude, regions, grid, radius), intensity, 0)
     return tuple(
-        Match(azimuth, scale, _explained(good, grid, turned(beams.g_per_angstrom[chosen], azimuth, scale), radius))
+        Match(azimuth, scale, explained_share(intensity, grid, turned(own, azimuth, scale), radius))
         for _, azimuth, scale in kept
     )
+
+
+def _near_spots(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, radius: float) -> Bool:
+    """Where a spot is, within its radius; everywhere if there are too few to speak of."""
+    try:
+        places = find_spots(amplitude, regions, grid).places_per_angstrom
+    except InputError:
+        return np.ones(grid.shape, bool)
+    near = np.zeros(grid.shape, bool)
+    reach = math.ceil(radius / grid.q_pixel_per_angstrom)
+    for x, y in places / grid.q_pixel_per_angstrom + grid.n // 2:
+        rows = np.arange(max(round(y) - reach, 0), min(round(y) + reach + 1, grid.n))
+        columns = np.arange(max(round(x) - reach, 0), min(round(x) + reach + 1, grid.n))
+        within = np.hypot((rows - y)[:, None], columns - x) * grid.q_pixel_per_angstrom <= radius
+        near[rows[:, None], columns] |= within
+    return near
+
+
+def spot_intensity(amplitude: NDArray[np.floating], regions: Regions, grid: Grid, radius: float) -> Float64:
+    """What of a pattern's intensity is in spots of this radius in G, beyond the beam; 0 elsewhere."""
+    good = (regions == Region.G) & (grid.q_per_angstrom() >= _LOWEST_Q)
+    intensity = np.where(good, np.square(amplitude, dtype=np.float64), 0)
+    return np.asarray(above_surroundings(intensity, radius, grid), np.float64)
 
 
 class _Search:
@@ -147,16 +185,19 @@ def _apart(first_deg: float, second_deg: float) -> float:
     return abs((first_deg - second_deg + 180) % 360 - 180)
 
 
-def _explained(good: NDArray[np.float32], grid: Grid, g: Float64, radius: float) -> float:
-    intensity = np.square(good, dtype=np.float64)
-    q = grid.index() * grid.q_pixel_per_angstrom
-    intensity[np.hypot(q[:, None], q[None]) < _LOWEST_Q] = 0
+def explained_share(intensity: Float64, grid: Grid, g_per_angstrom: Float64, radius: float) -> float:
+    """Share of an intensity that lies within ``radius`` of a zone's reflections as they lie in the pattern."""
     total = float(intensity.sum())
-    return float(disc_sums(intensity, grid, g, radius).sum()) / total if total > 0 else 0.0
+    return float(np.nansum(disc_sums(intensity, grid, g_per_angstrom, radius))) / total if total > 0 else 0.0
 
 
 def spot_radii(
-    amplitude: NDArray[np.floating], regions: Regions, grid: Grid, beams: ZoneBeams, match: Match
+    amplitude: NDArray[np.floating],
+    regions: Regions,
+    grid: Grid,
+    beams: ZoneBeams,
+    match: Match,
+    stretch: Float64 | None = None,
 ) -> tuple[Float64, Float64]:
     """|q| of the strongest spots as they lie in the pattern, and the crystal's own |g|, Å⁻¹, each of shape (pairs,).
 
@@ -171,6 +212,8 @@ def spot_radii(
         Crystal and zone.
     match : Match
         How they lie on the pattern.
+    stretch : ndarray, shape (2, 2), optional
+        Of the pattern, as of :class:`.LatticeDistortion`; |q| is then that before the stretch.
 
     Raises
     ------
@@ -181,8 +224,9 @@ def spot_radii(
     strength = np.abs(beams.potential_volt)
     half = beams.g_per_angstrom @ (1.0, 1e-3) > 0
     chosen = half & (own > _LOWEST_Q) & (own < _HIGHEST_Q) & (strength > _FORBIDDEN * strength.max())
-    own, expected = own[chosen], turned(beams.g_per_angstrom[chosen], match.azimuth_deg, match.scale)
-    radius = spot_radius(beams)
+    stretch = np.eye(2) if stretch is None else stretch
+    own, expected = own[chosen], turned(beams.g_per_angstrom[chosen], match.azimuth_deg, match.scale) @ stretch
+    radius = spot_radius(beams, spot_size(amplitude, regions, grid))
     intensity = np.where(regions == Region.G, np.square(amplitude, dtype=np.float64), 0)
     hidden = (regions == Region.M).astype(np.float64)
     sums = np.array([disc_sums(intensity, grid, sign * expected, radius) for sign in (1, -1)])
@@ -194,7 +238,7 @@ def spot_radii(
             f"{len(order)} pairs of spots to measure spacings by", mend="check crystal, zone axis and regions"
         )
     there, opposite = (_centres(intensity, grid, sign * expected[order], radius) for sign in (1, -1))
-    return np.linalg.norm(there - opposite, axis=1) / 2, own[order]
+    return np.linalg.norm((there - opposite) @ np.linalg.inv(stretch), axis=1) / 2, own[order]
 
 
 def _centres(intensity: Float64, grid: Grid, g_per_angstrom: Float64, radius: float) -> Float64:

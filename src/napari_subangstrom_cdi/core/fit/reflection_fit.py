@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.optimize
@@ -20,6 +21,7 @@ from napari_subangstrom_cdi.core.types import Bool, Float64
 from napari_subangstrom_cdi.errors import InputError
 
 from .indexing import Match, disc_sums, spot_radius, turned
+from .spots import spot_size
 
 USUAL_INSET_ANGSTROM = 3.0
 ROUNDNESS = (0.0, 0.25, 0.5)
@@ -62,6 +64,11 @@ class Evidence:
     support: Bool
     contrast: NDArray[np.floating] | None = None
     conditions: ImagingConditions | None = None
+
+    @cached_property
+    def spot_size_per_angstrom(self) -> float:
+        """As of :func:`.spot_size`."""
+        return spot_size(np.sqrt(np.maximum(self.intensity, 0)), self.regions, self.grid)
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,7 @@ class Reflections:
     ) -> None:
         self._beams, self._zone, self._match, self._columns, self._lean = beams, zone, match, columns, lean
         self._g = turned(beams.g_per_angstrom, match.azimuth_deg, match.scale)
-        radius = spot_radius(beams) * match.scale
+        radius = spot_radius(beams, evidence.spot_size_per_angstrom) * match.scale
         sums = disc_sums(evidence.intensity, evidence.grid, self._g, radius)
         lost = disc_sums((evidence.regions == Region.M).astype(np.float32), evidence.grid, self._g, radius)
         q = np.linalg.norm(self._g, axis=1)

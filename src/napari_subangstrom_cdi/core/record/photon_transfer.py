@@ -83,10 +83,26 @@ def gain_of(
     *,
     bad_pixels: Bool | None = None,
     frames: int = 1,
+    difference: bool = False,
 ) -> tuple[float, bool]:
     """Counts per electron of a record, and whether they are by its noise: what is stated goes before.
 
-    Within a tenth of 1 it is 1, as of a camera that counts.
+    Within a tenth of 1 it is 1, as of a camera that counts. In the difference of two records the noise is that of both,
+    so that it tells how large the gain is at most: it is taken only where that is far below 1, as in an average of
+    frames or a record that was scaled down.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (ny, nx)
+        As stored.
+    stated : float, optional
+        What the user says.
+    bad_pixels : ndarray of bool, optional
+        True where nothing was measured.
+    frames : int
+        How many exposures it is the sum of.
+    difference : bool
+        Whether a background was already taken away.
 
     Raises
     ------
@@ -98,7 +114,11 @@ def gain_of(
     QualityWarning
         If the values are not linear in electrons, the noise contradicts what is stated, or tells the gain.
     """
+    if difference and stated is not None:
+        return stated, False
     line = transfer_line(counts, bad_pixels=bad_pixels, frames=frames)
+    if difference and (line is None or line.bends or line.counts_per_electron > 1 / _CONTRADICTION):
+        return 1.0, False
     if line is None or not (line.is_certain or line.bends):
         return stated or 1.0, False
     if line.bends:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import interpolate
 
 from napari_subangstrom_cdi.core.types import Float32
-from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.errors import InputError, doubt
 
 from .background import one_sided_weight
 from .centring import spotless_blocks
@@ -23,6 +23,7 @@ from .detector import Record
 Float64 = NDArray[np.float64]
 
 _ELLIPSE_SIGMAS, _LEAST_ELLIPSE = 6.0, 0.008
+_LARGEST_FORM = 0.35
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,14 @@ def _ellipse(record: Record, centre: tuple[float, float]) -> tuple[float, float]
         steepness = -0.5 * rho * np.interp(rho, at, np.gradient(height, at))
         design = steepness * np.stack([np.cos(double_angle), np.sin(double_angle)])
         covariance = np.linalg.pinv((design * weight) @ design.T)
-        form = np.clip(form + np.clip(covariance @ (design * weight) @ rest, -0.1, 0.1), -0.35, 0.35)
+        form = np.clip(form + np.clip(covariance @ (design * weight) @ rest, -0.1, 0.1), -_LARGEST_FORM, _LARGEST_FORM)
     # Blocks share streaks and rings of spots, so that their errors are not independent.
     significant = form @ np.linalg.pinv(covariance) @ form > _ELLIPSE_SIGMAS**2 and math.hypot(*form) > _LEAST_ELLIPSE
+    if significant and np.abs(form).max() >= _LARGEST_FORM:
+        doubt(
+            "the fitted background is no rings about the beam: their ellipse ends at the largest that is tried; check "
+            "beam and mask (a stop, or its shadow?), or give a background record"
+        )
     return (float(form[0]), float(form[1])) if significant else (0.0, 0.0)
 
 

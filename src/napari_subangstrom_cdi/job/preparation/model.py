@@ -15,11 +15,12 @@ from napari_subangstrom_cdi.core.crystal.habit import point_group
 from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Zone, crystal, crystal_names, zone_axis
 from napari_subangstrom_cdi.core.fit.indexing import Match, spot_radii
 from napari_subangstrom_cdi.core.fit.model_fit import Evidence, FittedModel, Held, fit_model, fit_reflections
-from napari_subangstrom_cdi.core.fit.zones import FITS, RankedZone, rank_zones, same_zone
+from napari_subangstrom_cdi.core.fit.zones import FITS, SCALE_ERROR, RankedZone, rank_zones, same_zone
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.geometry import resample_to_pattern
 from napari_subangstrom_cdi.core.image.potential import particle_window
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem
+from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings
@@ -28,7 +29,7 @@ from .clock import Clock, naming
 from .image import RegisteredImage
 from .load import Loaded, imaging_conditions
 from .masks import Prepared
-from .model_readings import in_words, lattice_readings, model_readings, say_doubts, zone_readings
+from .model_readings import in_words, lattice_readings, model_readings, say_distortion, say_doubts, zone_readings
 from .rebuild import FRINGES_TO, Rebuilding
 from .schedule import extended_schedule
 
@@ -151,7 +152,13 @@ def _spacings(
 
 
 def choose_zone(
-    plan: Plan, intensity: Intensity, regions: NDArray[np.uint8], grid: Grid, cell: Crystal, energy_ev: float
+    plan: Plan,
+    intensity: Intensity,
+    regions: NDArray[np.uint8],
+    grid: Grid,
+    cell: Crystal,
+    energy_ev: float,
+    scale_error: float = SCALE_ERROR,
 ) -> tuple[Zone, tuple[RankedZone, ...]]:
     """The zone axis that is named, or the best; and all that have a lattice like the pattern's.
 
@@ -167,6 +174,8 @@ def choose_zone(
         The crystal that the plan names.
     energy_ev : float
         Of the beam.
+    scale_error : float
+        As of :func:`.rank_zones`.
 
     Raises
     ------
@@ -176,7 +185,15 @@ def choose_zone(
     amplitude = np.sqrt(np.maximum(intensity, 0))
     automatic = plan.model.zone.strip().lower() == AUTOMATIC
     try:
-        ranked = rank_zones(amplitude, regions, grid, cell, energy_ev=energy_ev, b_factor=plan.model.b_factor)
+        ranked = rank_zones(
+            amplitude,
+            regions,
+            grid,
+            cell,
+            energy_ev=energy_ev,
+            b_factor=plan.model.b_factor,
+            scale_error=scale_error,
+        )
     except InputError:
         if automatic:
             raise
@@ -187,8 +204,12 @@ def choose_zone(
             raise InputError(
                 f"no zone axis of {cell.name} fits the spots", mend="check crystal and camera length, or name the zone"
             )
+        say_distortion(best, cell.name)
         return best.zone, ranked
     zone = zone_axis(plan.model.zone)
+    named = next((one for one in ranked if one.score >= FITS and same_zone(cell, zone, one.zone)), None)
+    if named is not None:
+        say_distortion(named, cell.name)
     if best is None:
         doubt(f"no zone axis of {cell.name} fits the spots: another crystal, or a wrong camera length")
     elif not any(one.score > _AS_GOOD_A_ZONE * best.score and same_zone(cell, zone, one.zone) for one in ranked):
@@ -203,6 +224,7 @@ def crystal_spacings(
     beams: ZoneBeams,
     match: Match,
     q_pixel_per_angstrom: float,
+    stretch: Float64 | None = None,
 ) -> tuple[tuple[float, float], ...]:
     """Radii in raw pixels and spacings in Å of the crystal's strongest spots: what the pattern can be calibrated by.
 
@@ -218,13 +240,15 @@ def crystal_spacings(
         How they lie on the pattern.
     q_pixel_per_angstrom : float
         Of the raw pattern, by which the grid was made.
+    stretch : ndarray, shape (2, 2), optional
+        As of :func:`.spot_radii`.
 
     Raises
     ------
     InputError
         If fewer than three pairs of spots are in the pattern.
     """
-    measured, own = spot_radii(np.sqrt(np.maximum(intensity, 0)), regions, grid, beams, match)
+    measured, own = spot_radii(np.sqrt(np.maximum(intensity, 0)), regions, grid, beams, match, stretch)
     # six digits: what is read again from a plan or a form is then the same
     return tuple(
         (float(f"{q / q_pixel_per_angstrom:.6g}"), float(f"{1 / g:.6g}")) for q, g in zip(measured, own, strict=True)

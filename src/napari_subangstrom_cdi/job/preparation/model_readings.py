@@ -17,6 +17,7 @@ _LARGEST_MISFIT = 0.15
 _LEAST_EXPLAINED = 0.8
 _LEAST_IMAGE_CORRELATION = 0.8
 _LARGEST_TILT_ERROR_DEG = 0.5
+_LARGEST_ELLIPSE, _CERTAIN = 0.01, 4.0  # spots of a few nanometres of crystal lie off their places by as much
 _RIVAL = 1.3  # times the R of the best
 _NO_STRAIN = (0.0, 0.0, 0.0)
 
@@ -26,7 +27,7 @@ def say_doubts(found: FittedModel) -> None:
     name, fit = found.particle.crystal.name, found.fit
     if fit.match.explained < _LEAST_EXPLAINED:
         doubt(
-            f"only {100 * fit.match.explained:.0f} % of the pattern's intensity lies on reflections of {name} on this "
+            f"only {100 * fit.match.explained:.0f} % of the spots' intensity lies on reflections of {name} on this "
             "zone: check crystal and zone axis"
         )
     if abs(fit.match.scale - 1) > LARGEST_SCALE_ERROR:
@@ -55,6 +56,18 @@ def say_doubts(found: FittedModel) -> None:
             f"another orientation fits nearly as well (R {100 * other.r_reflections:.1f} % against "
             f"{100 * fit.r_reflections:.1f} %): {in_words(other.zone)} at {other.match.azimuth_deg:.1f}°; the "
             "polarity may be the other"
+        )
+
+
+def say_distortion(ranked: RankedZone, name: str) -> None:
+    """Say that the zone's lattice is the pattern's only when it is stretched."""
+    found = ranked.distortion
+    excess = found.ratio - 1
+    if excess > _LARGEST_ELLIPSE and excess > _CERTAIN * found.ratio_error:
+        doubt(
+            f"the spots are those of {in_words(ranked.zone)} of {name} stretched by {100 * excess:.1f} ± "
+            f"{100 * found.ratio_error:.1f} % along {found.axis_deg:.0f}°: an ellipse of the projector lens, unequal "
+            "pixels, a strained crystal or another one"
         )
 
 
@@ -119,4 +132,7 @@ def zone_readings(ranked: RankedZone) -> dict[str, Any]:
         "explained": ranked.match.explained,
         "present": ranked.present,
         "misfit": ranked.misfit,
+        "ellipse": ranked.distortion.ratio,
+        "ellipse_error": ranked.distortion.ratio_error,
+        "ellipse_deg": ranked.distortion.axis_deg,
     }

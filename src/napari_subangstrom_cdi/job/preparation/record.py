@@ -56,10 +56,10 @@ def load_records(plan: Plan, clock: Clock) -> Records:
     with clock.step("calibrate"), naming(inputs.pattern):
         detector, by_noise = _detector(plan), False
         frames = _stated_of(pattern, detector)
-        if inputs.background != "none":  # of a difference the noise tells no gain
-            stated = plan.acquisition.counts_per_electron
-            gain, by_noise = gain_of(pattern.data, stated, bad_pixels=bad, frames=frames)
-            detector = replace(detector, counts_per_electron=gain)
+        stated = plan.acquisition.counts_per_electron
+        difference = inputs.background == "none"
+        gain, by_noise = gain_of(pattern.data, stated, bad_pixels=bad, frames=frames, difference=difference)
+        detector = replace(detector, counts_per_electron=gain)
         if other is None:
             subtracted = inputs.background == "none"
             record, seen = calibrate(pattern.data, detector, bad_pixels=bad, subtracted=subtracted, frames=frames)

@@ -560,7 +560,7 @@ _MODEL = (
     Reading(
         "model.pattern_explained",
         "on reflections",
-        "Share of the pattern's intensity that lies on reflections of the zone.",
+        "Share of the spots' intensity that lies on reflections of the zone.",
         unit="%",
         kind="percent",
         spec=".0f",
@@ -652,7 +652,8 @@ _MODEL = (
     Reading(
         "model.zones",
         "zone axes by the spots",
-        "Best first: zone, score, lattice_scale, explained, present, misfit.",
+        "Best first: zone, score, lattice_scale, explained, present, misfit, and the ellipse that makes the zone's "
+        "lattice the pattern's: ellipse (ratio of axes), ellipse_error, ellipse_deg (long axis from +x towards +y).",
         kind="list",
     ),
     Reading("model.polymorph", "other crystal", "Of the same elements that fits best, if one does.", kind="list"),
