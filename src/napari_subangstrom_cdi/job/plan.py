@@ -96,6 +96,8 @@ class PatternSettings:
         The beam as set by hand, (y, x) in raw pixels relative to the array's centre; None finds it.
     background_scale : float, optional
         Factor on the background record, set by hand; None fits it.
+    find_beam_stop : bool
+        Look for a beam stop, its arm and penumbra in the pattern, and send them to M.
     """
 
     binning: Annotated[
@@ -160,6 +162,15 @@ class PatternSettings:
             step=0.01,
         ),
     ] = None
+    find_beam_stop: Annotated[
+        bool,
+        Parameter(
+            "Find a beam stop",
+            "Look for the shade of a beam stop and its arm in the pattern and leave it out, as a mask does: it goes to "
+            "region M. Without, only a mask tells.",
+            advanced=True,
+        ),
+    ] = True
 
     def __post_init__(self) -> None:
         check(self, "pattern")

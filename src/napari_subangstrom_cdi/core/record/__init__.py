@@ -6,6 +6,8 @@
 - ``photon_transfer``: the gain by the noise, and whether the values are linear in electrons
 - ``calibration``: the pattern's pixel, from the camera length or from known spacings
 - ``centring``: the beam, from the halo roughly and from pairs of spots to a few hundredths of a pixel
+- ``beam_search``: the places anywhere in the frame about which its spots pair, and how surely
+- ``beam_stop``: the shade of a beam stop that no mask tells, with its arm and penumbra
 - ``friedel``: how well the pattern agrees with itself turned by 180° about a centre set by hand
 - ``background``: a second record registered to the pattern and subtracted
 - ``smooth_background``: smooth rings fitted to the pattern where there is no second record
@@ -18,6 +20,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "background": ["align_background", "register_background", "subtract_background"],
+        "beam_search": ["BeamCandidate"],
+        "beam_stop": ["find_beam_stop"],
         "calibration": ["ReciprocalPixel", "q_pixel_from_camera_length", "q_pixel_from_spacings"],
         "centring": ["BeamCentre", "find_beam_centre"],
         "detector": ["Detector", "Record", "calibrate"],

@@ -1,4 +1,4 @@
-"""Where the beam is: from the halo roughly, from pairs of ±g spots to a few hundredths of a pixel."""
+"""Where the beam is: roughly from the halo and the whole frame's spots, from pairs of ±g to hundredths of a pixel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy import ndimage
 from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError, doubt
 
+from .beam_search import BeamCandidate, BeamSearch
 from .detector import Record, fill_invalid, grow, settled_variance
 
 Float64 = NDArray[np.float64]
@@ -29,7 +30,7 @@ def rough_beam_centre(record: Record) -> tuple[float, float]:
     InputError
         If no valid pixel holds any intensity.
     """
-    block = 8 if min(record.shape) >= 512 else 4
+    block = _block_of(record)
     level, known = spotless_blocks(record, block)
     level = ndimage.median_filter(level, 3)
     level = level - (np.median(level[known]) if known.any() else 0)
@@ -41,6 +42,10 @@ def rough_beam_centre(record: Record) -> tuple[float, float]:
     for _ in range(5):
         row, column = _centroid(halo, row, column, 6.0)
     return ((row + 0.5) * block - 0.5, (column + 0.5) * block - 0.5)
+
+
+def _block_of(record: Record) -> int:
+    return 8 if min(record.shape) >= 512 else 4
 
 
 def spotless_blocks(record: Record, block: int) -> tuple[Float64, NDArray[np.bool_]]:
@@ -101,6 +106,8 @@ class BeamCentre:
         Midpoint of each pair, (y, x).
     spots_px : ndarray, shape (n_pairs, 2)
         One spot of each pair, (y, x); the other lies opposite.
+    rivals : tuple of BeamCandidate
+        Other places about which the spots pair as well, within the errors; empty if the centre is unique.
     """
 
     centre_px: tuple[float, float]
@@ -108,6 +115,7 @@ class BeamCentre:
     n_pairs: int
     pair_centres_px: NDArray[np.float64]
     spots_px: NDArray[np.float64]
+    rivals: tuple[BeamCandidate, ...] = ()
 
 
 def find_beam_centre(
@@ -119,7 +127,8 @@ def find_beam_centre(
 ) -> BeamCentre:
     """Centre a pattern by the correlation of its ±g spots.
 
-    Spots opposite each other vote for the centre near ``start_px``; each pair is then correlated,
+    Where the spots of the whole frame pair better about another place than near ``start_px``, beyond the errors of
+    both, the search begins there. Spots opposite each other vote for the centre near it; each pair is then correlated,
     one patch turned by 180°, and the centre is the robust mean of the midpoints. Only the shape and place of
     the spots count, each patch being normalised, so that a tilted crystal, whose g and -g differ in intensity,
     is centred as well as another.
@@ -143,10 +152,10 @@ def find_beam_centre(
     Warns
     -----
     QualityWarning
-        If the pairs disagree by more than a fifth of a pixel.
+        If the pairs disagree by more than a fifth of a pixel, or the spots pair about other places as well.
     """
     contrast = spot_contrast(record) if contrast is None else contrast
-    start = np.asarray(start_px or rough_beam_centre(record))
+    start, rivals = _best_start(record, contrast, np.asarray(start_px or rough_beam_centre(record)), search_px)
     spots, strength = find_spots(contrast, record, start)
     pairs, centre = vote_for_centre(spots, strength, start, search_px)
     if len(pairs) < FEWEST_PAIRS:
@@ -173,7 +182,60 @@ def find_beam_centre(
         int(kept.sum()),
         midpoints[kept],
         first[kept],
+        rivals,
     )
+
+
+def beam_search(record: Record, contrast: Float32) -> BeamSearch:
+    """The spots of the whole frame, to be asked about which places they pair."""
+    spots, strength = find_spots(contrast, record, np.full(2, math.inf))
+    seen = ~grow(~record.valid, _SPOT_WINDOW_PX // 2)
+    block = _block_of(record)
+    level, known = spotless_blocks(record, block)
+    between = np.where(known, level, np.nan)
+    return BeamSearch(spots, strength, seen, detection=_DETECTION, between=between, block=block)
+
+
+def place_of_beam(record: Record, contrast: Float32) -> tuple[float, float] | None:
+    """The one place in the frame about which the spots pair, to a pixel or two; None if there is none or several."""
+    search = beam_search(record, contrast)
+    found = search.candidates()
+    if not found or not _is_sound(found[0]) or search.rivals(found[0], found):
+        return None
+    return found[0].centre_px
+
+
+def _is_sound(place: BeamCandidate) -> bool:
+    return place.n_pairs >= 2 * FEWEST_PAIRS and place.score > 0
+
+
+def _best_start(
+    record: Record, contrast: Float32, start: Float64, search_px: float
+) -> tuple[Float64, tuple[BeamCandidate, ...]]:
+    """The start, or the place about which the whole frame's spots pair better; and what rivals it has."""
+    search = beam_search(record, contrast)
+    found = search.candidates(near=((float(start[0]), float(start[1])),))
+    here = [one for one in found if np.hypot(*(one.centre_px - start)) < search_px]
+    if not found or not _is_sound(found[0]) or found[0] in here:
+        best = found[0] if here else None
+    elif here and here[0] in search.rivals(found[0], found):
+        best = here[0]
+    elif not search.rivals(found[0], found):
+        best, start = found[0], np.asarray(found[0].centre_px)
+    else:
+        best = here[0] if here else None
+    rivals = search.rivals(best, found) if best is not None and _is_sound(best) else ()
+    if best is not None and rivals:
+        told = ", ".join(f"{_place(one)} ({one.score:.0f} ± {search.error(best, one):.0f})" for one in rivals[:4])
+        doubt(
+            f"the beam's place is not unique: the spots pair about {_place(best)} (score {best.score:.0f}), which is "
+            f"taken, and as well about {told}; beam_centre_px can say which is meant"
+        )
+    return start, rivals
+
+
+def _place(candidate: BeamCandidate) -> str:
+    return "y = {:.0f}, x = {:.0f}".format(*candidate.centre_px)
 
 
 def flattened_spline(record: Record) -> Float32:

@@ -17,7 +17,7 @@ from napari_subangstrom_cdi.job.readings import NONE, READINGS, written
 from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.session import State, Step
 
-_NAMES = ("binning", "array_size", "background_scale")
+_NAMES = ("binning", "array_size", "background_scale", "find_beam_stop")
 
 
 class BackgroundDock(StepDock):
@@ -104,10 +104,15 @@ def described(centred: Centred) -> str:
     found, grid = centred.record.readings["background"], centred.grid
     lines = [
         *_background(found),
+        *_beam_stop(centred.record.readings["beam_stop_pixels"]),
         f"Array {grid.n}² px, binned {centred.binning} × {centred.binning}; Δq = {grid.q_pixel_per_angstrom:.6f} Å⁻¹, "
         f"to {grid.n / 2 * grid.q_pixel_per_angstrom:.2f} Å⁻¹",
     ]
     return "\n".join(lines)
+
+
+def _beam_stop(n_pixels: int) -> list[str]:
+    return [f"A beam stop shades {n_pixels:,} px, which are left out"] if n_pixels else []
 
 
 def _background(found: Mapping[str, Any]) -> list[str]:

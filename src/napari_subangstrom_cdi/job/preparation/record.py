@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.core.record.background import align_background, subtract_background
-from napari_subangstrom_cdi.core.record.centring import find_beam_centre, spot_contrast
+from napari_subangstrom_cdi.core.record.beam_stop import find_beam_stop
+from napari_subangstrom_cdi.core.record.centring import find_beam_centre, place_of_beam, spot_contrast
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
 from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
@@ -24,6 +26,8 @@ from napari_subangstrom_cdi.job.plan import Plan
 from .clock import Clock, naming, reading
 
 _MOST_MARKED = 0.3
+_SURE_PX, _HINT_PX = 0.2, 15.0
+_NO_SPOTS = np.empty((0, 2))
 _DARK_PERCENT, _DARK_MARGIN = 10, 1.05
 
 
@@ -102,6 +106,8 @@ def _read(plan: Plan, clock: Clock) -> tuple[ImageFile, ImageFile | None, Bool |
                 where=str(inputs.mask),
                 mend="give a mask of the raw pattern's pixels",
             )
+        if bad is not None:
+            bad = _upright(bad, pattern.data, short_name(str(inputs.mask)))
         other = None
         if inputs.background not in ("fit", "none"):
             other = read_image(inputs.background, frame=inputs.background_frame)
@@ -115,6 +121,21 @@ def _read(plan: Plan, clock: Clock) -> tuple[ImageFile, ImageFile | None, Bool |
     if by_file is not None:
         bad = by_file if bad is None else bad | by_file
     return pattern, other, bad, by_file
+
+
+def _upright(bad: Bool, counts: NDArray[Any], name: str) -> Bool:
+    """The mask of bad pixels, or its inverse: one that marks most pixels, and those with most of the light."""
+    if not 0.5 < bad.mean() < 1:
+        return bad
+    values = np.nan_to_num(counts.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    light = np.clip(values, *np.percentile(values, [50, 99.9])) - np.median(values)
+    if light[bad].sum() <= light[~bad].sum():
+        return bad
+    doubt(
+        f"{name} marks {bad.mean():.0%} of the pixels as not to be trusted, and with them most of the light: it is "
+        "taken to be inverted, its zeros as the bad pixels; save it with non-zero where nothing is to be trusted"
+    )
+    return ~bad
 
 
 def _marked_by_files(*records: ImageFile | None) -> Bool | None:
@@ -174,20 +195,25 @@ def _detector(plan: Plan) -> Detector:
 
 def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
     """Find the beam and take the background away."""
-    record = records.particle
+    record, background = records.particle, records.background
     # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
     with clock.step("centre"), naming(plan.inputs.pattern):
-        # both of what follows look for spots
-        contrast = None if records.background is None else spot_contrast(record)
+        contrast, stop = spot_contrast(record), None
+        if plan.pattern.find_beam_stop:
+            stop = _beam_stop(plan, record, contrast)
+        if stop is not None:
+            record, background = _without(record, stop), None if background is None else _without(background, stop)
+            contrast = spot_contrast(record)
         centre, uncertainty, spots = _beam_centre(plan, record, contrast)
     with clock.step("background"):
-        record, subtraction = _subtract(plan, record, records.background, centre, contrast)
+        record, subtraction = _subtract(plan, record, background, centre, contrast)
     middle = [size // 2 for size in record.shape]
     readings: dict[str, Any] = {
         **records.readings,
         "background": subtraction,
         "beam_centre_px": [centre[0] - middle[0], centre[1] - middle[1]],
         "beam_centre_error_px": uncertainty,
+        "beam_stop_pixels": 0 if stop is None else int(np.count_nonzero(stop)),
     }
     return CentredRecord(record, centre, spots, readings)
 
@@ -250,20 +276,103 @@ def _subtract(
         return subtract_background(record, background, fit, aligned=aligned), {"kind": "record", **numbers}
 
 
+def _beam_stop(plan: Plan, record: Record, contrast: Float32) -> Bool | None:
+    """Pixels that a beam stop shades; None if there is none, or nothing tells where the beam is."""
+    told = plan.pattern.beam_centre_px
+    place = place_of_beam(record, contrast) if told is None else _from_middle(record, told)
+    stop = None if place is None else find_beam_stop(record, place) & record.valid
+    if stop is None or not stop.any():
+        return None
+    doubt(
+        f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, switch "
+        "find_beam_stop off; if it is not all, give a mask of the raw pattern"
+    )
+    return stop
+
+
+def _without(record: Record, shade: Bool) -> Record:
+    return replace(record, valid=record.valid & ~shade)
+
+
 def _beam_centre(
-    plan: Plan, record: Record, contrast: Float32 | None
+    plan: Plan, record: Record, contrast: Float32
 ) -> tuple[tuple[float, float], list[float] | None, NDArray[np.float64]]:
     """Beam in the raw record, its error and the spots that told it; or as told, by hand or for want of spots."""
     told, hint = plan.pattern.beam_centre_px, plan.acquisition.beam_centre_px
-    middle = (record.shape[0] // 2, record.shape[1] // 2)
-    if told is None and plan.inputs.image is None:
+    if told is not None:
+        _check_inside(record, told)
+        return _from_middle(record, told), None, _NO_SPOTS
+    start = None if hint is None else _start(record, hint)
+    try:
+        found = find_beam_centre(record, start_px=start, contrast=contrast)
+    except InputError:
+        if plan.inputs.image is not None:
+            raise
+        found = None
+    if plan.inputs.image is None and (found is None or max(found.standard_error_px) > _SURE_PX):
+        # A pattern without spots, as of an object that is no crystal, is phased all the same.
         if hint is None:
             doubt(
                 "the beam is taken to be at the pattern's centre; beam_centre_px in the acquisition can say otherwise"
             )
-        told = hint or (0.0, 0.0)
-    if told is not None:
-        return (middle[0] + told[0], middle[1] + told[1]), None, np.empty((0, 2))
-    start = None if hint is None else (middle[0] + hint[0], middle[1] + hint[1])
-    found = find_beam_centre(record, start_px=start, contrast=contrast)
+        return start or _from_middle(record, (0.0, 0.0)), None, _NO_SPOTS
+    assert found is not None
+    if hint is not None:
+        _compare_with_hint(record, hint, found.centre_px)
     return found.centre_px, list(found.standard_error_px), found.spots_px
+
+
+def _from_middle(record: Record, offset_px: tuple[float, float]) -> tuple[float, float]:
+    y, x = (size // 2 + offset for size, offset in zip(record.shape, offset_px, strict=True))
+    return y, x
+
+
+def _is_inside(record: Record, place_px: tuple[float, float]) -> bool:
+    return all(0 <= at <= size - 1 for at, size in zip(place_px, record.shape, strict=True))
+
+
+def _said_from_corner(record: Record, given_px: tuple[float, float]) -> str:
+    """What a pair would be from the middle if it was counted from the first pixel."""
+    y, x = (at - size // 2 for at, size in zip(given_px, record.shape, strict=True))
+    return f"[{y:g}, {x:g}]"
+
+
+def _check_inside(record: Record, told: tuple[float, float]) -> None:
+    """Refuse a beam set by hand that is outside the frame."""
+    if _is_inside(record, _from_middle(record, told)):
+        return
+    meant = (
+        f"did you mean {_said_from_corner(record, told)}?"
+        if _is_inside(record, told)
+        else "correct it, or leave it out"
+    )
+    raise InputError(
+        f"beam_centre_px [{told[0]:g}, {told[1]:g}] lies outside the frame of {record.shape[0]} x {record.shape[1]} "
+        "pixels: it counts from its middle",
+        mend=meant,
+    )
+
+
+def _start(record: Record, hint: tuple[float, float]) -> tuple[float, float] | None:
+    """Where the search for the beam begins: as told, or as counted from the corner if only that lies in the frame."""
+    if _is_inside(record, _from_middle(record, hint)):
+        return _from_middle(record, hint)
+    told = f"beam_centre_px [{hint[0]:g}, {hint[1]:g}] lies outside the frame: it counts from the frame's middle"
+    if _is_inside(record, hint):
+        doubt(f"{told}; it is read as from the corner: did you mean {_said_from_corner(record, hint)}?")
+        return hint
+    doubt(f"{told}; it is left out")
+    return None
+
+
+def _compare_with_hint(record: Record, hint: tuple[float, float], found: tuple[float, float]) -> None:
+    """Say that the spots put the beam far from where it was told to be."""
+    if not _is_inside(record, _from_middle(record, hint)) or math.dist(found, _from_middle(record, hint)) <= _HINT_PX:
+        return
+    y, x = (at - size // 2 for at, size in zip(found, record.shape, strict=True))
+    corner = math.dist(found, hint) <= _HINT_PX
+    doubt(
+        f"beam_centre_px [{hint[0]:g}, {hint[1]:g}] is far from [{y:.1f}, {x:.1f}], about which the spots pair and "
+        "which is taken"
+        + (f"; it counts from the frame's middle: did you mean {_said_from_corner(record, hint)}?" if corner else "")
+    )

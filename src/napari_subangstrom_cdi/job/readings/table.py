@@ -300,6 +300,14 @@ _RECORDS = (
         shown=("report", "Background"),
     ),
     Reading("beam_centre_error_px", "error (y, x)", "Of the beam centre.", unit="px", kind="pair", spec=".3f"),
+    Reading(
+        "beam_stop_pixels",
+        "under a beam stop",
+        "Pixels of the pattern that a beam stop was found to shade, with its arm and penumbra; they go to M.",
+        unit="px",
+        kind="count",
+        shown=("Background",),
+    ),
     Reading("background.kind", "background", "A record, a fit, or none.", kind="word"),
     Reading(
         "background.ellipticity",
