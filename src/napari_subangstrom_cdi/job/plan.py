@@ -92,6 +92,9 @@ class PatternSettings:
     known_spacings : tuple of (float, float)
         Radius in raw pixels and lattice spacing in Å of known reflections or rings; if given, they
         calibrate the reciprocal pixel by least squares and the camera length is not used.
+    ellipse : {'measured', 'crystal', 'stated', 'off'}
+        What the pattern's elliptical distortion is taken from: the image and the record itself, the plan's crystal on
+        its zone as well, only what the acquisition states, or nothing. What is stated goes before what is measured.
     beam_centre_px : (float, float), optional
         The beam as set by hand, (y, x) in raw pixels relative to the array's centre; None finds it.
     background_scale : float, optional
@@ -138,6 +141,20 @@ class PatternSettings:
             advanced=True,
         ),
     ] = ()
+    ellipse: Annotated[
+        Literal["measured", "crystal", "stated", "off"],
+        Parameter(
+            "Ellipse",
+            "The lenses' elliptical distortion of the pattern is undone as it is measured, by the image and by the "
+            "substrate's spots, or by the crystal of the model too; or as the acquisition states it only; or not.",
+            words=(
+                ("measured", "measured"),
+                ("crystal", "by the crystal too"),
+                ("stated", "as stated"),
+                ("off", "left as it is"),
+            ),
+        ),
+    ] = "measured"
     beam_centre_px: Annotated[
         tuple[float, float] | None,
         Parameter(

@@ -2,6 +2,7 @@
 
 - ``zones``: zone axes of a crystal, ranked by the lattice of the pattern's spots
 - ``indexing``: a zone laid onto the spots: which way the crystal stands
+- ``lattice_ellipse``: the pattern's ellipse, by the lattice of its spots
 - ``reflection_fit``: tilt, thickness and shape from integrated intensities
 - ``lattice_place``: where the lattice lies in the outline, from the image's reflections
 - ``particle``: a particle as a model describes it
