@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BeforeValidator, GetPydanticSchema, TypeAdapter, ValidationError, with_config
@@ -30,6 +30,9 @@ Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
 """Presets that need no more than the records."""
 ALL_PRESETS = (*PRESETS, "model")
+Ellipse = Literal["measured", "crystal", "stated", "off"]
+ELLIPSES: tuple[Ellipse, ...] = get_args(Ellipse)
+"""What the pattern's elliptical distortion can be taken from."""
 FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
 """Inputs that may be a file."""
 PaintedMask = Annotated[
@@ -142,7 +145,7 @@ class PatternSettings:
         ),
     ] = ()
     ellipse: Annotated[
-        Literal["measured", "crystal", "stated", "off"],
+        Ellipse,
         Parameter(
             "Ellipse",
             "The lenses' elliptical distortion of the pattern is undone as it is measured, by the image and by the "

@@ -63,7 +63,7 @@ class MeasuredLattice:
         source : str
             Of the measurement, in words.
         """
-        recorded = np.linalg.solve(basis, self.vectors_per_angstrom).T  # g = F g₀ on (x, y)
+        recorded = np.asarray(np.linalg.solve(basis, self.vectors_per_angstrom).T, np.float64)  # g = F g₀ on (x, y)
         inverse = np.linalg.inv(basis)
         spread = inverse @ self.covariance @ inverse.T
         scale = math.sqrt(abs(float(np.linalg.det(recorded))))
@@ -204,7 +204,8 @@ def _fitted(index: Float64, place: Float64, kept: NDArray[np.bool_]) -> tuple[Fl
         spread = max(float(np.median(away[kept])), 1e-9)
         weight = kept * np.minimum(1.0, 1.5 * spread / np.maximum(away, 1e-12))
     square = float(np.sum(away[kept] ** 2)) / max(2 * int(kept.sum()) - 4, 1)
-    return np.asarray(vectors), np.linalg.inv((index * weight[:, None]).T @ index) * square
+    covariance = np.linalg.inv((index * weight[:, None]).T @ index) * square
+    return np.asarray(vectors), np.asarray(covariance, np.float64)
 
 
 def near_symmetry(lattice: MeasuredLattice) -> list[tuple[str, MeasuredEllipse]]:

@@ -15,7 +15,7 @@ from napari_subangstrom_cdi.core.record.distortion import MeasuredEllipse, compo
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 
-from ._reflections import Patches, common_reflections
+from ._reflections import Patches, common_reflections, reflection_tops
 from ._spectra import Spectrum, checked_diameter, checked_pattern, particle_spectrum
 from ._transfer import Transfer
 from .geometry import Candidate, Geometry
@@ -27,6 +27,7 @@ _LEAST_CORRELATION = 0.7
 _PRIOR_SHARE = 0.03  # of a reflection's radius: what a shape tells of its place, before residuals say more
 _PRIOR_DOF = 2.0
 _LARGEST_CONDITION = 6.0
+_LEAST_MISFIT = 0.02  # of shapes that agree as well as they can
 
 
 def ellipse_by_image(pair: Pair, start: Candidate) -> MeasuredEllipse:
@@ -54,9 +55,30 @@ def ellipse_by_image(pair: Pair, start: Candidate) -> MeasuredEllipse:
         shift, correlation, radius = _shifts(spectrum, patches, basis, geometry, linear, fine)
         kept = correlation > max(_LEAST_CORRELATION, 0.8 * float(correlation.max()))
         q = np.stack([patches.qx.mean(axis=1), patches.qy.mean(axis=1)], axis=1)[kept]
-        weight = correlation[kept] ** 2
+        weight = 1 / (_LEAST_MISFIT + 1 - correlation[kept])
+        weight /= weight.mean()
         linear, error = _linear_map(q, q @ linear.T + shift[kept], weight, _PRIOR_SHARE * radius)
     return _as_ellipse(linear, q, weight, error)
+
+
+def check_directions(pair: Pair, image_pixel_angstrom: float) -> None:
+    """Raise InputError unless the pattern has reflections in two directions where the image could show them.
+
+    Which costs next to nothing, unlike to look for them in the image.
+    """
+    diameter = checked_diameter(pair, image_pixel_angstrom)
+    observed = checked_pattern(pair, diameter, image_pixel_angstrom)
+    rows, columns = np.nonzero(reflection_tops(observed, diameter)[1])
+    _check_spread(np.stack([columns, rows], axis=1).astype(np.float64) - pair.grid.n // 2)
+
+
+def _check_spread(q: Float64) -> None:
+    spread = np.linalg.svd(q, compute_uv=False) if len(q) > 1 else np.zeros(2)
+    if spread[1] * _LARGEST_CONDITION < spread[0] or spread[1] == 0:
+        raise InputError(
+            "image and pattern share reflections along one line only",
+            mend="name the crystal (--crystal, --zone), or state the ellipse in the acquisition",
+        )
 
 
 def _shapes(patches: Patches, transfer: Transfer) -> Float64:
@@ -108,15 +130,10 @@ def _linear_map(q: Float64, there: Float64, weight: Float64, prior: float) -> tu
     InputError
         If the reflections lie along one line.
     """
-    spread = np.linalg.svd(q, compute_uv=False) if len(q) > 1 else np.zeros(2)
-    if spread[1] * _LARGEST_CONDITION < spread[0] or spread[1] == 0:
-        raise InputError(
-            "image and pattern share reflections along one line only",
-            mend="name the crystal (--crystal, --zone), or state the ellipse in the acquisition",
-        )
+    _check_spread(q)
     root = np.sqrt(weight)[:, None]
     linear = np.linalg.lstsq(q * root, there * root, rcond=None)[0].T
-    residual = (there - q @ linear.T) * root / root.mean()
+    residual = (there - q @ linear.T) * root
     # Friedel mates are one measurement, not two
     dof = max(len(q) - 4, 0)
     error = math.sqrt((float(np.sum(residual**2)) / 2 + _PRIOR_DOF * prior**2) / (dof + _PRIOR_DOF))
@@ -124,10 +141,9 @@ def _linear_map(q: Float64, there: Float64, weight: Float64, prior: float) -> tu
 
 
 def _as_ellipse(linear: Float64, q: Float64, weight: Float64, error: float) -> MeasuredEllipse:
-    recorded = np.linalg.inv(linear)[::-1, ::-1]  # from x, y to y, x
-    components = components_of(recorded)
-    inverse = np.linalg.inv((q * (weight / weight.mean())[:, None]).T @ q) * 2 * error**2  # mates: half as many
-    # components u = −(a − d), v = −(b + c) of a map I + ((a, b), (c, d)) on (x, y)
-    along_u = inverse[0, 0] + inverse[1, 1]
-    covariance = np.array([[along_u, 0], [0, along_u]])
-    return MeasuredEllipse(components, covariance, "image")
+    """The ellipse of a map of (x, y), of which coordinates of a reflection of mean weight have this error."""
+    recorded = np.asarray(np.linalg.inv(linear), np.float64)
+    components = components_of(recorded[::-1, ::-1])  # from x, y to y, x
+    # u = d − a and v = −(b + c) of a map I + ((a, b), (c, d)) are independent and as uncertain; mates count once
+    inverse = np.linalg.inv((q * weight[:, None]).T @ q)
+    return MeasuredEllipse(components, 2 * error**2 * float(np.trace(inverse)) * np.eye(2), "image")

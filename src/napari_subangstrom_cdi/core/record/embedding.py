@@ -172,7 +172,7 @@ class _Place:
         if distortion is None or distortion.is_none:
             first = [c - binning * (n // 2) - (binning - 1) / 2 for c in centre_px]
             return cls(np.ones(2), np.array(first))
-        matrix = np.linalg.inv(distortion.matrix)
+        matrix = np.asarray(np.linalg.inv(distortion.matrix), np.float64)
         return cls(matrix, np.asarray(centre_px) - matrix @ np.full(2, to_beam))
 
     @property

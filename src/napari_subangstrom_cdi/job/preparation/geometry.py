@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_subangstrom_cdi.core.fit.lattice_ellipse import (
 )
 from napari_subangstrom_cdi.core.fit.zones import lattice_vectors, unique_zones
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.image.distortion import ellipse_by_image
+from napari_subangstrom_cdi.core.image.distortion import check_directions, ellipse_by_image
 from napari_subangstrom_cdi.core.image.registration import rough_alignment
 from napari_subangstrom_cdi.core.record.distortion import Distortion, MeasuredEllipse, combined
 from napari_subangstrom_cdi.core.record.embedding import Pattern
@@ -41,6 +42,7 @@ _DOUBTED_PERCENT = 0.5
 _TELLING_PERCENT = 0.5  # error of an ellipse that can tell a symmetric lattice from one by chance nearly so
 _GOOD_PERCENT = 0.1
 _FLOOR = 1e-4  # what a lattice is bent by shape and tilt of the particle
+_ALIKE = 0.6  # correlation of two spectra of one particle, laid on each other rightly
 _SAME_CRYSTAL = 0.015  # by more no image is distorted: the zone is another
 
 
@@ -97,6 +99,8 @@ def pattern_geometry(
     stated = stated_distortion(plan)
     if plan.pattern.ellipse in ("off", "stated"):
         return PatternGeometry(stated)
+    if plan.pattern.ellipse == "crystal":
+        _check_crystal(plan)
     with clock.step("geometry"):
         found = _Evidence(plan, loaded, record, pattern, grid).ellipse()
     if found is None:
@@ -113,12 +117,21 @@ def pattern_geometry(
         doubt(
             f"by the {found.source} the pattern may be elliptical by {found.percent:.1f} ± {found.error_percent:.1f} %"
             ", too unsure to be undone; name the crystal and choose “by the crystal too” for the ellipse "
-            "(pattern.ellipse in the recipe), or state it in the acquisition (ellipse_percent, ellipse_deg)"
+            "(--ellipse crystal), or state it in the acquisition (ellipse_percent, ellipse_deg)"
         )
     if not significant:
         return PatternGeometry(stated, found)
     undone = Distortion.of_components(found.components, stated.pixel_ratio_percent)
     return PatternGeometry(undone, found)
+
+
+def _check_crystal(plan: Plan) -> None:
+    if plan.inputs.crystal is None or not plan.model.zone.strip():
+        raise InputError(
+            "the ellipse is to be measured by the crystal, and no crystal or zone axis is named",
+            where="pattern.ellipse",
+            mend="name both (--crystal, --zone), or leave the ellipse to be measured",
+        )
 
 
 def _harmless_percent(loaded: Loaded, grid: Grid) -> float:
@@ -160,13 +173,17 @@ class _Evidence:
         if image is None:
             raise InputError("no image")
         pair = pair_of(image, self._pattern, self._grid, imaging_conditions(plan))
-        start = rough_alignment(
-            pair,
-            image_pixel_angstrom=image_diameter(plan, image) / image.diameter_px,
-            rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
-            mirrored=None,
+        nominal = image_diameter(plan, image) / image.diameter_px
+        check_directions(pair, nominal)
+        rotation = plan.acquisition.image_to_pattern_rotation_deg
+        start, turned = (
+            partial(rough_alignment, pair, image_pixel_angstrom=nominal, rotation_deg=rotation, mirrored=mirrored)
+            for mirrored in (False, True)
         )
-        return ellipse_by_image(pair, start)
+        found = start()
+        if found.correlation < _ALIKE:  # whether the image is mirrored is settled later, when the image is laid on
+            found = max(found, turned(), key=lambda candidate: candidate.correlation)
+        return ellipse_by_image(pair, found)
 
     def _lattice(self) -> MeasuredLattice:
         amplitudes = amplitudes_of(self._plan, self._pattern, self._grid)
@@ -185,12 +202,6 @@ class _Evidence:
     def _by_crystal(self, lattice: MeasuredLattice, known: MeasuredEllipse | None) -> MeasuredEllipse | None:
         """By the crystal's zone, unless what is known otherwise says that it is another."""
         plan = self._plan
-        if plan.inputs.crystal is None or not plan.model.zone.strip():
-            raise InputError(
-                "the ellipse is to be measured by the crystal, and no crystal or zone axis is named",
-                where="pattern.ellipse",
-                mend="name both (--crystal, --zone), or leave the ellipse to be measured",
-            )
         cell = crystal(str(plan.inputs.crystal))
         automatic = plan.model.zone.strip().lower() == _AUTOMATIC_ZONE
         zones = unique_zones(cell) if automatic else [zone_axis(plan.model.zone)]
@@ -275,6 +286,6 @@ def _doubt_near_symmetry(lattice: MeasuredLattice) -> None:
             doubt(
                 f"the spots' lattice would be {name} if the pattern were not {_in_words(ellipse)}, and nothing in the "
                 "records tells; if the crystal's lattice is so, state it (ellipse_percent, ellipse_deg in the "
-                "acquisition), or name the crystal and choose “by the crystal too” (pattern.ellipse)"
+                "acquisition), or name the crystal and choose “by the crystal too” (--ellipse crystal)"
             )
             return
