@@ -96,3 +96,11 @@ def test_substrate_and_image_that_contradict_are_both_said():
     with collected_doubts() as doubts:
         told = _reconciled(measured(2.0, 30, 0.2, "image"), measured(2.1, 30, 0.05, "substrate's spots"))
     assert told is not None and told.percent == pytest.approx(2.1, abs=0.02) and not doubts
+
+
+def test_a_lattice_nearly_hexagonal_is_doubted_where_nothing_tells_its_ellipse():
+    # an image without reflections in two directions within its limit
+    coarse = replace(STATED, information_limit_per_angstrom=0.3)
+    geometry, doubts = found_for(Distortion(2.0, 31.0), acquisition=coarse)
+    assert geometry.distortion.is_none
+    assert any("would be hexagonal if the pattern were not elliptical by" in said for said in doubts)

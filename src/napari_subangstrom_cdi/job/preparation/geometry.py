@@ -41,8 +41,10 @@ _HARMLESS = 0.05  # of a spot's width 1/D, by which the outermost reflections ma
 _DOUBTED_PERCENT = 0.5
 _TELLING_PERCENT = 0.5  # error of an ellipse that can tell a symmetric lattice from one by chance nearly so
 _GOOD_PERCENT = 0.1
+_USUAL_PERCENT = 6.0  # projector lenses do no more
 _FLOOR = 1e-4  # what a lattice is bent by shape and tilt of the particle
 _ALIKE = 0.6  # correlation of two spectra of one particle, laid on each other rightly
+_LIKE_AT_ALL = 0.3
 _SAME_CRYSTAL = 0.015  # by more no image is distorted: the zone is another
 
 
@@ -164,8 +166,11 @@ class _Evidence:
         told = snapped or known
         if self._plan.pattern.ellipse == "crystal" and lattice is not None:
             return self._by_crystal(lattice, known) or told
-        if told is None and lattice is not None:
-            _doubt_near_symmetry(lattice)
+        if snapped is None and (known is None or known.largest_error_percent > _TELLING_PERCENT):
+            if lattice is None and self._loaded.normalised is not None:
+                lattice = _tried(self._lattice)
+            if lattice is not None:
+                _doubt_near_symmetry(lattice, known)
         return told
 
     def _by_image(self) -> MeasuredEllipse:
@@ -183,6 +188,8 @@ class _Evidence:
         found = start()
         if found.correlation < _ALIKE:  # whether the image is mirrored is settled later, when the image is laid on
             found = max(found, turned(), key=lambda candidate: candidate.correlation)
+        if found.correlation < _LIKE_AT_ALL:
+            raise InputError("image and pattern do not match")  # the registration says so to the user
         return ellipse_by_image(pair, found)
 
     def _lattice(self) -> MeasuredLattice:
@@ -279,10 +286,11 @@ def _reconciled(image: MeasuredEllipse | None, rings: MeasuredEllipse | None) ->
     return rings
 
 
-def _doubt_near_symmetry(lattice: MeasuredLattice) -> None:
+def _doubt_near_symmetry(lattice: MeasuredLattice, known: MeasuredEllipse | None) -> None:
     """A lattice that would be hexagonal or square but for an ellipse, with nothing to tell whether it is."""
     for name, ellipse in near_symmetry(lattice):
-        if ellipse.percent > _DOUBTED_PERCENT:
+        likely = _DOUBTED_PERCENT < ellipse.percent < _USUAL_PERCENT and ellipse.deviates() > _SIGNIFICANT
+        if likely and (known is None or _apart(ellipse, known) < _SIGNIFICANT):
             doubt(
                 f"the spots' lattice would be {name} if the pattern were not {_in_words(ellipse)}, and nothing in the "
                 "records tells; if the crystal's lattice is so, state it (ellipse_percent, ellipse_deg in the "
