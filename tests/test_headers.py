@@ -171,10 +171,18 @@ def test_pixels_that_are_nearly_square_are_averaged_with_a_doubt():
     assert "0.36 x 0.35 Å (y, x), which are not square; their mean is used" in known.doubts[0]
 
 
-def test_pixels_that_are_not_square_at_all_are_left_to_the_user():
-    known = filled(plan(), {"pattern": header(pixel=reciprocal(0.01, 0.02), energy_ev=200e3)})
-    assert known.acquisition.reciprocal_pixel_per_angstrom is None
-    assert "0.01 x 0.02 1/Å" in known.offers["reciprocal_pixel_per_angstrom"]
+def test_pixels_of_an_image_that_are_not_square_at_all_are_left_to_the_user():
+    known = filled(plan(), {"image": header(pixel=real(0.36, 0.72), energy_ev=200e3)})
+    assert known.acquisition.image_pixel_angstrom is None
+    assert "0.36 x 0.72 Å" in known.offers["image_pixel_angstrom"]
+
+
+def test_pixels_of_a_pattern_that_are_not_square_are_undone():
+    known = filled(plan(), {"pattern": header(pixel=reciprocal(0.02, 0.01), energy_ev=200e3)})
+    assert known.acquisition.reciprocal_pixel_per_angstrom == pytest.approx(0.01)
+    assert known.acquisition.pixel_ratio_percent == pytest.approx(100)
+    assert known.acquisition.distortion.matrix == pytest.approx(np.diag([2.0, 1.0]))
+    assert "0.02 x 0.01 1/Å (y, x), which are not square" in known.doubts[0]
 
 
 def test_an_impossible_value_of_a_file_is_left_out_and_said():

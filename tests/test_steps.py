@@ -76,6 +76,11 @@ def test_a_run_depends_on_the_crystal_only_if_members_start_from_it():
     assert stale(PLAN, with_model(PLAN)) == {Step.PHASE}, "the fit is the same whether it is used or not"
 
 
+def test_the_pattern_depends_on_the_crystal_only_if_its_ellipse_is_told_by_it():
+    told = replace(PLAN, pattern=replace(PLAN.pattern, ellipse="crystal"))
+    assert stale(told, replace(told, model=replace(told.model, zone="0 0 0 1"))) == set(ORDER[1:])
+
+
 def test_a_preset_is_only_a_name_once_there_is_a_schedule():
     own = (Stage("own", 3, "er", ("support",)),)
     assert stale(changed("retrieval", schedule=own), changed("retrieval", schedule=own, preset="paper")) == set()
@@ -90,6 +95,7 @@ OTHERS = {
         "known_spacings": ((100.0, 3.0),),
         "beam_centre_px": (1.0, 2.0),
         "background_scale": 0.9,
+        "ellipse": "off",
     },
     "image": {"potential": "weak-phase", "mirrored": None, "rotation_deg": 3.0, "pixel_angstrom": 0.3},
     "support": {"threshold": 0.4, "smooth_angstrom": 3.0, "grow_angstrom": 2.0, "added": MASK, "removed": MASK},

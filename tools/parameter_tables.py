@@ -140,7 +140,7 @@ TABLES: dict[str, Callable[[], str]] = {
         {"particle": ParticleSettings, "microscope": MicroscopeSettings, "seed": Simulation, "faults": FaultSettings},
     ),
     "parameters-acquisition": acquisition,
-    "settings-background": partial(rows, (PatternSettings, ("binning", "array_size", "background_scale"))),
+    "settings-background": partial(rows, (PatternSettings, ("binning", "array_size", "background_scale", "ellipse"))),
     "settings-align": partial(rows, (ImageSettings, ("potential", "mirrored"))),
     "settings-align-by-hand": partial(rows, (ImageSettings, ("rotation_deg", "pixel_angstrom"))),
     "settings-support": partial(rows, (SupportSettings, ("threshold", "smooth_angstrom", "grow_angstrom"))),

@@ -20,7 +20,6 @@ from napari_subangstrom_cdi.core.faults import (
     outside_stop,
     passed_by_stop,
     speckle,
-    stretch_matrix,
     uneven_phase,
 )
 from napari_subangstrom_cdi.core.fourier import transform
@@ -36,6 +35,7 @@ from napari_subangstrom_cdi.core.microscope import (
     seen_by_camera,
     substrate_electrons,
 )
+from napari_subangstrom_cdi.core.record.distortion import stretch_matrix
 
 ENERGY = 200e3
 PARTICLE = cut_solid(crystal("CdS-zincblende"), Orientation((1, 1, 0)), sphere(20.0))

@@ -16,10 +16,10 @@ from napari_subangstrom_cdi.core.fit.rings import stretch_of
 from napari_subangstrom_cdi.core.fit.spots import spot_size
 from napari_subangstrom_cdi.core.fit.zones import (
     FITS,
-    _zone_lattice,
     rank_zones,
     same_zone,
     unique_zones,
+    zone_lattice,
 )
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
@@ -129,7 +129,7 @@ def test_every_zone_of_a_crystal_has_the_lattice_of_its_reflections(name):
     made = crystal(name)
     for zone in unique_zones(made):
         beams = ZoneBeams(made, zone, energy_ev=200e3, q_max_per_angstrom=0.9)
-        lattice = _zone_lattice(made, zone)
+        lattice = zone_lattice(made, zone)
         allowed = np.abs(beams.potential_volt) > 0.01 * np.abs(beams.potential_volt).max()
         if lattice is None:  # reflections of one row alone
             assert np.linalg.matrix_rank(beams.g_per_angstrom[allowed], tol=1e-6) < 2
@@ -224,7 +224,7 @@ def test_weak_spots_between_the_reflections_hide_no_zone():
     """Spots of half the indices, as of surface steps: the lattice seen is a quarter of the zone's."""
     made, zone = crystal("Au"), (0, 0, 1)
     amplitude, _ = pattern("Au", zone)
-    basis = turned(_zone_lattice(made, zone), 17.0)
+    basis = turned(zone_lattice(made, zone), 17.0)
     q = GRID.index() * GRID.q_pixel_per_angstrom
     for i, j in np.stack(np.meshgrid(np.arange(-5, 6), np.arange(-5, 6)), -1).reshape(-1, 2):
         if i % 2 or j % 2:
@@ -243,7 +243,7 @@ def test_weak_spots_between_the_reflections_hide_no_zone():
 def test_missing_reflections_hide_no_zone():
     """PbS [001] without its odd half: all that is left lies on a lattice twice as coarse."""
     amplitude, regions = pattern("PbS", (0, 0, 1))
-    basis = turned(_zone_lattice(crystal("PbS"), (0, 0, 1)), 17.0)
+    basis = turned(zone_lattice(crystal("PbS"), (0, 0, 1)), 17.0)
     q = GRID.index() * GRID.q_pixel_per_angstrom
     points = np.stack(np.meshgrid(q, q), -1).reshape(-1, 2)
     index = np.rint(points @ np.linalg.inv(basis)).astype(int)

@@ -30,6 +30,7 @@ from napari_subangstrom_cdi.job.pipeline import (
 )
 from napari_subangstrom_cdi.job.plan import (
     ALL_PRESETS,
+    ELLIPSES,
     FILE_ROLES,
     PRESETS,
     Frame,
@@ -148,6 +149,12 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--calibrate-by-crystal",
         action="store_true",
         help="replace the camera length by the spacings of --crystal on --zone; it need be right within 6 %% only",
+    )
+    data.add_argument(
+        "--ellipse",
+        choices=ELLIPSES,
+        help="what the pattern's elliptical distortion is taken from: image and substrate (default), --crystal on "
+        "--zone too, the acquisition only, or nothing",
     )
     how = parser.add_argument_group("how")
     how.add_argument("--preset", choices=ALL_PRESETS, help="schedule and settings (default: extend)")
@@ -302,6 +309,8 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
         plan = replace(plan, model=replace(plan.model, zone=arguments.zone))
     if arguments.spacing:
         plan = replace(plan, pattern=replace(plan.pattern, known_spacings=tuple(arguments.spacing)))
+    if arguments.ellipse is not None:
+        plan = replace(plan, pattern=replace(plan.pattern, ellipse=arguments.ellipse))
     return plan
 
 

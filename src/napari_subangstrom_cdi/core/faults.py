@@ -21,23 +21,6 @@ _CARBON_PER_ANGSTROM3 = 0.1  # atoms: 2 g/cm³
 _RINGS = ((0.75, 0.48, 0.06), (-0.25, 0.65, 0.08), (0.3, 0.84, 0.08))  # Å⁻¹
 
 
-def stretch_matrix(ellipse_percent: float, ellipse_deg: float, pixel_ratio_percent: float = 0.0) -> Float64:
-    """What brings a place on the detector onto q, both from the beam as (y, x), shape (2, 2).
-
-    Parameters
-    ----------
-    ellipse_percent, ellipse_deg : float
-        By how much a ring's long axis is longer than its short one, and where it points. Areas are kept, and nothing is
-        turned: lenses stretch by √(1 + e) along and 1/√(1 + e) across.
-    pixel_ratio_percent : float
-        By how much a pixel is taller than wide; its width is the nominal pixel.
-    """
-    along = np.array([math.sin(math.radians(ellipse_deg)), math.cos(math.radians(ellipse_deg))])
-    axis, root = np.outer(along, along), math.sqrt(1 + ellipse_percent / 100)
-    stretch = root * axis + (np.eye(2) - axis) / root
-    return np.asarray(np.linalg.inv(stretch) @ np.diag([1 + pixel_ratio_percent / 100, 1.0]), np.float64)
-
-
 def uneven_phase(
     q_y: Float64,
     q_x: Float64,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
+from napari_subangstrom_cdi.core.record.distortion import Distortion
 from napari_subangstrom_cdi.errors import InputError, doubt
 from napari_subangstrom_cdi.parameters import Parameter
 
@@ -83,6 +84,11 @@ class Acquisition:
         Pixel of the pattern's detector, µm.
     reciprocal_pixel_per_angstrom : float, optional
         Pixel of the pattern, Å⁻¹; goes before camera length and detector pixel.
+    ellipse_percent, ellipse_deg : float, optional
+        Ellipse that lenses make of a ring in the pattern: by how much its long axis is longer than its short one, and
+        where it points, from +x towards +y with y down. Both or neither.
+    pixel_ratio_percent : float, optional
+        By how much a pixel of the pattern is taller than wide; its width is the pixel that is stated.
     counts_per_electron, dark_noise_electrons : float, optional
         Gain of the detector, and its noise without a beam (standard deviation a pixel).
     offset_counts, saturation_counts : float, optional
@@ -148,6 +154,41 @@ class Acquisition:
             automatic="from camera length",
         ),
         Key("reciprocal_pixel_per_A", 0.00125, (1e-6, 0.1), (1e-5, 0.05), mistaken=(("1/m", 1e-10), ("1/nm", 0.1))),
+    ] = None
+    ellipse_percent: Annotated[
+        float | None,
+        Parameter(
+            "Ellipse",
+            "By how much the long axis of a ring in the pattern is longer than its short one, as lenses make it. "
+            "Without it the ellipse is measured.",
+            unit="%",
+            automatic="measured",
+            advanced=True,
+        ),
+        Key("ellipse_percent", 1.5, (0, 50), (0, 10)),
+    ] = None
+    ellipse_deg: Annotated[
+        float | None,
+        Parameter(
+            "Ellipse along",
+            "Direction of that long axis in the pattern, from +x towards +y with y down.",
+            unit="°",
+            automatic="measured",
+            advanced=True,
+        ),
+        Key("ellipse_deg", 30, (-360, 360)),
+    ] = None
+    pixel_ratio_percent: Annotated[
+        float | None,
+        Parameter(
+            "Unequal pixels",
+            "By how much a pixel of the pattern is taller than wide, −50 if it is half as tall; its width is the pixel "
+            "that is stated. Rows binned by two make it 100.",
+            unit="%",
+            automatic="square",
+            advanced=True,
+        ),
+        Key("pixel_ratio_percent", 100, (-90, 1000), (-75, 300)),
     ] = None
     counts_per_electron: Annotated[
         float | None,
@@ -282,6 +323,18 @@ class Acquisition:
                 _check_possible(keys.own, _number(value, keys.own.name, None, keys.own.example), None)
         if self.beam_centre_px is not None:
             _pair(self.beam_centre_px, None)
+
+    @property
+    def states_ellipse(self) -> bool:
+        """Whether the pattern's ellipse, or that it has none, is stated."""
+        return self.ellipse_percent == 0 or (self.ellipse_percent is not None and self.ellipse_deg is not None)
+
+    @property
+    def distortion(self) -> Distortion:
+        """What is stated of the pattern's distortion; an ellipse needs both its numbers."""
+        known = self.states_ellipse
+        ellipse = (self.ellipse_percent or 0.0, self.ellipse_deg or 0.0) if known else (0.0, 0.0)
+        return Distortion(*ellipse, self.pixel_ratio_percent or 0.0)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, where: str | None = None) -> Acquisition:
@@ -554,6 +607,9 @@ def _warn_of_unknown(mapping: Mapping[str, Any], where: str | None) -> None:
 
 def _warn_of_contradiction(acquisition: Acquisition, where: str | None) -> None:
     a = acquisition
+    if (a.ellipse_percent is None) != (a.ellipse_deg is None) and a.ellipse_percent != 0:
+        prefix = f"{where}: " if where else ""
+        _warn(f"{prefix}ellipse_percent and ellipse_deg belong together; one alone is left out")
     stated = a.reciprocal_pixel_per_angstrom
     if stated is None or a.energy_ev is None or a.camera_length_mm is None or a.detector_pixel_um is None:
         return

@@ -35,6 +35,7 @@ _TOLERANCE = {
     "image_pixel_angstrom": 0.02,
     "saturation_counts": 0.02,
     "counts_per_electron": 0.05,
+    "pixel_ratio_percent": 0.05,
     "cs_mm": 0.05,
 }
 """By how much two statements may differ, as a fraction, before both are named."""
@@ -237,6 +238,7 @@ class _Filling:
         self._saturation()
         pixel, detector = self._pattern_pixel("pattern"), self._statement("pattern", "detector_pixel_um")
         self._compare_background(pixel)
+        self._unequal_pixels()
         if self._plan.pattern.known_spacings:
             return
         camera = self._statement("pattern", "camera_length_mm")
@@ -305,6 +307,20 @@ class _Filling:
             return None
         return self._squared(role, header.pixel, "reciprocal_pixel_per_angstrom")
 
+    def _unequal_pixels(self) -> None:
+        """By how much the pattern's pixels are taller than wide."""
+        header = self._headers.get("pattern")
+        if header is None or header.pixel is None or header.pixel.unit != "1/Å" or header.pixel.is_square:
+            return
+        y, x = header.pixel.size
+        said = Statement(100 * (y / x - 1), self._names["pattern"], self._place("pattern", "pixel"))
+        self._fill("pixel_ratio_percent", [said])
+        if self._own("pixel_ratio_percent") is None and "pixel_ratio_percent" in self._taken:
+            self._doubts.append(
+                f"{said.file} states pixels of {y:.6g} x {x:.6g} 1/Å (y, x), which are not square; the pattern is laid "
+                "onto square ones"
+            )
+
     def _image(self) -> None:
         header = self._headers.get("image")
         if header is None or header.pixel is None:
@@ -351,7 +367,7 @@ class _Filling:
     def _squared(self, role: str, pixel: Pixel, name: str) -> Statement | None:
         """A pixel as one number; unequal sides are doubted, and very unequal ones are for the user to judge."""
         (y, x), said = pixel.size, self._place(role, "pixel")
-        if pixel.is_square:
+        if pixel.is_square or name == "reciprocal_pixel_per_angstrom":
             return Statement(x, self._names[role], said)
         shown = f"{self._names[role]} states pixels of {y:.6g} x {x:.6g} {pixel.unit} (y, x), which are not square"
         if abs(y - x) > _NEARLY_SQUARE * max(y, x):

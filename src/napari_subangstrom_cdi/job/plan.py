@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BeforeValidator, GetPydanticSchema, TypeAdapter, ValidationError, with_config
@@ -30,6 +30,9 @@ Frame = int | Literal["sum"] | None
 PRESETS = ("extend", "paper")
 """Presets that need no more than the records."""
 ALL_PRESETS = (*PRESETS, "model")
+Ellipse = Literal["measured", "crystal", "stated", "off"]
+ELLIPSES: tuple[Ellipse, ...] = get_args(Ellipse)
+"""What the pattern's elliptical distortion can be taken from."""
 FILE_ROLES = ("pattern", "background", "image", "support", "mask", "crystal")
 """Inputs that may be a file."""
 PaintedMask = Annotated[
@@ -92,6 +95,9 @@ class PatternSettings:
     known_spacings : tuple of (float, float)
         Radius in raw pixels and lattice spacing in Å of known reflections or rings; if given, they
         calibrate the reciprocal pixel by least squares and the camera length is not used.
+    ellipse : {'measured', 'crystal', 'stated', 'off'}
+        What the pattern's elliptical distortion is taken from: the image and the record itself, the plan's crystal on
+        its zone as well, only what the acquisition states, or nothing. What is stated goes before what is measured.
     beam_centre_px : (float, float), optional
         The beam as set by hand, (y, x) in raw pixels relative to the array's centre; None finds it.
     background_scale : float, optional
@@ -140,6 +146,20 @@ class PatternSettings:
             advanced=True,
         ),
     ] = ()
+    ellipse: Annotated[
+        Ellipse,
+        Parameter(
+            "Ellipse",
+            "The lenses' elliptical distortion of the pattern is undone as it is measured, by the image and by the "
+            "substrate's spots, or by the crystal of the model too; or as the acquisition states it only; or not.",
+            words=(
+                ("measured", "measured"),
+                ("crystal", "by the crystal too"),
+                ("stated", "as stated"),
+                ("off", "left as it is"),
+            ),
+        ),
+    ] = "measured"
     beam_centre_px: Annotated[
         tuple[float, float] | None,
         Parameter(

@@ -36,11 +36,11 @@ from napari_subangstrom_cdi.job.plan import (
     with_preset,
 )
 from napari_subangstrom_cdi.job.preparation import Prepared, Step
-from napari_subangstrom_cdi.job.preparation.centre import Centred
 from napari_subangstrom_cdi.job.preparation.image import RegisteredImage
 from napari_subangstrom_cdi.job.preparation.load import Loaded
+from napari_subangstrom_cdi.job.preparation.masks import choose_schedule
 from napari_subangstrom_cdi.job.preparation.model import StartingModel
-from napari_subangstrom_cdi.job.preparation.schedule import choose_schedule
+from napari_subangstrom_cdi.job.preparation.record import Centred
 from napari_subangstrom_cdi.job.preparation.steps import key_of, steps_before
 from napari_subangstrom_cdi.job.steering import Steering
 

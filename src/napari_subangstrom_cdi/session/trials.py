@@ -32,9 +32,9 @@ from napari_subangstrom_cdi.job.headers import completed
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings, SupportSettings
 from napari_subangstrom_cdi.job.preparation import Prepared
 from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
-from napari_subangstrom_cdi.job.preparation.centre import Centred
 from napari_subangstrom_cdi.job.preparation.image import pair_of
 from napari_subangstrom_cdi.job.preparation.load import Loaded, imaging_conditions
+from napari_subangstrom_cdi.job.preparation.record import Centred
 from napari_subangstrom_cdi.job.preparation.support import largest_extent_px, painted_support
 
 

@@ -17,7 +17,6 @@ from napari_subangstrom_cdi.core.faults import (
     module_cross,
     outside_stop,
     passed_by_stop,
-    stretch_matrix,
     uneven_phase,
 )
 from napari_subangstrom_cdi.core.fourier import inverse
@@ -33,6 +32,7 @@ from napari_subangstrom_cdi.core.microscope import (
     seen_by_camera,
     substrate_electrons,
 )
+from napari_subangstrom_cdi.core.record.distortion import stretch_matrix
 
 from .particle import enlarged, particle_atoms
 from .settings import MicroscopeSettings, Simulation

@@ -6,6 +6,7 @@
 - ``zones``: zone axes of a crystal, ranked by how well their lattice and reflections are the pattern's
 - ``rings``: beam, pixel and ellipse by the rings of a standard
 - ``indexing``: a zone laid onto the spots: which way the crystal stands
+- ``lattice_ellipse``: the pattern's ellipse, by the lattice of its spots
 - ``reflection_fit``: tilt, thickness and shape from integrated intensities
 - ``lattice_place``: where the lattice lies in the outline, from the image's reflections
 - ``particle``: a particle as a model describes it

@@ -5,6 +5,7 @@
 - ``registration``: the image brought onto the pattern: rotation, pixel and mirror
 - ``geometry``: how the image lies on the pattern, and the image resampled to it
 - ``comparison``: image and pattern compared at any rotation and pixel, for alignment by hand
+- ``distortion``: the pattern's ellipse, by the reflections that it shares with the image
 - ``support``: where the particle is, from its potential, and what was painted onto it
 - ``_spectra``: the two spectra that a registration compares
 - ``_transfer``: the particle's contrast transfer, fitted to their ratio in rings

@@ -111,6 +111,28 @@ def register_image(
     return _result(geometry, agreement, transfer, residual, errors=errors, candidates=candidates)
 
 
+def rough_alignment(
+    pair: Pair,
+    /,
+    *,
+    image_pixel_angstrom: float,
+    rotation_deg: float | None = None,
+    rotation_tolerance_deg: float = 6.0,
+    pixel_tolerance: float = 0.05,
+    mirrored: bool | None = False,
+) -> Candidate:
+    """How the image lies on the pattern, to half a degree and half a per cent: where :func:`register_image` begins.
+
+    Parameters and errors are the same.
+    """
+    diameter = checked_diameter(pair, image_pixel_angstrom)
+    spectrum, observed = particle_spectrum(pair.image), checked_pattern(pair, diameter, image_pixel_angstrom)
+    nominal = None if rotation_deg is None else (rotation_deg, rotation_tolerance_deg)
+    mirrors = (False, True) if mirrored is None else (mirrored,)
+    transfer = Transfer(pair.conditions)
+    return _choose(_rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors), nominal)
+
+
 def registration_at(
     pair: Pair,
     /,

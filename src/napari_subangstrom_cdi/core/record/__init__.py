@@ -11,6 +11,8 @@
 - ``friedel``: how well the pattern agrees with itself turned by 180° about a centre set by hand
 - ``background``: a second record registered to the pattern and subtracted
 - ``smooth_background``: smooth rings fitted to the pattern where there is no second record
+- ``distortion``: ellipse and unequal pixels as a 2 × 2 matrix, and their errors
+- ``rings``: the ellipse by spots that lie on rings
 - ``embedding``: the record centred and binned in its array; what lies between its spots filtered
 """
 
@@ -25,8 +27,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "calibration": ["ReciprocalPixel", "q_pixel_from_camera_length", "q_pixel_from_spacings"],
         "centring": ["BeamCentre", "find_beam_centre"],
         "detector": ["Detector", "Record", "calibrate"],
+        "distortion": ["Distortion", "MeasuredEllipse"],
         "embedding": ["Pattern", "embed", "filter_autocorrelation"],
         "friedel": ["FriedelCheck"],
+        "rings": ["ellipse_of_rings"],
         "smooth_background": ["fit_smooth_background", "subtract_smooth_background"],
     },
 )

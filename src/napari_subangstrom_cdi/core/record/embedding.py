@@ -9,6 +9,7 @@ be taken away (:func:`filter_autocorrelation`).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 
 from .detector import Record, bin_record, fill_invalid, grow, settled_variance
+from .distortion import Distortion
 
 _SPLINE_ORDER = 3
 _SPLINE_REACH_PX = 1
@@ -52,6 +54,7 @@ def embed(
     binning: int,
     n: int,
     autocorrelation_radius_px: float | None = None,
+    distortion: Distortion | None = None,
 ) -> Pattern:
     """Centre, bin and embed a record in an ``n`` x ``n`` array, resampling it once.
 
@@ -72,6 +75,8 @@ def embed(
     autocorrelation_radius_px : float, optional
         If given, :func:`filter_autocorrelation` with this radius (real-space pixels of the result),
         which also undoes the blur of the binning.
+    distortion : Distortion, optional
+        What the pattern suffered: it is undone in the same interpolation.
 
     Returns
     -------
@@ -83,15 +88,14 @@ def embed(
         If binning or ``n`` is not positive, or the centre lies outside the record.
     """
     _check_embedding(record, centre_px, binning, n)
-    first = [c - binning * (n // 2) - (binning - 1) / 2 for c in centre_px]
     shape = (binning * n, binning * n)
+    place = _Place.of(centre_px, binning, n, distortion)
     filled = fill_invalid(record.electrons, record.valid)
     reach = grow(~record.valid, _SPLINE_REACH_PX)
-    electrons = _sample(filled, first, shape, order=_SPLINE_ORDER)
-    variance = np.maximum(_sample(settled_variance(record.variance, record.valid), first, shape, order=1), 0)
-    valid = _sample((~reach).astype(np.float32), first, shape, order=1) > 0.999
-    fraction = [position - math.floor(position) for position in first]
-    gain = np.float32(_noise_gain(fraction[0], binning) * _noise_gain(fraction[1], binning))
+    electrons = place.sample(filled, shape, order=_SPLINE_ORDER) * place.area
+    variance = np.maximum(place.sample(settled_variance(record.variance, record.valid), shape, order=1), 0)
+    valid = place.sample((~reach).astype(np.float32), shape, order=1) > 0.999
+    gain = np.float32(place.noise_gain(binning))
     binned = bin_record(Record(electrons, variance * gain, valid), binning)
     pattern = Pattern(binned.electrons, binned.variance, binned.valid)
     if autocorrelation_radius_px is None:
@@ -155,11 +159,40 @@ def _check_embedding(record: Record, centre_px: tuple[float, float], binning: in
         )
 
 
-def _sample(image: Float32, first: list[float], shape: tuple[int, int], *, order: int) -> Float32:
-    sampled = ndimage.affine_transform(
-        image, np.ones(2), offset=first, output_shape=shape, order=order, mode="constant", cval=0.0
-    )
-    return np.asarray(sampled, dtype=np.float32)
+@dataclass(frozen=True)
+class _Place:
+    """Where in the record the pixels of a fine array lie: matrix · (row, column) + first."""
+
+    matrix: NDArray[np.float64]
+    first: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, centre_px: tuple[float, float], binning: int, n: int, distortion: Distortion | None) -> _Place:
+        to_beam = binning * (n // 2) + (binning - 1) / 2
+        if distortion is None or distortion.is_none:
+            first = [c - binning * (n // 2) - (binning - 1) / 2 for c in centre_px]
+            return cls(np.ones(2), np.array(first))
+        matrix = np.asarray(np.linalg.inv(distortion.matrix), np.float64)
+        return cls(matrix, np.asarray(centre_px) - matrix @ np.full(2, to_beam))
+
+    @property
+    def area(self) -> np.float32:
+        """Raw pixels in a pixel of the fine array."""
+        return np.float32(1 if self.matrix.ndim == 1 else abs(np.linalg.det(self.matrix)))
+
+    def sample(self, image: Float32, shape: tuple[int, int], *, order: int) -> Float32:
+        sampled = ndimage.affine_transform(
+            image, self.matrix, offset=self.first, output_shape=shape, order=order, mode="constant", cval=0.0
+        )
+        return np.asarray(sampled, dtype=np.float32)
+
+    def noise_gain(self, binning: int) -> float:
+        """Factor on the variance of a binned sum of interpolated pixels."""
+        if self.matrix.ndim == 1:
+            fraction = [position - math.floor(position) for position in self.first]
+            return _noise_gain(fraction[0], binning) * _noise_gain(fraction[1], binning)
+        steps = np.diag(self.matrix)
+        return float(self.area**2) * math.prod(_mean_noise_gain(float(step), binning) for step in steps)
 
 
 def _noise_gain(fraction: float, binning: int) -> float:
@@ -172,6 +205,16 @@ def _noise_gain(fraction: float, binning: int) -> float:
         response = ndimage.shift(impulse, -fraction, order=_SPLINE_ORDER)
         totals += response.reshape(-1, binning).sum(axis=1) ** 2
     return float(totals.sum()) / binning
+
+
+def _mean_noise_gain(step: float, binning: int) -> float:
+    """The same where pixels follow one another at a step other than 1, and so at every fraction in turn."""
+    length = 64
+    starts = length / 2 + np.arange(16) / 16
+    places = starts[:, None] + step * (np.arange(binning) - (binning - 1) / 2)
+    row, column = np.broadcast_arrays(places[:, None], np.arange(length)[:, None])
+    weights = ndimage.map_coordinates(np.eye(length), [row, column], order=_SPLINE_ORDER).sum(axis=2)
+    return float(np.sum(weights**2)) / len(starts) / binning
 
 
 def _windows(size: int, radius: float, binning: int) -> tuple[Float32, Float32]:

@@ -12,12 +12,12 @@ from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
 from napari_subangstrom_cdi.gui.widgets.style import StatusLine
 from napari_subangstrom_cdi.job.plan import PatternSettings
-from napari_subangstrom_cdi.job.preparation.centre import Centred
-from napari_subangstrom_cdi.job.readings import NONE, READINGS, written
+from napari_subangstrom_cdi.job.preparation.record import Centred
+from napari_subangstrom_cdi.job.readings import NONE, READINGS, text, written
 from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.session import State, Step
 
-_NAMES = ("binning", "array_size", "background_scale", "find_beam_stop")
+_NAMES = ("binning", "array_size", "background_scale", "find_beam_stop", "ellipse")
 
 
 class BackgroundDock(StepDock):
@@ -107,12 +107,22 @@ def described(centred: Centred) -> str:
         *_beam_stop(centred.record.readings["beam_stop_pixels"]),
         f"Array {grid.n}² px, binned {centred.binning} × {centred.binning}; Δq = {grid.q_pixel_per_angstrom:.6f} Å⁻¹, "
         f"to {grid.n / 2 * grid.q_pixel_per_angstrom:.2f} Å⁻¹",
+        *_geometry(centred.record.readings.get("geometry", {})),
     ]
     return "\n".join(lines)
 
 
 def _beam_stop(n_pixels: int) -> list[str]:
     return [f"A beam stop shades {n_pixels:,} px, which are left out"] if n_pixels else []
+
+
+def _geometry(found: Mapping[str, Any]) -> list[str]:
+    """The ellipse, where one was looked for."""
+    if "percent" not in found:
+        return []
+    said = {key: text(READINGS[f"geometry.{key}"], {"geometry": found}) for key in found}
+    done = "undone" if found["undone"] else "left as it is"
+    return [f"Ellipse {said['percent']} along {said['deg']}, {done} (by: {said['source']})"]
 
 
 def _background(found: Mapping[str, Any]) -> list[str]:

@@ -139,7 +139,7 @@ class Presenter:
             return
         self.show_record()
         q = centred.grid.q_pixel_per_angstrom / centred.binning
-        spots = (centred.record.spots_px - np.asarray(centred.record.centre_px)) * q
+        spots = (centred.record.spots_px - np.asarray(centred.record.centre_px)) @ centred.distortion.matrix.T * q
         self.reciprocal.show_spots(np.concatenate([spots, -spots]), "pattern")
         self.reciprocal.set_visible(PATTERN_SPOTS, False)  # side maxima are among them: for whoever wants to look
         self.reciprocal.show_pattern(centred.pattern.intensity, centred.grid)

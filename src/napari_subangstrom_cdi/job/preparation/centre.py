@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from napari_subangstrom_cdi.core.grid import Grid
-from napari_subangstrom_cdi.core.record.embedding import Pattern, embed
+from napari_subangstrom_cdi.core.record.distortion import Distortion
+from napari_subangstrom_cdi.core.record.embedding import embed
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock
+from .geometry import pattern_geometry, stated_distortion
 from .load import Loaded
-from .record import CentredRecord, centre_record
+from .record import Centred, CentredRecord, centre_record
 
 _OVERSAMPLING = 3.5
 _LARGEST_ARRAY = 1024
-
-
-@dataclass(frozen=True)
-class Centred:
-    """The second step: the pattern without background, beam at element n // 2, on its grid."""
-
-    record: CentredRecord
-    binning: int
-    grid: Grid
-    pattern: Pattern
 
 
 def centre_pattern(plan: Plan, loaded: Loaded, clock: Clock) -> Centred:
     """Find the beam, take the background away, and embed the pattern in its array."""
     record = centre_record(plan, loaded.records, clock)
     q_pixel = loaded.calibration.q_pixel_per_angstrom
-    binning, n = choose_sampling(plan, record, q_pixel, loaded.diameter_angstrom)
+    stated = stated_distortion(plan)
+    binning, n = choose_sampling(plan, record, q_pixel, loaded.diameter_angstrom, stated)
     with clock.step("embed"):
-        pattern = embed(record.record, record.centre_px, binning=binning, n=n)
-    return Centred(record, binning, Grid(n, 1 / (q_pixel * binning)), pattern)
+        pattern = embed(record.record, record.centre_px, binning=binning, n=n, distortion=stated)
+    grid = Grid(n, 1 / (q_pixel * binning))
+    geometry = pattern_geometry(plan, loaded, record, pattern, grid, clock)
+    if geometry.distortion != stated:
+        with clock.step("embed"):
+            pattern = embed(record.record, record.centre_px, binning=binning, n=n, distortion=geometry.distortion)
+    record = replace(record, readings={**record.readings, "geometry": geometry.readings()})
+    return Centred(record, binning, grid, pattern, geometry.distortion)
 
 
 def choose_sampling(
-    plan: Plan, centred: CentredRecord, q_pixel: float, diameter_angstrom: float | None
+    plan: Plan,
+    centred: CentredRecord,
+    q_pixel: float,
+    diameter_angstrom: float | None,
+    distortion: Distortion | None = None,
 ) -> tuple[int, int]:
     """Binning and array size: the smallest array up to 1,024 that still oversamples the particle well.
 
@@ -47,7 +50,7 @@ def choose_sampling(
     InputError
         If the particle does not fit into the field of view of the pattern.
     """
-    raw = max(centred.record.shape)
+    raw = (distortion or Distortion()).reach(centred.record.shape)
     binning = plan.pattern.binning
     if binning is None:
         binning = 1

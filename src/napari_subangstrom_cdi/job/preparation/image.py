@@ -29,9 +29,9 @@ from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.job.plan import Plan
 
-from .centre import Centred
 from .clock import Clock, naming
 from .load import Loaded, image_diameter, imaging_conditions
+from .record import Centred
 
 _WIENER_FLOOR = 0.1
 _PIXEL_TOLERANCE = 0.05

@@ -1,4 +1,4 @@
-"""The fourth step: support and regions, and with them the problem that phase retrieval can solve."""
+"""The fourth step: support and regions, the problem that phase retrieval can solve, and which schedule does."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.support import Support
 from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.phasing.retrieval import Problem
-from napari_subangstrom_cdi.core.phasing.schedule import Schedule
+from napari_subangstrom_cdi.core.phasing.schedule import (
+    Schedule,
+    extend_schedule,
+    model_schedule,
+    paper_schedule,
+    support_only_schedule,
+)
 from napari_subangstrom_cdi.core.record.embedding import Pattern, filter_autocorrelation
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .amplitudes import Amplitudes, amplitude_scale, amplitudes_of, regions_of
-from .centre import Centred
 from .clock import Clock
 from .image import RegisteredImage
 from .load import Loaded
-from .schedule import choose_schedule
+from .record import Centred
 from .support import find_support, largest_extent_px, painted_support
 
 _AUTOCORRELATION_MARGIN = 1.1
@@ -143,3 +148,23 @@ def _problem(
             "median_noise_electrons": float(np.median(amplitudes.noise_std[regions != Region.M])),
         },
     )
+
+
+def choose_schedule(plan: Plan, image: RegisteredImage | None, problem: Problem) -> Schedule:
+    """The plan's own schedule, or its preset's for these data."""
+    if plan.retrieval.schedule:
+        return plan.retrieval.schedule
+    if plan.retrieval.preset == "model":
+        return model_schedule()
+    if plan.retrieval.preset == "paper":
+        return paper_schedule(with_image=image is not None)
+    if image is None:
+        return support_only_schedule()
+    return extended_schedule(image, problem)
+
+
+def extended_schedule(image: RegisteredImage, problem: Problem) -> Schedule:
+    """From the image's band to the last amplitude of G."""
+    good = problem.regions == Region.G
+    q_last = float(problem.grid.q_per_angstrom()[good].max())
+    return extend_schedule(round(image.band_limit_per_angstrom, 4), round(q_last, 4))

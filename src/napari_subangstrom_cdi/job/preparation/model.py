@@ -28,10 +28,9 @@ from napari_subangstrom_cdi.job.plan import Plan, RegionSettings
 from .clock import Clock, naming
 from .image import RegisteredImage
 from .load import Loaded, imaging_conditions
-from .masks import Prepared
+from .masks import Prepared, extended_schedule
 from .model_readings import in_words, lattice_readings, model_readings, say_distortion, say_doubts, zone_readings
 from .rebuild import FRINGES_TO, Rebuilding
-from .schedule import extended_schedule
 
 Intensity = NDArray[np.floating]
 

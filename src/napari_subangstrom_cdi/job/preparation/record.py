@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.core.record.background import align_background, subtract_background
 from napari_subangstrom_cdi.core.record.beam_stop import find_beam_stop
 from napari_subangstrom_cdi.core.record.centring import find_beam_centre, place_of_beam, spot_contrast
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate, calibrate_pair
+from napari_subangstrom_cdi.core.record.distortion import Distortion
+from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.core.types import Bool, Float32
@@ -51,6 +54,17 @@ class CentredRecord:
     centre_px: tuple[float, float]
     spots_px: NDArray[np.float64]
     readings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Centred:
+    """The second step: the pattern without background, beam at element n // 2, on its grid, its distortion undone."""
+
+    record: CentredRecord
+    binning: int
+    grid: Grid
+    pattern: Pattern
+    distortion: Distortion = field(default_factory=Distortion)
 
 
 def load_records(plan: Plan, clock: Clock) -> Records:

@@ -18,9 +18,8 @@ from .centre import centre_pattern
 from .clock import Clock
 from .image import align_image
 from .load import load_inputs
-from .masks import Prepared, find_masks
+from .masks import Prepared, choose_schedule, find_masks
 from .model import check_model, fit_crystal, starting_from_model
-from .schedule import choose_schedule
 
 
 class Step(StrEnum):
@@ -99,7 +98,10 @@ STEPS = {
         ),
         StepSpec(
             Step.BACKGROUND,
-            lambda plan: replace(plan.pattern, known_spacings=(), remove_noise_between_spots=False),
+            lambda plan: (
+                replace(plan.pattern, known_spacings=(), remove_noise_between_spots=False),
+                (plan.inputs.crystal, plan.model.zone) if plan.pattern.ellipse == "crystal" else None,
+            ),
             needs=(Step.DATA,),
             do=centre_pattern,
         ),
