@@ -20,6 +20,13 @@ _TRANSFER_COHERENCE = 0.93
 _DEFOCUS_ERROR_NM = 3.0
 _RING_LOG_ERROR = 0.15
 _RING_WIDTH = 0.02
+_PHASES_DEG = np.arange(-10.0, 70.1, 2.5)
+_COARSE_DEG = np.arange(-10.0, 70.1, 5.0)
+# The search for a defocus far from the nominal one. Residuals are mean deviations of the powers' logarithm.
+_WIDE_NM, _SAME_NM = 40.0, 12.0
+_LARGE_NM, _SMALL_NM = 200.0, 1.0
+_LEAST_RINGS = 8
+_WELL_EXPLAINED, _POORLY_EXPLAINED, _MUCH_BETTER = 0.2, 0.4, 0.6
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,16 @@ def fit_transfer(
 
 
 def _best_transfer(
-    rings: tuple[Float64, Float64, Float64, NDArray[np.int64]], nominal: ImagingConditions, changes_nm: Float64
+    rings: tuple[Float64, Float64, Float64, NDArray[np.int64]],
+    nominal: ImagingConditions,
+    changes_nm: Float64,
+    phases_deg: Float64 = _PHASES_DEG,
 ) -> tuple[Transfer, float]:
     best, best_cost, residual = Transfer(nominal), math.inf, math.nan
     for defocus in nominal.defocus_nm + changes_nm:
         conditions = replace(nominal, defocus_nm=float(defocus))
         prior = 0.5 * ((defocus - nominal.defocus_nm) / _DEFOCUS_ERROR_NM) ** 2
-        for phase in np.arange(-10.0, 70.1, 2.5):
+        for phase in phases_deg:
             trial = Transfer(conditions, float(phase))
             deviation = _ring_deviation(trial, *rings)
             cost = deviation * rings[2].size / _RING_LOG_ERROR / math.sqrt(2) + prior
@@ -73,19 +83,55 @@ def _best_transfer(
     return best, residual
 
 
-def check_defocus_sign(
-    spectrum: Spectrum,
-    observed: ObservedPattern,
-    geometry: Geometry,
-    nominal: ImagingConditions,
-    residual: float,
-) -> None:
-    """Warn if the opposite defocus explains the powers much better."""
-    opposite = fit_transfer(spectrum, observed, geometry, replace(nominal, defocus_nm=-nominal.defocus_nm))[1]
-    if opposite < 0.6 * residual:
+def better_defocus(
+    spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, nominal: ImagingConditions, residual: float
+) -> float | None:
+    """A defocus far from the nominal one that explains the powers much better, and is the only one that does.
+
+    Searched are 40 nm about the nominal defocus and about its opposite, and where it would be in other
+    units (Å or µm) by its size. The powers' ratio in rings has its zeros where the transfer has them, which no other
+    defocus imitates in a thin crystal; in a thick one none explains it well, and none is found.
+
+    Warns
+    -----
+    QualityWarning
+        If one explains the powers better but is not the only one.
+    """
+    rings = _ring_ratio(spectrum, observed, geometry)
+    if rings[2].size < _LEAST_RINGS or not residual > _WELL_EXPLAINED:
+        return None
+    centres = [nominal.defocus_nm, -nominal.defocus_nm]
+    if abs(nominal.defocus_nm) > _LARGE_NM:
+        centres += [centre / 10 for centre in centres]
+    elif 0 < abs(nominal.defocus_nm) < _SMALL_NM:
+        centres += [centre * 1000 for centre in centres]
+    steps = np.arange(-_WIDE_NM, _WIDE_NM + 1, 2.0)
+    found = [
+        (
+            _best_transfer(rings, replace(nominal, defocus_nm=float(defocus)), np.zeros(1), _COARSE_DEG)[1],
+            float(defocus),
+        )
+        for defocus in np.unique([centre + step for centre in centres for step in steps])
+    ]
+    best, defocus = min(found)
+    if best >= _MUCH_BETTER * residual or best > _POORLY_EXPLAINED:
+        return None
+    rival, other = min(((cost, nm) for cost, nm in found if abs(nm - defocus) > _SAME_NM), default=(math.inf, 0.0))
+    if best >= _MUCH_BETTER * rival:
         doubt(
-            f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
-            f"{nominal.defocus_nm:g} nm given; underfocus is negative",
+            f"a defocus of {defocus:.0f} nm, or of {other:.0f} nm, explains the image better than the "
+            f"{nominal.defocus_nm:g} nm given; underfocus is negative"
+        )
+        return None
+    return defocus
+
+
+def say_phase_at_bound(transfer: Transfer, residual: float) -> None:
+    """Doubt a mean phase of the object that ends where its search does."""
+    if transfer.object_phase_deg in (_PHASES_DEG[0], _PHASES_DEG[-1]) and residual > _WELL_EXPLAINED:
+        doubt(
+            f"the mean phase of the object ends at the bound of its search, {transfer.object_phase_deg:.0f}°: defocus, "
+            "Cs or an astigmatism of the image are not as stated"
         )
 
 
