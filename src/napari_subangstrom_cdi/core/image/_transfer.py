@@ -25,7 +25,7 @@ _COARSE_DEG = np.arange(-10.0, 70.1, 5.0)
 # The search for a defocus far from the nominal one. Residuals are mean deviations of the powers' logarithm.
 _WIDE_NM, _SAME_NM = 40.0, 12.0
 _LARGE_NM, _SMALL_NM = 200.0, 1.0
-_LEAST_RINGS = 8
+_LEAST_RINGS = 16
 _WELL_EXPLAINED, _POORLY_EXPLAINED, _MUCH_BETTER = 0.2, 0.4, 0.6
 
 
@@ -98,7 +98,16 @@ def better_defocus(
         If one explains the powers better but is not the only one.
     """
     rings = _ring_ratio(spectrum, observed, geometry)
-    if rings[2].size < _LEAST_RINGS or not residual > _WELL_EXPLAINED:
+    if not residual > _WELL_EXPLAINED:
+        return None
+    if rings[2].size < _LEAST_RINGS:
+        # Too few to tell one defocus from all others; the sign can still be wrong.
+        opposite = fit_transfer(spectrum, observed, geometry, replace(nominal, defocus_nm=-nominal.defocus_nm))[1]
+        if opposite < _MUCH_BETTER * residual:
+            doubt(
+                f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
+                f"{nominal.defocus_nm:g} nm given; underfocus is negative"
+            )
         return None
     centres = [nominal.defocus_nm, -nominal.defocus_nm]
     if abs(nominal.defocus_nm) > _LARGE_NM:

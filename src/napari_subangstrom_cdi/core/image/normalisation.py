@@ -19,6 +19,7 @@ _ACTIVITY_DEVIATIONS = 10.0
 _MOST_PARTICLES = 8
 _LEAST_VACUUM = 0.02
 _SCARCE_VACUUM = 0.25
+_STEP = 0.04  # of the level about a particle from the frame's, for it to lie on a step of the substrate
 _LEAST_WEIGHT = 0.01  # of the most active one's activity, for another to be a particle
 
 
@@ -179,7 +180,9 @@ def particles_in(
         vacuum=None if quiet is None else vacuum,
     )
     several = len(found) > 1 or bool(drawn.any())
-    alone = tuple(_with_particle(whole, p, active & ~p | drawn if several else None) for p in found)
+    alone = tuple(
+        _on_its_level(_with_particle(whole, p, active & ~p | drawn if several else None), active | drawn) for p in found
+    )
     return (alone + _on_other_levels(whole, found, active, drawn, smooth_px))[:_MOST_PARTICLES]
 
 
@@ -197,6 +200,21 @@ def _with_particle(whole: NormalisedImage, particle: Bool, elsewhere: Bool | Non
     return replace(whole, particle=particle, centre_px=(float(y), float(x)), elsewhere=elsewhere)
 
 
+def _on_its_level(image: NormalisedImage, taken: Bool) -> NormalisedImage:
+    """The image with the vacuum about the particle at 1, where that differs from the frame's by a step."""
+    distance = ndi.distance_transform_edt(~image.particle)
+    ring = (distance > 0.15 * image.diameter_px) & (distance < 0.5 * image.diameter_px)
+    free = ring & ~taken
+    ring = free if np.count_nonzero(free) > 0.3 * np.count_nonzero(ring) else ring
+    if np.count_nonzero(ring) < _LEAST_VACUUM * np.count_nonzero(image.particle):
+        return image
+    level = float(np.median(image.intensity[ring]))
+    if abs(level - 1) < _STEP:
+        return image
+    intensity = (image.intensity / np.float32(level)).astype(np.float32)
+    return replace(image, intensity=intensity, vacuum=ring if image.vacuum is None else image.vacuum & ring)
+
+
 def _on_other_levels(
     whole: NormalisedImage, found: list[Bool], active: Bool, drawn: Bool, smooth_px: float
 ) -> tuple[NormalisedImage, ...]:
@@ -209,14 +227,7 @@ def _on_other_levels(
         hidden = np.count_nonzero(patch & active) > 0.5 * np.count_nonzero(patch)
         if overlap > 0.5 or not hidden:
             continue
-        reach = 2 * math.sqrt(np.count_nonzero(patch) / math.pi)
-        distance = ndi.distance_transform_edt(~patch)
-        ring = (distance > 0.15 * reach) & (distance < 0.5 * reach) & ~drawn
-        if np.count_nonzero(ring) < _LEAST_VACUUM * np.count_nonzero(patch):
-            continue
-        level = float(np.median(whole.intensity[ring]))
-        local = replace(whole, intensity=(whole.intensity / np.float32(level)).astype(np.float32), vacuum=ring)
-        candidates.append(_with_particle(local, patch, drawn if drawn.any() else None))
+        candidates.append(_on_its_level(_with_particle(whole, patch, drawn if drawn.any() else None), drawn))
     return tuple(candidates)
 
 

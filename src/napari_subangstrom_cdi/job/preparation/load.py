@@ -25,7 +25,7 @@ from .record import Calibration, Records, load_records, reciprocal_pixel
 
 _CORRECTED_MM = 0.05
 _WHITE = 255
-_FARTHEST_PER_ANGSTROM = 5.0
+FARTHEST_PER_ANGSTROM = 5.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _diameter_to_sample(plan: Plan, particles: tuple[NormalisedImage, ...], cali
 def _check_reach(calibrated: Calibration, records: Records) -> None:
     """Doubt a reciprocal pixel by which the pattern goes farther than electrons are recorded."""
     reach = calibrated.q_pixel_per_angstrom * max(records.particle.shape) / 2
-    if calibrated.known and reach > _FARTHEST_PER_ANGSTROM:
+    if calibrated.known and reach > FARTHEST_PER_ANGSTROM:
         doubt(
             f"a pixel of {calibrated.q_pixel_per_angstrom:.4g} Å⁻¹ makes the pattern reach {reach:.3g} Å⁻¹, "
             f"{1 / reach:.2g} Å; if reciprocal_pixel_per_A was given in 1/nm, divide it by 10, else check the camera "
