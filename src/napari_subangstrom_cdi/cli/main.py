@@ -34,6 +34,7 @@ from napari_subangstrom_cdi.job.plan import (
     FILE_ROLES,
     PRESETS,
     Frame,
+    ImageSettings,
     Inputs,
     ModelSettings,
     Plan,
@@ -50,6 +51,7 @@ from .calibrate import add_calibrate
 from .inspect import add_inspect
 from .simulate import add_score, add_simulate, help_of
 
+_MIRRORED = {"yes": True, "no": False, "unknown": None}
 _ENSEMBLE = ("members", "seed")
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
@@ -162,6 +164,14 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
     how.add_argument("--zone", metavar='"u v w"', help=help_of(declared(ModelSettings)["zone"]))
     for name in _ENSEMBLE:
         how.add_argument(f"--{name}", type=int, metavar="N", help=help_of(declared(EnsembleSettings)[name]))
+    how.add_argument("--particle", metavar="Y,X", type=_place, help=help_of(declared(ImageSettings)["particle_px"]))
+    how.add_argument(
+        "--mirrored",
+        nargs="?",
+        const="yes",
+        choices=tuple(_MIRRORED),
+        help=help_of(declared(ImageSettings)["mirrored"]),
+    )
     how.add_argument(
         "--recipe",
         metavar="FILE",
@@ -251,6 +261,16 @@ def _positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
 
 
+def _place(text: str) -> tuple[float, float]:
+    y, separator, x = text.partition(",")
+    try:
+        if separator:
+            return float(y), float(x)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not of the form 512,480 (y,x in pixels)")
+
+
 def _spacing(text: str) -> tuple[float, float]:
     radius, separator, spacing = text.partition(":")
     try:
@@ -311,6 +331,10 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
         plan = replace(plan, pattern=replace(plan.pattern, known_spacings=tuple(arguments.spacing)))
     if arguments.ellipse is not None:
         plan = replace(plan, pattern=replace(plan.pattern, ellipse=arguments.ellipse))
+    if arguments.particle is not None:
+        plan = replace(plan, image=replace(plan.image, particle_px=arguments.particle))
+    if arguments.mirrored is not None:
+        plan = replace(plan, image=replace(plan.image, mirrored=_MIRRORED[arguments.mirrored]))
     return plan
 
 

@@ -5,6 +5,7 @@
 - ``headers``: what the files say of the records, as far as the user does not
 - ``preparation``: room: from files to a problem that phase retrieval can solve
 - ``standard``: a pattern of rings calibrated by a crystal
+- ``particle``: which particle of the image the pattern is of, and what a slip has to do with it
 - ``steering``: what is changed while a run goes on, recorded and replayed
 - ``pipeline``: the whole job: prepare, retrieve, average, judge
 - ``readings``: room: every number that a person sees, described once, and how it is written

@@ -220,6 +220,8 @@ class ImageSettings:
         Whether image and pattern are mirror images; None tries both.
     rotation_deg, pixel_angstrom : float, optional
         Rotation onto the pattern and pixel of the image as set by hand, both or neither; None finds them.
+    particle_px : (float, float), optional
+        Where the particle is in the image, (y, x) in pixels; None takes the one that fits the pattern.
     """
 
     potential: Annotated[
@@ -257,6 +259,20 @@ class ImageSettings:
     pixel_angstrom: Annotated[
         float | None,
         Parameter("Image pixel", "Pixel of the image.", unit="Å", above=0, below=100, step=0.0001, decimals=5),
+    ] = None
+    particle_px: Annotated[
+        tuple[float, float] | None,
+        Parameter(
+            "Particle",
+            "Where the particle is that the pattern is of: y and x of a point on it, in pixels of the image from its "
+            "first one. Without it the particle is taken whose spectrum fits the pattern.",
+            unit="px",
+            low=0,
+            high=1e5,
+            step=1,
+            decimals=0,
+            automatic="by the pattern",
+        ),
     ] = None
 
     def __post_init__(self) -> None:

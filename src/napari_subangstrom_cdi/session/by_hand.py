@@ -89,7 +89,11 @@ class HandTools:
             self._keep("registration", plan, found)
         if found is not None or self.get("comparison", plan) is None:
             say("compare")
-            self._keep("comparison", plan, live_comparison(plan, left[Step.DATA], left[Step.BACKGROUND], found))
+            self._keep(
+                "comparison",
+                plan,
+                live_comparison(plan, left[Step.DATA], left[Step.BACKGROUND], found, image.normalised),
+            )
         self._keep("support_finder", plan, SupportFinder(image.outline, left[Step.BACKGROUND].grid))
 
     def _after_fit(self, plan: Plan, left: Left, found: StartingModel, say: Callable[[str], None]) -> None:

@@ -22,6 +22,7 @@ from napari_subangstrom_cdi.core.fit.model_fit import (
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.comparison import LiveComparison
 from napari_subangstrom_cdi.core.image.geometry import ImageRegistration
+from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage
 from napari_subangstrom_cdi.core.image.support import Support, SupportFinder, support_from_mask
 from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck
@@ -29,6 +30,7 @@ from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.job.headers import completed
+from napari_subangstrom_cdi.job.particle import likely_particle
 from napari_subangstrom_cdi.job.plan import Plan, RegionSettings, SupportSettings
 from napari_subangstrom_cdi.job.preparation import Prepared
 from napari_subangstrom_cdi.job.preparation.amplitudes import Amplitudes
@@ -49,21 +51,28 @@ def friedel_check(plan: Plan, loaded: Loaded) -> FriedelCheck | None:
 
 
 def live_comparison(
-    plan: Plan, loaded: Loaded, centred: Centred, found: ImageRegistration | None
+    plan: Plan,
+    loaded: Loaded,
+    centred: Centred,
+    found: ImageRegistration | None,
+    image: NormalisedImage | None = None,
 ) -> LiveComparison | None:
     """Image and pattern to be compared at any geometry, with the phase and defocus of a registration if there is one.
 
+    ``image`` is the particle that was chosen; without it the one at the place that the plan names, or the most active.
     None without an image, or where the two have nothing in common to compare.
     """
     pixel = completed(plan).acquisition.image_pixel_angstrom
-    if loaded.normalised is None or pixel is None:
+    if image is None and loaded.particles:
+        image = likely_particle(plan, loaded.particles)
+    if image is None or pixel is None:
         return None
     conditions = imaging_conditions(plan)
     if found is not None:
         conditions = replace(conditions, defocus_nm=found.defocus_nm)
     try:
         return LiveComparison(
-            pair_of(loaded.normalised, centred.pattern, centred.grid, conditions),
+            pair_of(image, centred.pattern, centred.grid, conditions),
             image_pixel_angstrom=pixel,
             object_phase_deg=0.0 if found is None else found.object_phase_deg,
         )

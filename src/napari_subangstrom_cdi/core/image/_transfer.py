@@ -21,6 +21,12 @@ _DEFOCUS_ERROR_NM = 3.0
 _RING_LOG_ERROR = 0.15
 _RING_WIDTH = 0.02
 _PHASES_DEG = np.arange(-10.0, 70.1, 2.5)
+_COARSE_DEG = np.arange(-10.0, 70.1, 5.0)
+# The search for a defocus far from the nominal one. Residuals are mean deviations of the powers' logarithm.
+_WIDE_NM, _SAME_NM = 40.0, 12.0
+_LARGE_NM, _SMALL_NM = 200.0, 1.0
+_LEAST_RINGS = 16
+_WELL_EXPLAINED, _POORLY_EXPLAINED, _MUCH_BETTER = 0.2, 0.4, 0.6
 
 
 @dataclass(frozen=True)
@@ -65,40 +71,93 @@ def fit_transfer(
 
 
 def _best_transfer(
-    rings: tuple[Float64, Float64, Float64, NDArray[np.int64]], nominal: ImagingConditions, changes_nm: Float64
+    rings: tuple[Float64, Float64, Float64, NDArray[np.int64]],
+    nominal: ImagingConditions,
+    changes_nm: Float64,
+    phases_deg: Float64 = _PHASES_DEG,
 ) -> tuple[Transfer, float]:
     best, best_cost, residual = Transfer(nominal), math.inf, math.nan
     for defocus in nominal.defocus_nm + changes_nm:
         conditions = replace(nominal, defocus_nm=float(defocus))
         prior = 0.5 * ((defocus - nominal.defocus_nm) / _DEFOCUS_ERROR_NM) ** 2
-        for phase, deviation in zip(_PHASES_DEG, _ring_deviations(conditions, *rings), strict=True):
+        for phase, deviation in zip(phases_deg, _ring_deviations(conditions, *rings, phases_deg), strict=True):
             cost = deviation * rings[2].size / _RING_LOG_ERROR / math.sqrt(2) + prior
             if cost < best_cost:
                 best, best_cost, residual = Transfer(conditions, float(phase)), cost, float(deviation)
     return best, residual
 
 
-def check_defocus_sign(
-    spectrum: Spectrum,
-    observed: ObservedPattern,
-    geometry: Geometry,
-    nominal: ImagingConditions,
-    residual: float,
-) -> None:
-    """Warn if the opposite defocus explains the powers much better."""
-    opposite = fit_transfer(spectrum, observed, geometry, replace(nominal, defocus_nm=-nominal.defocus_nm))[1]
-    if opposite < 0.6 * residual:
+def better_defocus(
+    spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, nominal: ImagingConditions, residual: float
+) -> float | None:
+    """A defocus far from the nominal one that explains the powers much better, and is the only one that does.
+
+    Searched are 40 nm about the nominal defocus and about its opposite, and where it would be in other
+    units (Å or µm) by its size. The powers' ratio in rings has its zeros where the transfer has them, which no other
+    defocus imitates in a thin crystal; in a thick one none explains it well, and none is found.
+
+    Warns
+    -----
+    QualityWarning
+        If one explains the powers better but is not the only one.
+    """
+    rings = _ring_ratio(spectrum, observed, geometry)
+    if not residual > _WELL_EXPLAINED:
+        return None
+    if rings[2].size < _LEAST_RINGS:
+        # Too few to tell one defocus from all others; the sign can still be wrong.
+        opposite = fit_transfer(spectrum, observed, geometry, replace(nominal, defocus_nm=-nominal.defocus_nm))[1]
+        if opposite < _MUCH_BETTER * residual:
+            doubt(
+                f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
+                f"{nominal.defocus_nm:g} nm given; underfocus is negative"
+            )
+        return None
+    centres = [nominal.defocus_nm, -nominal.defocus_nm]
+    if abs(nominal.defocus_nm) > _LARGE_NM:
+        centres += [centre / 10 for centre in centres]
+    elif 0 < abs(nominal.defocus_nm) < _SMALL_NM:
+        centres += [centre * 1000 for centre in centres]
+    steps = np.arange(-_WIDE_NM, _WIDE_NM + 1, 2.0)
+    found = [
+        (
+            _best_transfer(rings, replace(nominal, defocus_nm=float(defocus)), np.zeros(1), _COARSE_DEG)[1],
+            float(defocus),
+        )
+        for defocus in np.unique([centre + step for centre in centres for step in steps])
+    ]
+    best, defocus = min(found)
+    if best >= _MUCH_BETTER * residual or best > _POORLY_EXPLAINED:
+        return None
+    rival, other = min(((cost, nm) for cost, nm in found if abs(nm - defocus) > _SAME_NM), default=(math.inf, 0.0))
+    if best >= _MUCH_BETTER * rival:
         doubt(
-            f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
-            f"{nominal.defocus_nm:g} nm given; underfocus is negative",
+            f"a defocus of {defocus:.0f} nm, or of {other:.0f} nm, explains the image better than the "
+            f"{nominal.defocus_nm:g} nm given; underfocus is negative"
+        )
+        return None
+    return defocus
+
+
+def say_phase_at_bound(transfer: Transfer, residual: float) -> None:
+    """Doubt a mean phase of the object that ends where its search does."""
+    if transfer.object_phase_deg in (_PHASES_DEG[0], _PHASES_DEG[-1]) and residual > _WELL_EXPLAINED:
+        doubt(
+            f"the mean phase of the object ends at the bound of its search, {transfer.object_phase_deg:.0f}°: defocus, "
+            "Cs or an astigmatism of the image are not as stated"
         )
 
 
 def _ring_deviations(
-    conditions: ImagingConditions, q: Float64, intensity: Float64, ratio: Float64, ring: NDArray[np.int64]
+    conditions: ImagingConditions,
+    q: Float64,
+    intensity: Float64,
+    ratio: Float64,
+    ring: NDArray[np.int64],
+    phases_deg: Float64,
 ) -> Float64:
     """Mean absolute deviation of the logarithm of the observed over the expected ratio of powers, by object phase."""
-    power = intensity * Transfer(conditions).powers(q, _PHASES_DEG)
+    power = intensity * Transfer(conditions).powers(q, phases_deg)
     apart = ring + ratio.size * np.arange(len(power))[:, None]
     expected = np.bincount(apart.ravel(), weights=power.ravel()).reshape(len(power), -1)
     deviation = np.log(ratio / (expected / np.bincount(ring, weights=intensity)))

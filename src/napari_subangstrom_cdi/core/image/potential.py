@@ -20,39 +20,23 @@ from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-# A particle is where the image's local activity exceeds the vacuum's by this many robust deviations.
-_ACTIVITY_DEVIATIONS = 10.0
+from .normalisation import NormalisedImage, normalise_to_vacuum
+
+__all__ = [
+    "ImagingConditions",
+    "NormalisedImage",
+    "aberration_phase",
+    "coherence_envelope",
+    "ctf",
+    "normalise_to_vacuum",
+    "particle_window",
+    "point_resolution_per_angstrom",
+    "vacuum_power",
+    "weak_phase_potential",
+    "wiener_potential",
+]
+
 _DOWNWARD_SKEWNESS = -0.5
-
-
-@dataclass(frozen=True)
-class NormalisedImage:
-    """An image whose vacuum (bare substrate) has intensity 1, with the particle found in it.
-
-    Attributes
-    ----------
-    intensity : ndarray of float32, shape (y, x)
-        Image divided by the fitted vacuum level.
-    particle : ndarray of bool, shape (y, x)
-        Where the particle is, roughly: its outline smoothed, holes filled.
-    centre_px : tuple of float
-        Centroid (y, x) of the particle, pixels.
-    vacuum_noise_std : float
-        Standard deviation of the vacuum about 1.
-    vacuum_tilt : float
-        Highest minus lowest fitted vacuum level, relative to their mean.
-    """
-
-    intensity: Float32
-    particle: Bool
-    centre_px: tuple[float, float]
-    vacuum_noise_std: float
-    vacuum_tilt: float
-
-    @property
-    def diameter_px(self) -> float:
-        """Diameter of the disc with the particle's area, pixels."""
-        return 2.0 * math.sqrt(np.count_nonzero(self.particle) / math.pi)
 
 
 @dataclass(frozen=True)
@@ -108,180 +92,6 @@ def point_resolution_per_angstrom(energy_ev: float, cs_mm: float) -> float:
     2.34
     """
     return float((abs(cs_mm) * 1e7 * wavelength_angstrom(energy_ev) ** 3) ** -0.25 / 0.66)
-
-
-def checked_image(image: ArrayLike) -> Float32:
-    """Return the image as float32 (y, x), or raise what a user can mend.
-
-    Raises
-    ------
-    InputError
-        If the image is not two-dimensional, holds NaN or infinity, or is constant.
-    """
-    array = np.asarray(image, dtype=np.float32)
-    if array.ndim != 2:
-        raise InputError(f"an image has two axes, this one has {array.ndim}", mend="choose or sum the frames first")
-    if min(array.shape) < 64:
-        raise InputError(
-            f"an image of {array.shape[0]} x {array.shape[1]} pixels is too small", mend="give at least 64"
-        )
-    if not np.isfinite(array).all():
-        count = np.count_nonzero(~np.isfinite(array))
-        raise InputError(f"the image holds {count} NaN or infinite pixels", mend="replace them before loading")
-    if float(np.ptp(array)) == 0.0:
-        raise InputError(f"every pixel of the image is {array.flat[0]:g}", mend="check that the right file was chosen")
-    return array
-
-
-def normalise_to_vacuum(
-    image: ArrayLike, /, *, order: int = 2, smooth_px: float = 12.0, iterations: int = 4
-) -> NormalisedImage:
-    """Divide an image by its vacuum level, a low-order surface fitted with the particle left out.
-
-    The particle is where the image's local activity (smoothed squared deviation from the vacuum
-    level) stands out; the fit and the particle's outline are found in turn.
-
-    Parameters
-    ----------
-    image : array_like, shape (y, x)
-        Counts, or any linear measure of intensity.
-    order : int, optional
-        Degree of the two-dimensional polynomial of the vacuum level.
-    smooth_px : float, optional
-        Scale over which activity is averaged, pixels.
-    iterations : int, optional
-        Rounds of fit and outline.
-
-    Raises
-    ------
-    InputError
-        If nothing stands out from the vacuum, or the vacuum is not a small enough part of the
-        image to be told from the particle, or the level is not positive.
-
-    Warns
-    -----
-    QualityWarning
-        If the particle reaches the border of the image, or counts are negative.
-    """
-    counts = checked_image(image)
-    vacuum = np.ones(counts.shape, dtype=bool)
-    # The first fit has to do without a particle mask: leave out what is far from the median.
-    flat = ndi.gaussian_filter(counts, smooth_px / 4)
-    centre, spread = _robust_level(flat)
-    vacuum = np.abs(flat - centre) < 4 * max(spread, 1e-12)
-    for _ in range(iterations):
-        level = _polynomial_surface(counts, vacuum, order)
-        if not level.min() > 0:
-            raise InputError(
-                f"the image's vacuum level reaches {float(level.min()):.3g} counts",
-                mend="give the image as recorded, with a positive background",
-            )
-        intensity = counts / level
-        particle = _find_particle(intensity, smooth_px)
-        vacuum = ~ndi.binary_dilation(particle, iterations=round(smooth_px))
-        if np.count_nonzero(vacuum) < 0.1 * vacuum.size:
-            raise InputError(
-                "the particle leaves less than a tenth of the image as vacuum",
-                mend="give an image with more of the bare substrate around the particle",
-            )
-    _check_border(particle, round(smooth_px) + 2)
-    _check_offset(counts)
-    noise = float(_robust_level(intensity[vacuum])[1])
-    centroid = ndi.center_of_mass(particle)
-    return NormalisedImage(
-        intensity=intensity.astype(np.float32),
-        particle=particle,
-        centre_px=(float(centroid[0]), float(centroid[1])),
-        vacuum_noise_std=noise,
-        vacuum_tilt=float(np.ptp(level) / level.mean()),
-    )
-
-
-def _check_border(particle: Bool, margin: int) -> None:
-    if np.count_nonzero(particle[margin:-margin, margin:-margin]) < np.count_nonzero(particle):
-        doubt(
-            "the particle reaches the border of the image; what lies outside is missing",
-        )
-
-
-def _check_offset(counts: Float32) -> None:
-    lowest = float(counts.min())
-    if lowest < 0:
-        doubt(
-            f"the image holds negative counts, down to {lowest:.3g}: was an offset subtracted? Its contrast, and with "
-            "it the scale of the potential, cannot be trusted",
-        )
-
-
-def _robust_level(values: Float32) -> tuple[float, float]:
-    """Median and the standard deviation that the median absolute deviation stands for."""
-    median = float(np.median(values))
-    return median, 1.4826 * float(np.median(np.abs(values - median)))
-
-
-def _polynomial_surface(counts: Float32, where: Bool, order: int) -> Float32:
-    """Least-squares polynomial of the given degree through the pixels ``where``, clipped at 4 σ."""
-    bin_px = max(1, min(counts.shape) // 128)
-    rows, columns = (size // bin_px * bin_px for size in counts.shape)
-    blocks = (rows // bin_px, bin_px, columns // bin_px, bin_px)
-    weight = where[:rows, :columns].reshape(blocks).sum((1, 3)).astype(np.float64)
-    total = np.where(where, counts, 0)[:rows, :columns].reshape(blocks).sum((1, 3), dtype=np.float64)
-    use = weight >= 0.5 * bin_px**2
-    if np.count_nonzero(use) < 20:
-        use = weight > 0
-    mean = total[use] / weight[use]
-    v, u = np.mgrid[: blocks[0], : blocks[2]] * float(bin_px) + (bin_px - 1) / 2
-    design = _polynomial_terms(u[use], v[use], counts.shape, order)
-    keep = np.ones(mean.size, dtype=bool)
-    for _ in range(4):
-        coefficients = np.linalg.lstsq(design[keep], mean[keep], rcond=None)[0]
-        residual = mean - design @ coefficients
-        keep = np.abs(residual - np.median(residual)) <= 4 * max(_robust_level(residual[keep])[1], 1e-9)
-    y = np.arange(counts.shape[0], dtype=np.float64)
-    x = np.arange(counts.shape[1], dtype=np.float64)
-    surface = np.zeros(counts.shape)
-    for coefficient, (i, j) in zip(coefficients, _powers(order), strict=True):
-        surface += coefficient * _unit(y, counts.shape[0])[:, None] ** i * _unit(x, counts.shape[1])[None] ** j
-    return surface.astype(np.float32)
-
-
-def _powers(order: int) -> list[tuple[int, int]]:
-    return [(i, total - i) for total in range(order + 1) for i in range(total + 1)]
-
-
-def _unit(index: Float64, size: int) -> Float64:
-    return 2 * index / max(size - 1, 1) - 1
-
-
-def _polynomial_terms(x: Float64, y: Float64, shape: tuple[int, ...], order: int) -> Float64:
-    u, v = _unit(x, shape[1]), _unit(y, shape[0])
-    return np.stack([v**i * u**j for i, j in _powers(order)], axis=-1)
-
-
-def _find_particle(intensity: Float32, smooth_px: float) -> Bool:
-    """Outline of the largest region whose activity stands out from the vacuum."""
-    # Light smoothing first: lattice fringes survive it, most of the counting noise does not.
-    deviation = ndi.gaussian_filter(intensity, 1.2) - 1
-    activity = ndi.gaussian_filter(deviation**2, smooth_px / 2)
-    base, spread = _robust_level(activity)
-    # Along the border fewer pixels are averaged, so noise stands out there.
-    inner = np.zeros(activity.shape, dtype=bool)
-    margin = round(smooth_px)
-    inner[margin:-margin, margin:-margin] = True
-    peak = float(activity[inner].max())
-    if peak < base + max(_ACTIVITY_DEVIATIONS * spread, 2 * base):
-        times = math.sqrt(peak / max(base, 1e-30))
-        raise InputError(
-            f"no particle in the image: its strongest contrast is {times:.2f} times the vacuum's",
-            mend="check that the image shows the particle with bare substrate around it, in focus and not saturated",
-        )
-    # Well below the plateau, so that thin edges and parts of weak contrast count as particle.
-    plateau = float(np.median(activity[activity > base + 0.25 * (peak - base)]))
-    threshold = max(base + _ACTIVITY_DEVIATIONS * spread / 2, base + 0.15 * (plateau - base))
-    labels, count = ndi.label((activity > threshold) & inner)
-    sizes = np.bincount(labels.ravel(), weights=activity.ravel())[1 : count + 1]
-    largest = labels == 1 + int(np.argmax(sizes))
-    return np.asarray(ndi.binary_fill_holes(largest), dtype=bool)
 
 
 def weak_phase_potential(intensity: ArrayLike, /) -> Float32:
@@ -359,12 +169,16 @@ def particle_window(image: NormalisedImage, /, *, margin_px: float | None = None
     margin_px = 0.12 * image.diameter_px if margin_px is None else margin_px
     distance = ndi.distance_transform_edt(~image.particle)
     ramp = np.clip((distance - margin_px) / max(margin_px / 2, 2.0), 0, 1)
-    return np.asarray(0.5 * (1 + np.cos(np.pi * ramp)), dtype=np.float32)
+    window = np.asarray(0.5 * (1 + np.cos(np.pi * ramp)), dtype=np.float32)
+    if image.elsewhere is None:
+        return window
+    clear = np.clip(ndi.distance_transform_edt(~image.elsewhere) / max(margin_px / 2, 2.0), 0, 1)
+    return np.where(image.particle, 1, window * clear.astype(np.float32))
 
 
 def vacuum_power(image: NormalisedImage, /, *, bins: int = 100) -> Float64:
     """Power of the vacuum's contrast per pixel, in ``bins`` rings up to 0.5 cycles per pixel."""
-    far = ndi.distance_transform_edt(~image.particle) > 0.24 * image.diameter_px
+    far = _vacuum_of(image)
     window = np.asarray(ndi.gaussian_filter(far.astype(np.float32), 5))
     rows, columns = image.intensity.shape
     power = np.abs(scipy.fft.rfft2((1 - image.intensity) * window)) ** 2 / float(np.sum(window**2))
@@ -372,6 +186,18 @@ def vacuum_power(image: NormalisedImage, /, *, bins: int = 100) -> Float64:
     ring = np.minimum((f * 2 * bins).astype(int), bins).ravel()
     total = np.bincount(ring, power.ravel(), minlength=bins + 1)
     return np.asarray(total / np.maximum(np.bincount(ring, minlength=bins + 1), 1))[:bins]
+
+
+def _vacuum_of(image: NormalisedImage) -> Bool:
+    """Where the vacuum is, as far from the particle as it can be."""
+    far = ndi.distance_transform_edt(~image.particle) > 0.24 * image.diameter_px
+    if image.elsewhere is not None:
+        far &= ndi.distance_transform_edt(~image.elsewhere) > 0.05 * image.diameter_px
+    if image.vacuum is not None:
+        far &= image.vacuum
+        if np.count_nonzero(far) < 0.5 * np.count_nonzero(image.vacuum):
+            return image.vacuum
+    return np.asarray(far)
 
 
 def wiener_potential(

@@ -10,6 +10,7 @@ Conventions are those of :mod:`~napari_subangstrom_cdi.core.image.geometry`.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -28,7 +29,7 @@ from ._spectra import (
     polar_mesh,
     standardised,
 )
-from ._transfer import Transfer, check_defocus_sign, fit_transfer
+from ._transfer import Transfer, better_defocus, fit_transfer, say_phase_at_bound
 from .geometry import Candidate, Geometry, ImageRegistration, resample_to_pattern, wrap_deg
 from .pair import Pair
 
@@ -50,6 +51,7 @@ def register_image(
     rotation_tolerance_deg: float = 6.0,
     pixel_tolerance: float = 0.05,
     mirrored: bool | None = False,
+    search_defocus: bool = True,
 ) -> ImageRegistration:
     """Find rotation, pixel size and mirror that bring the image onto the pattern.
 
@@ -71,6 +73,8 @@ def register_image(
         How far from nominal to search: degrees, and fraction of the pixel.
     mirrored : bool or None, optional
         Whether the image's x axis is reversed; None tries both.
+    search_defocus : bool, optional
+        Whether a defocus far from the nominal one is taken, with a doubt, where it alone explains the image.
 
     Raises
     ------
@@ -102,7 +106,10 @@ def register_image(
             transfer, residual = fit_transfer(spectrum, observed, geometry, conditions)
     geometry, agreement, errors = refine(spectrum, patches, transfer, geometry, free_slope=True)
     if conditions is not None:
-        check_defocus_sign(spectrum, observed, geometry, conditions, residual)
+        better = better_defocus(spectrum, observed, geometry, conditions, residual) if search_defocus else None
+        if better is not None:
+            return _with_defocus(pair, better, image_pixel_angstrom, nominal, pixel_tolerance, mirrored)
+        say_phase_at_bound(transfer, residual)
     if abs(geometry.pixel_angstrom / image_pixel_angstrom - 1) > pixel_tolerance:
         doubt(
             f"the image pixel found, {geometry.pixel_angstrom:.4f} Å, is further from the nominal "
@@ -180,8 +187,46 @@ def registration_at(
             transfer, residual = fit_transfer(spectrum, observed, geometry, conditions)
     agreement = shape_correlations(spectrum, patches, transfer, geometry, free_slope=True)
     if conditions is not None:
-        check_defocus_sign(spectrum, observed, geometry, conditions, residual)
+        better = better_defocus(spectrum, observed, geometry, conditions, residual)
+        if better is not None:
+            _say_defocus(better, conditions.defocus_nm, "")
     return _result(geometry, agreement, transfer, residual)
+
+
+def _with_defocus(
+    pair: Pair,
+    defocus_nm: float,
+    image_pixel_angstrom: float,
+    nominal: tuple[float, float] | None,
+    pixel_tolerance: float,
+    mirrored: bool | None,
+) -> ImageRegistration:
+    """The registration with another defocus than the nominal one."""
+    assert pair.conditions is not None
+    rotation, tolerance = (None, 0.0) if nominal is None else nominal
+    found = register_image(
+        replace(pair, conditions=replace(pair.conditions, defocus_nm=defocus_nm)),
+        image_pixel_angstrom=image_pixel_angstrom,
+        rotation_deg=rotation,
+        rotation_tolerance_deg=tolerance,
+        pixel_tolerance=pixel_tolerance,
+        mirrored=mirrored,
+        search_defocus=False,
+    )
+    _say_defocus(found.defocus_nm, pair.conditions.defocus_nm, " and is taken")
+    return found
+
+
+def _say_defocus(better_nm: float, given_nm: float, taken: str) -> None:
+    units = ""
+    if abs(given_nm) > 5 * abs(better_nm):
+        units = f"; {given_nm:g} may be in Å: {given_nm / 10:g} in nm"
+    elif abs(better_nm) > 100 * abs(given_nm) > 0:
+        units = f"; {given_nm:g} may be in µm: {given_nm * 1000:g} in nm"
+    doubt(
+        f"a defocus of {better_nm:.0f} nm explains the image better than the {given_nm:g} nm given{taken}; "
+        f"underfocus is negative{units}"
+    )
 
 
 def _result(

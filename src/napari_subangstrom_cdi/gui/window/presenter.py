@@ -153,7 +153,8 @@ class Presenter:
         if loaded is None or loaded.normalised is None:
             return
         matrix = pattern_from_image_px(rotation_deg, image_pixel_angstrom, mirrored)
-        y, x = loaded.normalised.centre_px - np.linalg.solve(matrix, self._origin_shift_angstrom)
+        chosen = loaded.normalised if self.session.image is None else self.session.image.normalised
+        y, x = chosen.centre_px - np.linalg.solve(matrix, self._origin_shift_angstrom)
         self.real.place_image(matrix, (float(y), float(x)))
         comparison = self.session.comparison
         if comparison is not None:

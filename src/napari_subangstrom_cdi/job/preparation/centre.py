@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.record.distortion import Distortion
 from napari_subangstrom_cdi.core.record.embedding import embed
@@ -12,7 +13,7 @@ from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock
 from .geometry import pattern_geometry, stated_distortion
-from .load import Loaded
+from .load import FARTHEST_PER_ANGSTROM, Loaded
 from .record import Centred, CentredRecord, centre_record
 
 _OVERSAMPLING = 3.5
@@ -34,6 +35,19 @@ def centre_pattern(plan: Plan, loaded: Loaded, clock: Clock) -> Centred:
             pattern = embed(record.record, record.centre_px, binning=binning, n=n, distortion=geometry.distortion)
     record = replace(record, readings={**record.readings, "geometry": geometry.readings()})
     return Centred(record, binning, grid, pattern, geometry.distortion)
+
+
+def _mend_of_field(plan: Plan, q_pixel: float, raw: int) -> str:
+    """Names a reciprocal pixel by which the pattern would reach too far, and what it would be in other units."""
+    stated, energy = plan.acquisition.reciprocal_pixel_per_angstrom, plan.acquisition.energy_ev
+    if stated is None or plan.pattern.known_spacings or q_pixel * raw / 2 < FARTHEST_PER_ANGSTROM:
+        return ""
+    reach = q_pixel * raw / 2
+    mrad = "" if energy is None else f", or {stated / (1e3 * wavelength_angstrom(energy)):.3g} if it is in mrad"
+    return (
+        f"reciprocal_pixel_per_A {stated:g} makes the pattern reach {reach:.3g} Å⁻¹: give {stated / 10:.3g} if it is "
+        f"in 1/nm{mrad}"
+    )
 
 
 def choose_sampling(
@@ -62,7 +76,8 @@ def choose_sampling(
             f"the particle of {diameter_angstrom:.0f} Å does not fit twice into the pattern's field of view of "
             f"{1 / (q_pixel * binning):.0f} Å",
             where=plan.inputs.image,
-            mend="check the image pixel and the camera length" + (", or use a smaller binning" if binning > 1 else ""),
+            mend=_mend_of_field(plan, q_pixel, raw)
+            or "check the image pixel and the camera length" + (", or use a smaller binning" if binning > 1 else ""),
         )
     n = plan.pattern.array_size or -(-raw // binning)
     return binning, n + n % 2

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage
 from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
-    NormalisedImage,
     ctf,
     particle_window,
     weak_phase_potential,
@@ -20,13 +20,13 @@ from napari_subangstrom_cdi.core.image.potential import (
 )
 from napari_subangstrom_cdi.core.image.registration import (
     ImageRegistration,
-    register_image,
     registration_at,
     resample_to_pattern,
 )
 from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.job.particle import chosen_fit, likely_particle
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming
@@ -44,9 +44,11 @@ class RegisteredImage:
     """The potential from the image on the pattern's grid, and how it came there.
 
     ``outline`` is the estimate that the support is taken from: always the Wiener inversion, because the
-    noise of (1 - I)/2 beyond the information limit hides where the particle ends.
+    noise of (1 - I)/2 beyond the information limit hides where the particle ends. ``normalised`` is the image with
+    the particle that was chosen.
     """
 
+    normalised: NormalisedImage
     potential: Float32
     outline: Float32
     transfer: Callable[[Float32], Float32]
@@ -57,16 +59,20 @@ class RegisteredImage:
 
 def align_image(plan: Plan, loaded: Loaded, centred: Centred, clock: Clock) -> RegisteredImage | None:
     """Lay the image onto the pattern; None without an image."""
-    if loaded.normalised is None:
+    if not loaded.particles:
         return None
-    return _register(plan, loaded.normalised, centred.pattern, centred.grid, clock)
+    return _register(plan, loaded.particles, centred.pattern, centred.grid, clock)
 
 
-def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, clock: Clock) -> RegisteredImage:
+def _register(
+    plan: Plan, particles: tuple[NormalisedImage, ...], pattern: Pattern, grid: Grid, clock: Clock
+) -> RegisteredImage:
     """Lay the image onto the pattern and invert its contrast transfer."""
-    nominal, conditions = image_diameter(plan, image) / image.diameter_px, imaging_conditions(plan)
+    first, conditions = particles[0], imaging_conditions(plan)
+    nominal = image_diameter(plan, first) / first.diameter_px
     with clock.step("register image"), naming(plan.inputs.image):
-        found = _registration(plan, pair_of(image, pattern, grid, conditions), nominal)
+        pairs = tuple(pair_of(each, pattern, grid, conditions) for each in particles)
+        image, found = _registration(plan, pairs, nominal)
     conditions = replace(conditions, defocus_nm=found.defocus_nm)
     with clock.step("potential"), naming(plan.inputs.image):
         sharp = wiener_potential(
@@ -81,7 +87,9 @@ def _register(plan: Plan, image: NormalisedImage, pattern: Pattern, grid: Grid, 
             potential = resample_to_pattern(weak, found, grid, centre_px=image.centre_px)
     transfer = _image_transfer(plan, conditions, found.object_phase_deg)
     limit = conditions.information_limit_per_angstrom
-    return RegisteredImage(potential, outline, transfer, limit, found, registration_readings(found))
+    readings = registration_readings(found)
+    readings["registration"] |= {"particle_px": list(image.centre_px), "particles": len(particles)}
+    return RegisteredImage(image, potential, outline, transfer, limit, found, readings)
 
 
 def pair_of(image: NormalisedImage, pattern: Pattern, grid: Grid, conditions: ImagingConditions) -> Pair:
@@ -89,24 +97,24 @@ def pair_of(image: NormalisedImage, pattern: Pattern, grid: Grid, conditions: Im
     return Pair(image, pattern.intensity, grid, conditions, pattern.valid, np.sqrt(pattern.variance))
 
 
-def _registration(plan: Plan, pair: Pair, nominal_pixel: float) -> ImageRegistration:
-    """As set by hand, or found."""
+def _registration(
+    plan: Plan, pairs: tuple[Pair, ...], nominal_pixel: float
+) -> tuple[NormalisedImage, ImageRegistration]:
+    """The particle and how it lies, as set by hand, or found."""
     by_hand = plan.image
     if by_hand.rotation_deg is not None and by_hand.pixel_angstrom is not None:
-        return registration_at(
-            pair,
+        image = likely_particle(plan, tuple(pair.image for pair in pairs))
+        found = registration_at(
+            next(pair for pair in pairs if pair.image is image),
             rotation_deg=by_hand.rotation_deg,
             image_pixel_angstrom=by_hand.pixel_angstrom,
             mirrored=bool(by_hand.mirrored),
         )
-    found = register_image(
-        pair,
-        image_pixel_angstrom=nominal_pixel,
-        rotation_deg=plan.acquisition.image_to_pattern_rotation_deg,
-        mirrored=by_hand.mirrored,
-    )
-    _refuse_misfit(plan, found, nominal_pixel)
-    return found
+        return image, found
+    image, found, as_stated = chosen_fit(plan, pairs, nominal_pixel)
+    if as_stated:
+        _refuse_misfit(plan, found, nominal_pixel)
+    return image, found
 
 
 def _refuse_misfit(plan: Plan, found: ImageRegistration, nominal_pixel: float) -> None:

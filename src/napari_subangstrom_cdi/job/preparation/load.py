@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage, check_border, particles_in
 from napari_subangstrom_cdi.core.image.potential import (
     ImagingConditions,
-    NormalisedImage,
-    normalise_to_vacuum,
     point_resolution_per_angstrom,
 )
 from napari_subangstrom_cdi.core.types import Bool
@@ -26,18 +25,27 @@ from .record import Calibration, Records, load_records, reciprocal_pixel
 
 _CORRECTED_MM = 0.05
 _WHITE = 255
-_FARTHEST_PER_ANGSTROM = 5.0
+FARTHEST_PER_ANGSTROM = 5.0
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The first step: every file read, the image normalised, the calibration known."""
+    """The first step: every file read, the image normalised, the calibration known.
+
+    ``particles`` are those that there may be in the image, the most active first; which of them the pattern is of, the
+    alignment tells. ``diameter_angstrom`` is that of the largest that fits twice into the pattern's field of view.
+    """
 
     records: Records
     calibration: Calibration
-    normalised: NormalisedImage | None
+    particles: tuple[NormalisedImage, ...]
     diameter_angstrom: float | None
     given_support: Bool | None
+
+    @property
+    def normalised(self) -> NormalisedImage | None:
+        """The image with its most active particle."""
+        return self.particles[0] if self.particles else None
 
 
 def load_inputs(plan: Plan, clock: Clock) -> Loaded:
@@ -48,17 +56,26 @@ def load_inputs(plan: Plan, clock: Clock) -> Loaded:
         )
     calibrated = reciprocal_pixel(plan)
     given = _given_support(plan)
-    normalised = read_normalised(plan, clock) if plan.inputs.image is not None else None
-    diameter = image_diameter(plan, normalised) if normalised is not None else None
+    particles = read_particles(plan, clock) if plan.inputs.image is not None else ()
+    diameter = _diameter_to_sample(plan, particles, calibrated)
     records = load_records(plan, clock)
     _check_reach(calibrated, records)
-    return Loaded(records, calibrated, normalised, diameter, given)
+    return Loaded(records, calibrated, particles, diameter, given)
+
+
+def _diameter_to_sample(plan: Plan, particles: tuple[NormalisedImage, ...], calibrated: Calibration) -> float | None:
+    """Of the largest particle that fits twice into the field of view, so that any that is chosen later does."""
+    if not particles:
+        return None
+    diameters = [image_diameter(plan, each) for each in particles]
+    fitting = [each for each in diameters if 2 * each <= 1 / calibrated.q_pixel_per_angstrom]
+    return max(fitting, default=min(diameters))
 
 
 def _check_reach(calibrated: Calibration, records: Records) -> None:
     """Doubt a reciprocal pixel by which the pattern goes farther than electrons are recorded."""
     reach = calibrated.q_pixel_per_angstrom * max(records.particle.shape) / 2
-    if calibrated.known and reach > _FARTHEST_PER_ANGSTROM:
+    if calibrated.known and reach > FARTHEST_PER_ANGSTROM:
         doubt(
             f"a pixel of {calibrated.q_pixel_per_angstrom:.4g} Å⁻¹ makes the pattern reach {reach:.3g} Å⁻¹, "
             f"{1 / reach:.2g} Å; if reciprocal_pixel_per_A was given in 1/nm, divide it by 10, else check the camera "
@@ -79,14 +96,17 @@ def _given_support(plan: Plan) -> Bool | None:
     return mask
 
 
-def read_normalised(plan: Plan, clock: Clock) -> NormalisedImage:
-    """The image with its vacuum at 1 and the particle found; the imaging conditions must be known."""
+def read_particles(plan: Plan, clock: Clock) -> tuple[NormalisedImage, ...]:
+    """The image with its vacuum at 1 and the particles found; the imaging conditions must be known."""
     imaging_conditions(plan)
     with reading(clock):
         data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
     _doubt_display(data, short_name(str(plan.inputs.image)))
     with clock.step("potential"), naming(plan.inputs.image):
-        return normalise_to_vacuum(data)
+        found = particles_in(data)
+        if len(found) == 1:
+            check_border(found[0])
+        return found
 
 
 def _doubt_display(data: NDArray[Any], name: str) -> None:

@@ -116,11 +116,12 @@ def _with_usual_band(plan: Plan, prepared: Prepared) -> Problem:
 
 def _evidence(plan: Plan, loaded: Loaded, image: RegisteredImage | None, prepared: Prepared, clock: Clock) -> Evidence:
     """The pattern in the square of the problem's units, negative where noise is; and the image, if there is one."""
-    problem, amplitudes, normalised = prepared.problem, prepared.amplitudes, loaded.normalised
+    problem, amplitudes = prepared.problem, prepared.amplitudes
     intensity = amplitudes.pattern.intensity * np.float32(amplitudes.scale**2)
     evidence = Evidence(problem.grid, intensity, problem.regions, problem.support)
-    if normalised is None or image is None:
+    if image is None:
         return evidence
+    normalised = image.normalised
     with clock.step("model: image"):
         contrast = (1 - normalised.intensity) * particle_window(normalised)
         placed = resample_to_pattern(contrast, image.registration, problem.grid, centre_px=normalised.centre_px)

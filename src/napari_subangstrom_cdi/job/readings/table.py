@@ -462,6 +462,19 @@ _ALIGNMENT = (
         shown=("Align image",),
     ),
     Reading(
+        "registration.particle_px",
+        "particle",
+        "Where the particle is in the image, y and x of its middle from the first pixel.",
+        unit="px",
+        kind="list",
+    ),
+    Reading(
+        "registration.particles",
+        "particles",
+        "Areas of the image that may be the particle; the one that fits the pattern is taken.",
+        kind="count",
+    ),
+    Reading(
         "registration.candidates",
         "other candidates",
         "Other ways to lay the image onto the pattern, best first: rotation_deg, image_pixel_angstrom, mirrored, "

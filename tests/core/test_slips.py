@@ -1,0 +1,58 @@
+"""Slips of the pen between image and pattern, on a particle that has neither a mirror nor a turn of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lattice_image import CONDITIONS, GRID, atoms, image_of, pattern_of
+from napari_subangstrom_cdi.core.image.pair import Pair
+from napari_subangstrom_cdi.core.image.potential import normalise_to_vacuum
+from napari_subangstrom_cdi.core.image.registration import register_image
+from napari_subangstrom_cdi.core.image.slips import Stated, attempt
+from napari_subangstrom_cdi.errors import InputError, QualityWarning
+from napari_subangstrom_cdi.job.particle import chosen_fit, likely_particle
+from napari_subangstrom_cdi.job.plan import ImageSettings, Inputs, Plan
+
+STATED = Stated(0.36, 31.0, False)
+
+
+@pytest.fixture(scope="module")
+def mirrored():
+    """A particle whose image is mirrored, though nobody says so."""
+    r = atoms()
+    return Pair(normalise_to_vacuum(image_of(r, 33.0, 0.36, mirrored=True)), pattern_of(r), GRID, CONDITIONS)
+
+
+def test_what_fits_as_stated_is_taken_as_it_is(mirrored):
+    fit = attempt(mirrored, replace(STATED, mirrored=True))
+    assert fit.fits
+    assert fit.consistent
+
+
+def test_the_only_explanation_is_taken_with_a_doubt(mirrored):
+    plan = Plan(Inputs("pattern.tif", image="image.tif"))
+    plan = replace(plan, acquisition=replace(plan.acquisition, image_to_pattern_rotation_deg=31.0))
+    with pytest.warns(QualityWarning, match="fit if the image is mirrored"):
+        image, found, as_stated = chosen_fit(plan, (mirrored,), 0.36)
+    assert image is mirrored.image
+    assert found.mirrored
+    assert found.rotation_deg == pytest.approx(33, abs=0.3)
+    assert not as_stated
+
+
+def test_a_defocus_in_other_units_is_found_and_said(mirrored):
+    wrong = replace(mirrored, conditions=replace(CONDITIONS, defocus_nm=10 * CONDITIONS.defocus_nm))
+    with pytest.warns(QualityWarning, match="may be in Å"):
+        found = register_image(wrong, image_pixel_angstrom=0.36, rotation_deg=31.0, mirrored=True)
+    assert found.defocus_nm == pytest.approx(CONDITIONS.defocus_nm, abs=6)
+
+
+def test_a_point_names_the_particle_or_is_refused(mirrored):
+    y, x = mirrored.image.centre_px
+    plan = Plan(Inputs("pattern.tif", image="image.tif"), image=ImageSettings(particle_px=(y + 5, x)))
+    assert likely_particle(plan, (mirrored.image,)) is mirrored.image
+    far = replace(plan, image=ImageSettings(particle_px=(0.0, 5000.0)))
+    with pytest.raises(InputError, match="no particle is found at y = 0, x = 5000"):
+        likely_particle(far, (mirrored.image,))
