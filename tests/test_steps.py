@@ -96,8 +96,15 @@ OTHERS = {
         "beam_centre_px": (1.0, 2.0),
         "background_scale": 0.9,
         "ellipse": "off",
+        "find_beam_stop": False,
     },
-    "image": {"potential": "weak-phase", "mirrored": None, "rotation_deg": 3.0, "pixel_angstrom": 0.3},
+    "image": {
+        "potential": "weak-phase",
+        "mirrored": None,
+        "rotation_deg": 3.0,
+        "pixel_angstrom": 0.3,
+        "particle_px": (40.0, 50.0),
+    },
     "support": {"threshold": 0.4, "smooth_angstrom": 3.0, "grow_angstrom": 2.0, "added": MASK, "removed": MASK},
     "regions": {
         "noise_multiple": 4.0,
