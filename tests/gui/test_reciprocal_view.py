@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication, QCheckBox, QSlider
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.record.distortion import Distortion
 from napari_subangstrom_cdi.gui.canvas import reciprocal_view as rv
 from napari_subangstrom_cdi.gui.canvas._q_scale_bar import round_length
 
@@ -121,6 +122,7 @@ def test_every_layer_is_in_inverse_angstrom_with_the_beam_at_zero(view, qtbot):
     view.show_painted(np.zeros(GRID.shape, bool), GRID)
     view.show_spots([(0.1, 0.2)], "pattern")
     view.show_spots([(0.1, 0.2), (0.3, 0.4)], "image")
+    view.show_ellipse(Distortion(2.0, 30.0), 0.8)
     view.show_image_power(np.ones((64, 64), np.float32), np.eye(2), 0.01)
     view.show_reconstruction_power(np.ones((40, 30), np.complex64), GRID)
     view.start_centre_drag()
@@ -356,6 +358,22 @@ def test_spots_are_updated_in_place(view):
     view.show_spots(np.zeros((0, 2)), "pattern")
     layer.opacity = 0.5  # napari draws a thumbnail of what it takes to be in view
     assert len(layer.data) == 0
+
+
+def test_the_recorded_ellipse_lies_over_the_pattern_where_it_was_undone(view):
+    view.show_pattern(pattern()[0], GRID)
+    assert view.show_ellipse(Distortion(), 1.0) is None and view.layer(rv.ELLIPSE) is None
+    layer = view.show_ellipse(Distortion(4.0, 30.0), 1.0)
+    ring = layer.data[:-1, 0]
+    radius, angle = np.hypot(*ring.T), np.degrees(np.arctan2(*ring.T)) % 180
+    assert radius.max() / radius.min() == pytest.approx(1.04, abs=1e-3)
+    assert angle[radius.argmax()] == pytest.approx(30, abs=1)
+    start, way = layer.data[-1]
+    assert np.hypot(*way) == pytest.approx(2 * radius.max(), rel=1e-3)
+    assert np.hypot(*start) == pytest.approx(radius.max(), rel=1e-3)
+    assert view.show_ellipse(Distortion(1.0, 80.0), 1.0) is layer and layer.visible
+    view.show_ellipse(Distortion(), 1.0)
+    assert not layer.visible
 
 
 def test_the_layer_menu_hides_and_fades(view, qtbot):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
+from napari_subangstrom_cdi.core.record.distortion import Distortion
 from napari_subangstrom_cdi.core.types import Bool, Float32
 
 from ._contrast import SteadyLimits
@@ -25,6 +26,7 @@ Pair = tuple[float, float]
 RECORD, MATE, PATTERN, REGIONS = "record", "Friedel mate", "pattern", "regions"
 PAINTED, IMAGE_POWER, RECONSTRUCTION = "not trusted (M)", "image power", "reconstruction power"
 PATTERN_SPOTS, IMAGE_SPOTS, CROSS = "pattern spots", "image spots", "origin"
+ELLIPSE = "ellipse as recorded"
 MODEL_PATTERN = "model pattern"
 
 ROLES = (
@@ -38,6 +40,7 @@ ROLES = (
     PAINTED,
     PATTERN_SPOTS,
     IMAGE_SPOTS,
+    ELLIPSE,
     CROSS,
 )
 """Roles of the layers, from the bottom to the top."""
@@ -68,6 +71,7 @@ _SPOT_LOOKS: dict[str, dict[str, Any]] = {
     IMAGE_SPOTS: {"symbol": "square", "border_color": "#ffb347", "size": 0.095},
 }
 _LINE_PX = 1.6
+_RING_POINTS = 180
 _FLAT: dict[str, Any] = {"units": ("1/Å", "1/Å"), "axis_labels": ("qy", "qx"), "scale": (1.0, 1.0)}
 _LARGEST_DISPLAY = 512
 _BLANK_PX = 16
@@ -110,7 +114,7 @@ class ReciprocalLayers:
     def begin_anew(self) -> None:
         """Another job: nothing of the last one is in sight."""
         self._painted.put_away()
-        self.set.put_away(RECORD, PATTERN, REGIONS, PATTERN_SPOTS, IMAGE_SPOTS, IMAGE_POWER)
+        self.set.put_away(RECORD, PATTERN, REGIONS, PATTERN_SPOTS, IMAGE_SPOTS, ELLIPSE, IMAGE_POWER)
         for role in (MATE, MODEL_PATTERN, RECONSTRUCTION):
             self.set.set_visible(role, False)
         self.raw = self.pattern = self.regions = self._estimate = None
@@ -168,14 +172,33 @@ class ReciprocalLayers:
         look = {"edge_color": "#ffe45c", "vector_style": "line", "opacity": 0.8, "edge_width": self._line_width()}
         self.set.add(CROSS, Vectors(lines, name=CROSS, ndim=2, **_FLAT, **look))
 
+    def show_ellipse(self, distortion: Distortion, radius_per_angstrom: float) -> Vectors | None:
+        """What became of a ring in the recorded pattern, and its long axis; nothing if it stayed round."""
+        round_still = distortion.ellipse_percent == 0
+        if round_still or self.set.is_deleted(ELLIPSE):
+            self.set.set_visible(ELLIPSE, False)
+            return None
+        lines = _ring_as_recorded(distortion, radius_per_angstrom)
+        layer = self.set.get(ELLIPSE)
+        if layer is None:
+            look = {"edge_color": "#7fd4ff", "vector_style": "line", "opacity": 0.8, "edge_width": self._line_width()}
+            layer = Vectors(lines, name=ELLIPSE, ndim=2, **_FLAT, **look)
+            self.set.add(ELLIPSE, layer)
+        else:
+            layer.data = lines
+            self.set.bring_back(ELLIPSE)
+        self._on_zoom()
+        return layer
+
     def _line_width(self) -> float:
         return _LINE_PX / self._model.scene.camera.zoom
 
     def _on_zoom(self) -> None:
-        """The cross's lines are as thin at every magnification."""
-        layer = self.set.get(CROSS)
-        if layer is not None and layer.visible:
-            layer.edge_width = self._line_width()
+        """The lines of cross and ellipse are as thin at every magnification."""
+        for role in (CROSS, ELLIPSE):
+            layer = self.set.get(role)
+            if layer is not None and layer.visible:
+                layer.edge_width = self._line_width()
 
     # the prepared pattern
 
@@ -367,3 +390,14 @@ def _padded_size(shape: tuple[int, ...], n: int) -> int:
 def _index(q_yx: Pair, origin_px: Pair, q_pixel: float, shape: tuple[int, ...]) -> tuple[int, int] | None:
     y, x = (round(q / q_pixel + origin) for q, origin in zip(q_yx, origin_px, strict=True))
     return (y, x) if 0 <= y < shape[0] and 0 <= x < shape[1] else None
+
+
+def _ring_as_recorded(distortion: Distortion, radius: float) -> NDArray[np.float64]:
+    """Line segments, (start, way) of (y, x): the ellipse that a ring became, and its long axis; shape (k, 2, 2)."""
+    angle = np.linspace(0, 2 * np.pi, _RING_POINTS + 1)
+    stretch = np.linalg.inv(Distortion(distortion.ellipse_percent, distortion.ellipse_deg).matrix)
+    ring = radius * np.stack([np.sin(angle), np.cos(angle)], axis=1) @ stretch.T
+    along = np.radians(distortion.ellipse_deg)
+    end = radius * stretch @ np.array([np.sin(along), np.cos(along)])
+    segments = np.stack([ring[:-1], np.diff(ring, axis=0)], axis=1)
+    return np.concatenate([segments, [[-end, 2 * end]]])

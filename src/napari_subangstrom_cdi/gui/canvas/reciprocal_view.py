@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points
+from napari.layers import Image, Labels, Points, Vectors
 from napari.qt import QtViewer
 from numpy.typing import NDArray
 from qtpy.compat import isalive
@@ -17,6 +17,7 @@ from qtpy.QtGui import QCloseEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.record.distortion import Distortion
 from napari_subangstrom_cdi.core.types import Bool, Float32
 from napari_subangstrom_cdi.gui.loop.later import once
 
@@ -25,6 +26,7 @@ from ._drags import AlignDrag, CentreDrag
 from ._q_scale_bar import QScaleBar
 from ._reciprocal_layers import (
     CROSS,
+    ELLIPSE,
     IMAGE_POWER,
     IMAGE_SPOTS,
     MATE,
@@ -42,6 +44,7 @@ from .gl_guard import RemovalGuard
 
 __all__ = [
     "CROSS",
+    "ELLIPSE",
     "IMAGE_POWER",
     "IMAGE_SPOTS",
     "MATE",
@@ -211,6 +214,10 @@ class ReciprocalView(QWidget):
         layer = self._layers.show_painted(mask, grid)
         self.bar.follow(layer)
         return layer
+
+    def show_ellipse(self, distortion: Distortion, radius_per_angstrom: float) -> Vectors | None:
+        """Draw what became of a ring of this radius in the recorded pattern; nothing if it stayed round."""
+        return self._layers.show_ellipse(distortion, radius_per_angstrom)
 
     def show_spots(self, points_q: NDArray[np.float64], which: Literal["pattern", "image"]) -> Points | None:
         """Mark reflections at (qy, qx) in Å⁻¹, shape (k, 2), by circles (pattern) or squares (image)."""

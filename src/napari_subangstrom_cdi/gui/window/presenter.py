@@ -143,6 +143,7 @@ class Presenter:
         self.reciprocal.show_spots(np.concatenate([spots, -spots]), "pattern")
         self.reciprocal.set_visible(PATTERN_SPOTS, False)  # side maxima are among them: for whoever wants to look
         self.reciprocal.show_pattern(centred.pattern.intensity, centred.grid)
+        self.reciprocal.show_ellipse(centred.distortion, 0.8 * centred.grid.q_max_per_angstrom)
         self.reciprocal.set_visible(RECORD, False)
 
     # Alignment
