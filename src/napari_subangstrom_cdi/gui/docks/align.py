@@ -13,11 +13,12 @@ from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE, ROLES, SUPPORT
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import IMAGE_POWER, IMAGE_SPOTS, PATTERN_SPOTS
 from napari_subangstrom_cdi.gui.docks.parts.by_hand import ByHand, Geometry
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
+from napari_subangstrom_cdi.gui.docks.parts.place_field import PlaceField
 from napari_subangstrom_cdi.gui.docks.parts.registration_table import CandidateList, RegistrationTable, described
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm, Fold
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
 from napari_subangstrom_cdi.job.plan import ImageSettings
-from napari_subangstrom_cdi.parameters import picked
+from napari_subangstrom_cdi.parameters import declared, picked
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 
 
@@ -32,6 +33,7 @@ class AlignDock(StepDock):
     def build(self) -> None:
         """Parameters, what was found, and the panel for the hand."""
         self.form = FieldForm(picked(ImageSettings, "potential", "mirrored"))
+        self.particle = PlaceField(declared(ImageSettings)["particle_px"])
         self.table = RegistrationTable()
         self.candidates = CandidateList()
         self.others = Fold("Other candidates", self.candidates)
@@ -40,7 +42,7 @@ class AlignDock(StepDock):
         self.by_hand.setCheckable(True)
         self.hand = ByHand()
         self.hand.setVisible(False)
-        for widget in (self.form, self.table, self.others, self.by_hand, self.hand):
+        for widget in (self.form, self.particle, self.table, self.others, self.by_hand, self.hand):
             self.body.addWidget(widget)
         self._shown: Geometry | None = None
         self._trying = False
@@ -50,6 +52,7 @@ class AlignDock(StepDock):
         self._hidden: dict[str, bool] = {}
         self._task = f"correlation-{id(self)}"
         self.form.changed.connect(self._on_field)
+        self.particle.changed.connect(lambda place: self._on_field("particle_px", place))
         self.candidates.chosen.connect(self._on_candidate)
         self.by_hand.toggled.connect(self._on_by_hand)
         self.hand.tried.connect(self._try)
@@ -65,6 +68,7 @@ class AlignDock(StepDock):
         """Show plan and result; lay the image as the plan says, also after an undo."""
         settings, image = self.session.plan.image, self.session.image
         self.form.set_values({"potential": settings.potential, "mirrored": settings.mirrored})
+        self.particle.show_place(settings.particle_px)
         self.form.set_enabled("mirrored", not self._is_by_hand)
         self.table.show_registration(None if image is None else image.registration)
         found = self.session.automatic_registration

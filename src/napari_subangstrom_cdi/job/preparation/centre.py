@@ -45,8 +45,8 @@ def _mend_of_field(plan: Plan, q_pixel: float, raw: int) -> str:
     reach = q_pixel * raw / 2
     mrad = "" if energy is None else f", or {stated / (1e3 * wavelength_angstrom(energy)):.3g} if it is in mrad"
     return (
-        f"reciprocal_pixel_per_A {stated:g} makes the pattern reach {reach:.3g} Å⁻¹: give {stated / 10:.3g} if it is "
-        f"in 1/nm{mrad}"
+        f"reciprocal_pixel_per_A {stated:g} makes the pattern reach {reach:.3g} Å⁻¹: "
+        f"give {stated / 10:.3g} if it is in 1/nm{mrad}"
     )
 
 

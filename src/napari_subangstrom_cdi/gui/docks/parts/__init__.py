@@ -4,6 +4,7 @@
 - ``dock``: what every step's dock has: title, state, one button, one line that says how it went
 - ``centre_tool``: the beam's centre, found and moved by hand
 - ``by_hand``: the image laid onto the pattern by hand
+- ``place_field``: a line for a place in an image
 - ``registration_table``: what the registration found, and other candidates
 - ``support_part``: the support's half of the Masks dock
 - ``regions_part``: the regions' half of it
