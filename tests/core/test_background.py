@@ -262,3 +262,11 @@ def test_a_record_without_pixels_has_no_smooth_background():
     blind = Record(scene.astype(np.float32), scene.astype(np.float32), np.zeros(scene.shape, bool))
     with pytest.raises(InputError, match="too few"):
         fit_smooth_background(blind, tuple(CENTRE), elliptic=False)
+
+
+def test_an_ellipse_at_the_end_of_its_range_is_doubted():
+    """A bright flank beside a stop, as of a beam block: no rings about the beam."""
+    y, x = Y - CENTRE[0], X - CENTRE[1]
+    flank = 3 + 900 * np.exp(-np.hypot(2.0 * y, x) / 40)
+    with pytest.warns(QualityWarning, match="ends at the largest"):
+        fit_smooth_background(clean(np.random.default_rng(2).poisson(flank).astype(float)), tuple(CENTRE))

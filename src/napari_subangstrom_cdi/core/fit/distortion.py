@@ -143,9 +143,13 @@ def fit_distortion(places: Float64, own: Float64, weight: Float64 | None = None)
         raise InputError("the spots lie on one line, which tells no distortion", mend="check regions and zone axis")
     solution = np.linalg.lstsq(root * design, root * places, rcond=None)[0]
     matrix = solution[:2].T
-    rest = root * (places - design @ solution)
-    variance = float(np.sum(rest**2)) / (2 * (len(places) - design.shape[1])) if len(places) > 3 else math.nan
-    nodes = root * (design @ np.column_stack([np.eye(3)[:, :2] @ matrix.T, np.eye(3)[:, 2]]))
-    covariance = np.linalg.inv(nodes.T @ nodes)
-    error = math.sqrt(variance * (covariance[0, 0] + covariance[1, 1])) / 2
+    # In the pattern's own axes, where small changes of the matrix are strains. These errors hold whatever the spots'
+    # scatter and weights are: White, Econometrica 48 (1980) 817, doi:10.2307/1912934, with leverages.
+    nodes = root * np.column_stack([own @ matrix.T, np.ones(len(own))])
+    inverse = np.linalg.inv(nodes.T @ nodes)
+    leverage = np.einsum("ki,ij,kj->k", nodes, inverse, nodes)[:, None]
+    rest = root * (places - design @ solution) / np.maximum(1 - leverage, 0.1)
+    scatter = np.einsum("ki,kc,kj->cij", nodes, rest**2, nodes)
+    variances = np.diagonal(inverse @ scatter @ inverse, axis1=1, axis2=2)[:, :2]
+    error = math.sqrt(float(variances.mean()) / 2)
     return LatticeDistortion(np.asarray(matrix, np.float64), error, len(places))

@@ -233,6 +233,11 @@ class _View:
             raise InputError("no rings in the pattern", mend="check the record and its mask")
         self.band: Float64 = np.clip(band, -spread, spread)
         self.innermost = _INNERMOST_PX
+        self._pixels = self._valid_pixels()
+
+    def _valid_pixels(self) -> tuple[Float64, Float64, Float64]:
+        rows, columns = np.nonzero(self.valid)
+        return rows.astype(np.float64), columns.astype(np.float64), self.band[self.valid]
 
     def without_beam(self, middle: tuple[float, float]) -> None:
         """Leave out the direct beam and the dark ring that the smoothing makes of its flank."""
@@ -247,6 +252,7 @@ class _View:
             raise InputError("no rings in the pattern", mend="check the record and its mask")
         spread = float(np.percentile(np.abs(self.band[self.valid]), 99.5))
         self.band = np.where(self.valid, np.clip(self.band, -spread, spread), 0)
+        self._pixels = self._valid_pixels()
 
     def middle(self) -> tuple[float, float]:
         """About which the pattern turned by 180° is most like itself."""
@@ -263,10 +269,10 @@ class _View:
 
     def profile(self, shape: _Shape) -> tuple[Float64, Float64]:
         """Mean of each ring a pixel wide, and how many pixels it is the mean of; neighbours share what lies between."""
-        rows, columns = np.nonzero(self.valid)
-        radius, _ = shape.radius_and_angle(rows.astype(np.float64), columns.astype(np.float64))
+        y, x, value = self._pixels
+        radius, _ = shape.radius_and_angle(y, x)
         low = np.floor(radius).astype(np.intp)
-        part, value = radius - low, self.band[self.valid]
+        part = radius - low
         length = int(low.max()) + 2
 
         def shared(weight: Float64) -> Float64:
