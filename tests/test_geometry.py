@@ -44,7 +44,7 @@ def found_for(ellipse, *, how="measured", lattice=HEXAGONAL, acquisition=STATED,
         model=ModelSettings(zone=zone),
     )
     record = Record(pattern, np.abs(pattern) + 1, np.ones(pattern.shape, bool))
-    loaded = Loaded(Records(record, None, {}), Calibration(0.005, None, "acquisition"), image, 52.0, None)
+    loaded = Loaded(Records(record, None, {}), Calibration(0.005, None, "acquisition"), (image,), 52.0, None)
     centred = CentredRecord(record, (256.0, 256.0), np.empty((0, 2)), {"background": {"kind": "fit"}})
     with collected_doubts() as doubts:
         geometry = pattern_geometry(

@@ -22,11 +22,15 @@ from napari_subangstrom_cdi.core.fit.lattice_ellipse import (
 from napari_subangstrom_cdi.core.fit.zones import unique_zones
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.distortion import check_directions, ellipse_by_image
+from napari_subangstrom_cdi.core.image.geometry import Candidate
+from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage
+from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.registration import rough_alignment
 from napari_subangstrom_cdi.core.record.distortion import Distortion, MeasuredEllipse, combined
 from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.record.rings import ellipse_of_rings
 from napari_subangstrom_cdi.errors import InputError, collected_doubts, doubt
+from napari_subangstrom_cdi.job.particle import likely_particle
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .amplitudes import amplitudes_of, regions_of
@@ -175,9 +179,20 @@ class _Evidence:
         return told
 
     def _by_image(self) -> MeasuredEllipse:
-        plan, image = self._plan, self._loaded.normalised
-        if image is None:
+        particles = self._loaded.particles
+        if not particles:
             raise InputError("no image")
+        if self._plan.image.particle_px is not None:
+            particles = (likely_particle(self._plan, particles),)
+        laid = [one for each in particles if (one := _tried(partial(self._laid, each))) is not None]
+        if not laid or max(found.correlation for _, found in laid) < _LIKE_AT_ALL:
+            raise InputError("image and pattern do not match")  # the registration says so to the user
+        pair, found = max(laid, key=lambda one: one[1].correlation)
+        return ellipse_by_image(pair, found)
+
+    def _laid(self, image: NormalisedImage) -> tuple[Pair, Candidate]:
+        """A particle of the image, and how it lies on the pattern at best."""
+        plan = self._plan
         pair = pair_of(image, self._pattern, self._grid, imaging_conditions(plan))
         nominal = image_diameter(plan, image) / image.diameter_px
         check_directions(pair, nominal)
@@ -189,9 +204,7 @@ class _Evidence:
         found = start()
         if found.correlation < _ALIKE:  # whether the image is mirrored is settled later, when the image is laid on
             found = max(found, turned(), key=lambda candidate: candidate.correlation)
-        if found.correlation < _LIKE_AT_ALL:
-            raise InputError("image and pattern do not match")  # the registration says so to the user
-        return ellipse_by_image(pair, found)
+        return pair, found
 
     def _lattice(self) -> MeasuredLattice:
         amplitudes = amplitudes_of(self._plan, self._pattern, self._grid)
