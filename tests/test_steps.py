@@ -90,6 +90,7 @@ OTHERS = {
         "known_spacings": ((100.0, 3.0),),
         "beam_centre_px": (1.0, 2.0),
         "background_scale": 0.9,
+        "find_beam_stop": False,
     },
     "image": {"potential": "weak-phase", "mirrored": None, "rotation_deg": 3.0, "pixel_angstrom": 0.3},
     "support": {"threshold": 0.4, "smooth_angstrom": 3.0, "grow_angstrom": 2.0, "added": MASK, "removed": MASK},
