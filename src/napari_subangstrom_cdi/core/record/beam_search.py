@@ -128,10 +128,10 @@ class BeamSearch:
         return float(np.sqrt(2 * len(differences)) * differences.std())
 
     def _gathered(self) -> list[Float64]:
-        """Places where midpoints of like pairs lie close together."""
+        """Places where midpoints of pairs lie close together, those of like ones the most."""
         i, j = np.triu_indices(len(self._spots), 1)
         midpoint = (self._spots[i] + self._spots[j]) / 2
-        alike = np.maximum(1 - np.abs(self._log[i] - self._log[j]) / self._usual, 0)
+        alike = 1 / (1 + ((self._log[i] - self._log[j]) / self._usual) ** 2)
         size = [int(n / _CELL_PX) + 2 for n in self._seen.shape]
         cell = np.rint(midpoint / _CELL_PX).astype(np.intp)
         votes = np.zeros(size)

@@ -69,13 +69,14 @@ def find_beam_stop(record: Record, centre_px: tuple[float, float]) -> Bool:
     if light is None:
         return none
     dark = light.known & (light.ratio < np.minimum(_SHADE, 1 - _SIGMAS * light.scatter))
-    dim = light.known & (light.ratio < np.minimum(_DIM, 1 - _SIGMAS / 2 * light.scatter))
+    dim = light.known & (light.ratio < np.clip(1 - _SIGMAS / 2 * light.scatter, _SHADE / 2, _DIM))
     found = none
     for shade in _shades(dark, dim, light, centre_px):
         pixels = _to_pixels(shade | _arm(shade, light, centre_px), light.block, record.shape)
         reach = _edge_reach(record, light, pixels, centre_px)
         if reach is not None:
             found = found | (ndimage.distance_transform_edt(~pixels) <= reach)
+    found = np.asarray(ndimage.binary_fill_holes(found), dtype=np.bool_)
     return found if found.mean() < _LARGEST else none
 
 
