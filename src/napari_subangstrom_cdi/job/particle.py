@@ -28,7 +28,8 @@ def likely_particle(plan: Plan, particles: tuple[NormalisedImage, ...]) -> Norma
     place = plan.image.particle_px
     if place is None:
         return particles[0]
-    distances = [_distance(place, each) for each in particles]
+    binning = particles[0].binning
+    distances = [_distance((place[0] / binning, place[1] / binning), each) for each in particles]
     nearest = min(range(len(particles)), key=lambda i: distances[i])
     if distances[nearest] > _NEAR * particles[nearest].diameter_px:
         raise InputError(
@@ -145,7 +146,7 @@ def _mend(slip: Slip, stated: Stated) -> str:
 
 
 def _say_choice(fit: Fit, particles: tuple[NormalisedImage, ...]) -> None:
-    y, x = fit.pair.image.centre_px
+    y, x = place_of(fit.pair.image)
     why = "its spots fit the pattern" if fit.fits else "it is the most prominent one, and none fits the pattern"
     doubt(
         f"the image shows {len(particles)} areas that may be the particle, at (y, x) {_places(particles)} px; the one "
@@ -154,7 +155,13 @@ def _say_choice(fit: Fit, particles: tuple[NormalisedImage, ...]) -> None:
 
 
 def _places(particles: tuple[NormalisedImage, ...]) -> str:
-    return ", ".join(f"({each.centre_px[0]:.0f}, {each.centre_px[1]:.0f})" for each in particles)
+    return ", ".join("({:.0f}, {:.0f})".format(*place_of(each)) for each in particles)
+
+
+def place_of(image: NormalisedImage) -> tuple[float, float]:
+    """The particle's middle, (y, x) in pixels of the file."""
+    half = (image.binning - 1) / 2
+    return image.centre_px[0] * image.binning + half, image.centre_px[1] * image.binning + half
 
 
 def _distance(place: tuple[float, float], image: NormalisedImage) -> float:

@@ -73,7 +73,7 @@ def live_comparison(
     try:
         return LiveComparison(
             pair_of(image, centred.pattern, centred.grid, conditions),
-            image_pixel_angstrom=pixel,
+            image_pixel_angstrom=pixel * image.binning,
             object_phase_deg=0.0 if found is None else found.object_phase_deg,
         )
     except InputError:

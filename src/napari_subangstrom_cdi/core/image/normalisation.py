@@ -43,6 +43,8 @@ class NormalisedImage:
         Other particles and what is drawn over the image; None where there is none.
     vacuum : ndarray of bool, shape (y, x), optional
         Where the vacuum is that was taken; None where it is all that is far from the particle.
+    binning : int
+        Pixels of the file a side that one pixel of the image stands for.
     """
 
     intensity: Float32
@@ -52,6 +54,7 @@ class NormalisedImage:
     vacuum_tilt: float
     elsewhere: Bool | None = None
     vacuum: Bool | None = None
+    binning: int = 1
 
     @property
     def diameter_px(self) -> float:

@@ -122,7 +122,7 @@ class Presenter:
         loaded = self.session.loaded
         pixel = completed(self.session.plan).acquisition.image_pixel_angstrom
         if loaded is not None and loaded.normalised is not None and pixel is not None and not self._image_is_a_layer():
-            self.real.show_image(loaded.normalised.intensity, pixel)
+            self.real.show_image(loaded.normalised.intensity, pixel * loaded.normalised.binning)
             self.real.home()
         self.reciprocal.home()
 
@@ -156,7 +156,9 @@ class Presenter:
         matrix = pattern_from_image_px(rotation_deg, image_pixel_angstrom, mirrored)
         chosen = loaded.normalised if self.session.image is None else self.session.image.normalised
         y, x = chosen.centre_px - np.linalg.solve(matrix, self._origin_shift_angstrom)
-        self.real.place_image(matrix, (float(y), float(x)))
+        shown = chosen.binning if self._image_is_a_layer() else 1  # a layer of the user's has the file's pixels
+        half = (shown - 1) / 2
+        self.real.place_image(matrix / shown, (float(y) * shown + half, float(x) * shown + half))
         comparison = self.session.comparison
         if comparison is not None:
             geometry = (rotation_deg, image_pixel_angstrom, mirrored)

@@ -26,7 +26,7 @@ from napari_subangstrom_cdi.core.image.registration import (
 from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.types import Float32
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.job.particle import chosen_fit, likely_particle
+from napari_subangstrom_cdi.job.particle import chosen_fit, likely_particle, place_of
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming
@@ -88,7 +88,7 @@ def _register(
     transfer = _image_transfer(plan, conditions, found.object_phase_deg)
     limit = conditions.information_limit_per_angstrom
     readings = registration_readings(found)
-    readings["registration"] |= {"particle_px": list(image.centre_px), "particles": len(particles)}
+    readings["registration"] |= {"particle_px": list(place_of(image)), "particles": len(particles)}
     return RegisteredImage(image, potential, outline, transfer, limit, found, readings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from .record import Calibration, Records, load_records, reciprocal_pixel
 
 _CORRECTED_MM = 0.05
 _WHITE = 255
+_LARGE_IMAGE, _USUAL_IMAGE = 2048, 1024
+_SAMPLING = 0.2  # of a binned image's pixel, its information limit at most, cycles per pixel
 FARTHEST_PER_ANGSTROM = 5.0
 
 
@@ -103,10 +105,28 @@ def read_particles(plan: Plan, clock: Clock) -> tuple[NormalisedImage, ...]:
         data = read_image(str(plan.inputs.image), frame=plan.inputs.image_frame).data
     _doubt_display(data, short_name(str(plan.inputs.image)))
     with clock.step("potential"), naming(plan.inputs.image):
-        found = particles_in(data)
+        binning = _image_binning(plan, data.shape)
+        found = tuple(replace(each, binning=binning) for each in particles_in(_binned(data, binning)))
         if len(found) == 1:
             check_border(found[0])
         return found
+
+
+def _image_binning(plan: Plan, shape: tuple[int, ...]) -> int:
+    """Pixels a side of a large image to be added up: as many as leave its information limit well sampled."""
+    if max(shape) <= _LARGE_IMAGE:
+        return 1
+    (pixel,) = required(plan, "image_pixel_angstrom")
+    limit = imaging_conditions(plan).information_limit_per_angstrom
+    return max(1, min(max(shape) // _USUAL_IMAGE, int(_SAMPLING / (limit * pixel))))
+
+
+def _binned(data: NDArray[Any], binning: int) -> NDArray[Any]:
+    if binning == 1:
+        return data
+    rows, columns = (size // binning for size in data.shape)
+    whole = data[: rows * binning, : columns * binning].astype(np.float32)
+    return np.asarray(whole.reshape(rows, binning, columns, binning).mean((1, 3)))
 
 
 def _doubt_display(data: NDArray[Any], name: str) -> None:
@@ -125,7 +145,7 @@ def _doubt_display(data: NDArray[Any], name: str) -> None:
 def image_diameter(plan: Plan, image: NormalisedImage) -> float:
     """Diameter of the particle by the nominal image pixel, Å."""
     (pixel,) = required(plan, "image_pixel_angstrom")
-    return image.diameter_px * pixel
+    return image.diameter_px * pixel * image.binning
 
 
 def is_corrected(cs_mm: float) -> bool:
