@@ -26,10 +26,12 @@ test: $(DEV)  ## run all tests (those with a window on a virtual display)
 	@bash tools/run_tests.sh $(BIN)/python
 
 # What a window is most likely to break by: its start, its work, its end. `make test-pyside TESTS=tests/gui` runs all.
-test-pyside: TESTS := $(addprefix tests/gui/test_,binding.py closing.py later.py manners.py soak.py whole_path.py)
+test-pyside: LIFE := $(foreach part,binding closing later manners,tests/gui/test_$(part).py)
+test-pyside: WORK := $(foreach part,whole_path soak,tests/gui/test_$(part).py)
 test-pyside: $(PYSIDE_DEV)  ## run the tests of the window's whole life on PySide6, the other Qt binding
 	@bash tools/gui_libraries.sh
-	@QT_API=pyside6 bash tools/run_tests.sh $(PYSIDE)/bin/python -p no:cacheprovider $(TESTS)
+	@QT_API=pyside6 bash tools/run_tests.sh $(PYSIDE)/bin/python \
+	  $(if $(TESTS),-p no:cacheprovider $(TESTS),--shards "$(LIFE)" "$(WORK)")
 
 lint: $(DEV)  ## check style
 	$(BIN)/ruff check .

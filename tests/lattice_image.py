@@ -74,7 +74,7 @@ def sample():
 
 @functools.cache
 def sample_records():
-    """The bundled raw patterns as calibrated records, and the beam's place in them."""
+    """The bundled raw patterns as calibrated records, the beam's place in them, and what was found of the detector."""
     folder = Path(napari_subangstrom_cdi.__file__).parent / "simulation" / "sample"
     acquisition = sample()[1]
     detector = Detector(
@@ -82,15 +82,15 @@ def sample_records():
         dark_noise_electrons=acquisition.get("dark_noise_electrons", 0.0),
     )
     particle, background = (tifffile.imread(folder / f"{name}.tif") for name in ("particle", "background"))
-    (record, _), (empty, _) = calibrate_pair(particle, background, detector)
-    return record, empty, find_beam_centre(record)
+    (record, found), (empty, _) = calibrate_pair(particle, background, detector)
+    return record, empty, find_beam_centre(record), found
 
 
 @functools.cache
 def sample_pattern():
     """The bundled image, the prepared pattern, its grid, the imaging conditions and the acquisition."""
     image, acquisition, answer, _ = sample()
-    record, empty, beam = sample_records()
+    record, empty, beam, _ = sample_records()
     # How the background lies is known, and finding it is tested elsewhere.
     fit = BackgroundFit(beam.centre_px, tuple(answer["bshift"]), answer["brot"], 1 / 0.97, 0, 0, 0, 0, 1, 1)
     q_pixel = 2 * q_pixel_from_camera_length(

@@ -1,23 +1,21 @@
 """Background records of known shift, rotation and exposure; smooth backgrounds of known shape."""
 
 import json
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.special import j1
 
+from lattice_image import sample_records
 from napari_subangstrom_cdi.core.record.background import (
     BackgroundFit,
     background_scale,
     register_background,
     subtract_background,
 )
-from napari_subangstrom_cdi.core.record.centring import find_beam_centre
 from napari_subangstrom_cdi.core.record.detector import Detector, Record, calibrate_pair
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
@@ -207,14 +205,8 @@ def test_a_record_far_below_the_background_is_refused():
 
 def test_the_bundled_sample_is_registered_to_the_answer():
     answer = json.loads((Path(__file__).parents[1] / "data" / "platelet" / "answer.json").read_text())
-    folder = resources.files("napari_subangstrom_cdi") / "simulation" / "sample"
-    counts = []
-    for name in ("particle.tif", "background.tif"):
-        with resources.as_file(folder / name) as path:
-            counts.append(tifffile.imread(path))
-    (p, report), (b, _) = calibrate_pair(counts[0], counts[1], DETECTOR)
+    p, b, centre, report = sample_records()
     assert report.offset_counts == pytest.approx(20, abs=0.03)
-    centre = find_beam_centre(p)
     assert np.allclose(np.array(centre.centre_px) - 1024, answer["ctr"], atol=0.05)
     fit = register_background(p, b, beam_centre_px=centre.centre_px)
     assert np.allclose(fit.shift_px, answer["bshift"], atol=0.05)

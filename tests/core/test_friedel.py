@@ -14,7 +14,7 @@ from napari_subangstrom_cdi.core.record.friedel import FriedelCheck, friedel_mat
 
 @pytest.fixture(scope="module")
 def bundled():
-    record, _, beam = sample_records()
+    record, _, beam, _ = sample_records()
     return FriedelCheck(record), np.array(beam.centre_px)
 
 
