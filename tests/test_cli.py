@@ -441,7 +441,7 @@ def test_image_and_pattern_of_incompatible_fields(small_case, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"camera_length_mm": None}, ["camera_length_mm"]),
+        ({"camera_length_mm": None}, ["camera_length_mm", "reciprocal_pixel_per_A"]),
         ({"defocus_nm": None}, ["defocus_nm"]),
         ({"beam_energy_kV": None, "beam_energy_eV": 200}, ["200", "kV"]),
         ({"beam_energy_kV": 200_000}, ["200000", "eV"]),

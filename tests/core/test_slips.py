@@ -42,6 +42,14 @@ def test_the_only_explanation_is_taken_with_a_doubt(mirrored):
     assert not as_stated
 
 
+def test_half_a_turn_is_said_to_be_open_where_no_rotation_is_stated(mirrored):
+    plan = Plan(Inputs("pattern.tif", image="image.tif"), image=ImageSettings(mirrored=True))
+    with pytest.warns(QualityWarning, match="half a turn open"):
+        _, found, as_stated = chosen_fit(plan, (mirrored,), 0.36)
+    assert as_stated
+    assert found.rotation_deg % 180 == pytest.approx(33, abs=0.3)
+
+
 def test_a_defocus_in_other_units_is_found_and_said(mirrored):
     wrong = replace(mirrored, conditions=replace(CONDITIONS, defocus_nm=10 * CONDITIONS.defocus_nm))
     with pytest.warns(QualityWarning, match="may be in Å"):

@@ -158,6 +158,11 @@ def _add_reconstruct(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="what the pattern's elliptical distortion is taken from: image and substrate (default), --crystal on "
         "--zone too, the acquisition only, or nothing",
     )
+    data.add_argument(
+        "--no-beam-stop",
+        action="store_true",
+        help="look for no beam stop: what is dark about the beam is the pattern's",
+    )
     how = parser.add_argument_group("how")
     how.add_argument("--preset", choices=ALL_PRESETS, help="schedule and settings (default: extend)")
     how.add_argument("--crystal", metavar="NAME|FILE.cif", help="what the particle is made of, for the preset model")
@@ -331,6 +336,8 @@ def _plan(arguments: argparse.Namespace, scratch: Path) -> Plan:
         plan = replace(plan, pattern=replace(plan.pattern, known_spacings=tuple(arguments.spacing)))
     if arguments.ellipse is not None:
         plan = replace(plan, pattern=replace(plan.pattern, ellipse=arguments.ellipse))
+    if arguments.no_beam_stop:
+        plan = replace(plan, pattern=replace(plan.pattern, find_beam_stop=False))
     if arguments.particle is not None:
         plan = replace(plan, image=replace(plan.image, particle_px=arguments.particle))
     if arguments.mirrored is not None:

@@ -55,7 +55,8 @@ def chosen_fit(
     Warns
     -----
     QualityWarning
-        If the particle was chosen among several, reaches the border, or a slip was taken to be one.
+        If the particle was chosen among several, reaches the border, a slip was taken to be one, or no rotation is
+        stated.
     """
     stated = Stated(nominal_pixel, plan.acquisition.image_to_pattern_rotation_deg, plan.image.mirrored)
     particles = tuple(pair.image for pair in pairs)
@@ -78,6 +79,12 @@ def chosen_fit(
         _say_choice(chosen, particles)
     if len(particles) > 1:
         check_border(chosen.pair.image)
+    if stated.rotation_deg is None:
+        doubt(
+            "no rotation of the image against the pattern is stated, and the spots leave half a turn open: the object "
+            "may lie turned by 180° on the pattern, of which a thick crystal's phases suffer; "
+            "image_to_pattern_rotation_deg in the acquisition tells"
+        )
     if slip is not None:
         doubt(
             f"image and pattern do not fit as stated, and fit {_explanation(slip, stated)}: so it is taken to be; "

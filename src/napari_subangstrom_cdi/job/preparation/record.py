@@ -267,7 +267,11 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
     if plan.inputs.image is None and any(value is None for value in known):
         raw = max(read_image(plan.inputs.pattern, frame=plan.inputs.pattern_frame).data.shape)
         return Calibration(1.0 / raw, None, "none")
-    camera_length, pixel, energy = required(plan, "camera_length_mm", "detector_pixel_um", "energy_ev")
+    try:
+        camera_length, pixel, energy = required(plan, "camera_length_mm", "detector_pixel_um", "energy_ev")
+    except InputError as error:
+        mend = "; ".join(filter(None, (error.mend, "or state reciprocal_pixel_per_A alone, if it is calibrated")))
+        raise InputError(error.problem, where=error.where, mend=mend) from error
     q_pixel = calibration.q_pixel_from_camera_length(camera_length, detector_pixel_um=pixel, energy_ev=energy)
     return Calibration(q_pixel, None, "camera length")
 
@@ -298,8 +302,9 @@ def _beam_stop(plan: Plan, record: Record, contrast: Float32) -> Bool | None:
     if stop is None or not stop.any():
         return None
     doubt(
-        f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, switch "
-        "find_beam_stop off; if it is not all, give a mask of the raw pattern"
+        f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, "
+        "switch the search off (--no-beam-stop, or in the Background dock); if it is not all, give a mask of the raw "
+        "pattern"
     )
     return stop
 
