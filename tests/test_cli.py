@@ -564,12 +564,12 @@ def test_known_spacings_replace_the_camera_length(small_case, tmp_path) -> None:
     field_of_view = 800 / 3  # Å, of the small case
     spacings = [word for d in (3.5819, 2.068) for word in ("--spacing", f"{field_of_view / d:.3f}:{d}")]
     inputs, out = sample_arguments(small_case, acquisition=acquisition), tmp_path / "out.cxi"
-    done = here(
-        "reconstruct", *inputs, *spacings, "--ellipse", "off", "--members", 1, "-o", out, "--no-report", "--json"
-    )
+    without = ("--ellipse", "off", "--no-beam-stop")
+    done = here("reconstruct", *inputs, *spacings, *without, "--members", 1, "-o", out, "--no-report", "--json")
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout)
     assert numbers["geometry"] == {"undone": False, "pixel_ratio_percent": 0.0}, "the ellipse was not looked for"
+    assert "find_beam_stop = false" in read_cxi(out).recipe
     assert numbers["calibration"] == "known spacings"
     assert numbers["reciprocal_pixel_per_angstrom"] == pytest.approx(1 / field_of_view, rel=1e-4)
     assert 0 < numbers["reciprocal_pixel_error_per_angstrom"] < 1e-6
