@@ -88,7 +88,7 @@ def checked_image(image: ArrayLike) -> Float32:
 def normalise_to_vacuum(
     image: ArrayLike, /, *, order: int = 2, smooth_px: float = 12.0, iterations: int = 4
 ) -> NormalisedImage:
-    """Divide an image by its vacuum level, with the most prominent particle found in it; see :func:`particles_in`.
+    """Divide an image by its vacuum level, with the most prominent particle found in it; see ``particles_in``.
 
     Warns
     -----
