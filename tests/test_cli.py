@@ -413,15 +413,18 @@ def test_a_wrong_camera_length_is_mended_by_the_crystal(small_case, tmp_path) ->
     assert said == [False, True]
 
 
-def test_a_wrong_rotation_is_warned_of(small_case, tmp_path) -> None:
-    """The lattice repeats every 60°, so a rotation wrong by 30° has no match near it."""
+def test_a_wrong_rotation_is_asked_about(small_case, tmp_path) -> None:
+    """The lattice repeats every 60°, so a rotation wrong by 30° has no match near it; a mirror cannot be told here."""
     acquisition = with_acquisition(tmp_path, small_case, image_to_pattern_rotation_deg=41.0)
     inputs = sample_arguments(small_case, acquisition=acquisition)
     done = here("reconstruct", *inputs, "--members", 1, "-o", tmp_path / "out.cxi", "--no-report", "--quiet")
-    assert done.returncode in (0, 2)
-    assert "warning:" in done.stderr
-    assert "rotation" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    true = json.loads((TRUTH / "answer.json").read_text())["phi"]
+    _, mend = done.stderr.split("say which it is:")
+    as_stated, mirrored = (float(text) for text in re.findall(r"image_to_pattern_rotation_deg (-?[\d.]+)", mend))
+    assert (as_stated - true + 30) % 60 - 30 == pytest.approx(0, abs=0.3)
+    assert mirrored != as_stated and "with --mirrored" in mend
+    assert not (tmp_path / "out.cxi").exists()
 
 
 def test_image_without_a_particle(tmp_path) -> None:

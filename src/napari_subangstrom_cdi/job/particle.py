@@ -102,7 +102,7 @@ def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:
         return best
     options = [best]
     for slip in rivals:
-        if not any(slip.name == other.name and slip.factor == other.factor for other in options):
+        if not any(_key(slip) == _key(other) for other in options):
             options.append(slip)
     reasons = ", or ".join(f"{_explanation(slip, stated)} ({slip.fit.correlation:.3f})" for slip in options)
     raise InputError(
@@ -110,6 +110,12 @@ def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:
         f"{reasons}",
         mend="say which it is: " + "; or ".join(_mend(slip, stated) for slip in options),
     )
+
+
+def _key(slip: Slip) -> tuple[str, float, bool]:
+    found = slip.fit.registration
+    assert found is not None
+    return slip.name, slip.factor, found.mirrored
 
 
 def _alike(one: Slip, other: Slip) -> bool:

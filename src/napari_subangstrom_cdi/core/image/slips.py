@@ -184,7 +184,8 @@ def _tried(pair: Pair, stated: Stated) -> Iterator[Slip]:
         if stated.mirrored is not None:
             turned = wrap_deg(rotation + 90, 360)
             yield Slip("axes", attempt(pair, replace(stated, rotation_deg=turned, mirrored=not mirrored)))
-        yield Slip("rotation", attempt(pair, replace(stated, rotation_deg=None, mirrored=None)))
+        for either in (None,) if stated.mirrored is None else (mirrored, not mirrored):
+            yield Slip("rotation", attempt(pair, replace(stated, rotation_deg=None, mirrored=either)))
     for factor in _BINNINGS:
         grid = Grid(pair.grid.n, pair.grid.field_of_view_angstrom / factor)
         yield Slip("binning", attempt(replace(pair, grid=grid), stated), factor)
