@@ -7,7 +7,8 @@ import pytest
 
 from lattice_image import CONDITIONS, GRID, atoms, image_of, pattern_of
 from napari_subangstrom_cdi.core.crystal.unit_cell import crystal
-from napari_subangstrom_cdi.core.fit.lattice_ellipse import against_zone, measured_lattice, near_symmetry, zone_vectors
+from napari_subangstrom_cdi.core.fit.lattice_ellipse import against_zone, measured_lattice, near_symmetry
+from napari_subangstrom_cdi.core.fit.zones import zone_lattice
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.distortion import ellipse_by_image
 from napari_subangstrom_cdi.core.image.geometry import Candidate
@@ -109,7 +110,7 @@ SPOTS = Grid(512, 190.0)
 @pytest.mark.parametrize("distortion", DISTORTIONS[:2])
 @pytest.mark.parametrize(("name", "symmetry"), [("CdS-wurtzite", "hexagonal"), ("PbS", "square")])
 def test_the_lattice_tells_the_ellipse(distortion, name, symmetry):
-    basis = zone_vectors(crystal(name), (0, 0, 1))
+    basis = zone_lattice(crystal(name), (0, 0, 1))
     turned = basis @ np.array([[0.8, 0.6], [-0.6, 0.8]])
     lattice = measured_lattice(*spots(turned, distortion), SPOTS, turned)
     by_zone, scale = against_zone(lattice, basis, "crystal")

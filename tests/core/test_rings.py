@@ -90,5 +90,7 @@ def test_the_command_writes_an_acquisition_and_the_call_agrees(tmp_path, capsys)
     told = {"reciprocal_pixel_per_A": PIXEL, "offset_counts": 0}
     found = sacdi.calibrate(values.astype(np.uint32), "Au", acquisition=told)
     assert found.q_pixel_per_angstrom == pytest.approx(PIXEL, rel=1e-3)
+    # What is written undoes what the rings suffered; one matrix is of (y, x), the other of (x, y).
+    np.testing.assert_allclose(written.distortion.matrix[::-1, ::-1] @ found.stretch, np.eye(2), atol=1e-3)
     assert main(["calibrate", str(tmp_path / "rings.npy"), "--crystal", "Au", "--write", arguments[1]]) == 2
     assert "is the record itself" in capsys.readouterr().err

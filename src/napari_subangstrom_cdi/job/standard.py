@@ -19,6 +19,7 @@ from .plan import Frame, Plan
 from .preparation.clock import Clock, naming
 from .preparation.record import load_records, reciprocal_pixel
 
+_SIGNIFICANT = 3.5  # standard errors, from which on an ellipse is one
 _DIFFERENT = 0.01
 
 
@@ -81,9 +82,12 @@ def calibrate_standard(
 def _with_pixel(plan: Plan, found: RingCalibration) -> Acquisition:
     """What is known, for records taken with the same camera length: the beam of the standard is not theirs."""
     known = plan.acquisition.to_dict()
-    for key in ("camera_length_mm", "beam_centre_px"):
+    for key in ("camera_length_mm", "beam_centre_px", "ellipse_percent", "ellipse_deg"):
         known.pop(key, None)
-    return Acquisition.from_mapping({**known, "reciprocal_pixel_per_A": found.q_pixel_per_angstrom})
+    known["reciprocal_pixel_per_A"] = found.q_pixel_per_angstrom
+    if found.ratio - 1 > _SIGNIFICANT * found.form_error:
+        known |= {"ellipse_percent": 100 * (found.ratio - 1), "ellipse_deg": found.axis_deg}
+    return Acquisition.from_mapping(known)
 
 
 def standard_readings(found: RingCalibration, known: Acquisition) -> dict[str, Any]:

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_subangstrom_cdi.core.crystal.unit_cell import Crystal, Zone
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.phasing.regions import Region
 from napari_subangstrom_cdi.core.record.distortion import MeasuredEllipse, components_of
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
-
-from .zones import zone_lattice
 
 _LOWEST_Q, _HIGHEST_Q = 0.1, 1.28
 _REACH = 0.4  # of the shortest lattice vector: the disc about a spot
@@ -216,11 +213,6 @@ def near_symmetry(lattice: MeasuredLattice) -> list[tuple[str, MeasuredEllipse]]
         if np.hypot(*best.components) < _LARGEST:
             found.append((name, best))
     return sorted(found, key=lambda one: float(np.hypot(*one[1].components)))
-
-
-def zone_vectors(crystal: Crystal, zone: Zone) -> Float64 | None:
-    """Two short vectors of the reflections that a zone has, in a frame of its plane; None if they have no plane."""
-    return zone_lattice(crystal, zone)
 
 
 def against_zone(

@@ -17,9 +17,8 @@ from napari_subangstrom_cdi.core.fit.lattice_ellipse import (
     against_zone,
     measured_lattice,
     near_symmetry,
-    zone_vectors,
 )
-from napari_subangstrom_cdi.core.fit.zones import unique_zones
+from napari_subangstrom_cdi.core.fit.zones import unique_zones, zone_lattice
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.distortion import check_directions, ellipse_by_image
 from napari_subangstrom_cdi.core.image.geometry import Candidate
@@ -228,7 +227,7 @@ class _Evidence:
         zones = unique_zones(cell) if automatic else [zone_axis(plan.model.zone)]
         fits: list[tuple[float, MeasuredEllipse]] = []
         for zone in zones:
-            basis = zone_vectors(cell, zone)
+            basis = zone_lattice(cell, zone)
             one = None if basis is None else against_zone(lattice, basis, f"{cell.name} lattice", known)
             if one is not None:
                 ellipse, scale = one
