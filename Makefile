@@ -8,7 +8,6 @@ DEV := $(VENV)/.installed-dev
 PYSIDE := .venv-pyside
 PYSIDE_DEV := $(PYSIDE)/.installed
 PIP_OPTIONS := install --disable-pip-version-check --quiet
-PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
 
 .PHONY: help demo test test-pyside lint types manifest docs bench screenshots clean
 .DEFAULT_GOAL := help
@@ -62,12 +61,12 @@ $(BIN)/python:
 
 $(BASE): pyproject.toml | $(BIN)/python
 	@echo "Installing the package into $(VENV) ..."
-	$(PIP) --editable .
+	@bash tools/install.sh $(BIN)/python --editable .
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo "Installing the package, napari, Qt and the test tools into $(VENV) (some minutes the first time) ..."
-	$(PIP) --editable '.[dev]'
+	@bash tools/install.sh $(BIN)/python --editable '.[dev]'
 	@touch $@ $(BASE)
 
 # Sees all that $(VENV) has, and adds PySide6: of the version that napari takes, unless pyproject.toml knows better.
