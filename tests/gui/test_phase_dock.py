@@ -163,6 +163,7 @@ def test_steering_is_marked_listed_and_replayed(dock, viewer, short_run, qtbot):
     changes = [dock.steering.changes.item(i).text() for i in range(dock.steering.changes.count())]
     assert len(changes) == 1 and "α = 0.7" in changes[0] and "β = 0.5" in changes[0] and "4 σ" in changes[0]
     assert [text for _, _, text in short_run.session.live.marks] == [changes[0].split(": ", 1)[1]]
+    qtbot.waitUntil(lambda: len(curve.plot._record.marks) > 0)
     marks = curve.plot._record.marks
     assert [mark.text for mark in marks] == [text for _, _, text in short_run.session.live.marks]
     click(qtbot, dock.button)
