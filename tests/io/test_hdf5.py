@@ -407,3 +407,44 @@ def test_a_text_longer_than_its_heap_takes_no_memory(tmp_path: Path, counts: Cou
         assert attribute(file["frame"], "units") is None
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # in kB
     np.testing.assert_array_equal(read_image(path).data, counts())
+
+
+@pytest.mark.parametrize("user_block", [0, 512])
+def test_texts_are_found_wherever_the_header_goes_on(tmp_path: Path, counts: Counts, user_block: int) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", userblock_size=user_block) as file:
+        file["frame"] = counts()
+        for k in range(40):
+            file["frame"].attrs[f"name of some length {k}"] = f"text {k}"
+        file["frame"].attrs["three"] = ["a", "bc", "def"]
+    with h5py.File(path) as file:
+        assert all(attribute(file["frame"], f"name of some length {k}") == f"text {k}" for k in range(40))
+        assert attribute(file["frame"], "three") == ["a", "bc", "def"]
+
+
+def test_a_text_in_a_heap_that_is_not_there_takes_no_memory(tmp_path: Path, counts: Counts) -> None:
+    path = tmp_path / "a.h5"
+    write_hdf5(path, {"frame": counts()})
+    with h5py.File(path, "r+") as file:
+        file["frame"].attrs["units"] = "counts per pixel"
+    raw = bytearray(path.read_bytes())
+    text = raw.index((16).to_bytes(4, "little") + raw.index(b"GCOL").to_bytes(8, "little"))
+    raw[text : text + 12] = (2**30).to_bytes(4, "little") + (len(raw) - 64).to_bytes(8, "little")
+    path.write_bytes(raw)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with h5py.File(path) as file:
+        assert attribute(file["frame"], "units") is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18
+
+
+def test_a_block_of_a_driver_takes_no_memory(tmp_path: Path, counts: Counts) -> None:
+    # HDF5 2.0 takes what the block of a damaged file claims to hold, here 1 GB
+    path = tmp_path / "a.h5"
+    write_hdf5(path, {"frame": counts()})
+    raw = bytearray(path.read_bytes())
+    raw[48:56] = len(raw).to_bytes(8, "little")
+    path.write_bytes(bytes(raw) + bytes(4) + (2**30).to_bytes(4, "little") + b"NCSAmult")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="one of several parts"):
+        read_image(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18

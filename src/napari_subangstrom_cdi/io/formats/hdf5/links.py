@@ -14,7 +14,7 @@ from typing import Any
 
 import h5py
 
-from .values import DAMAGE, texts_can_be_read
+from .values import DAMAGE, is_whole
 
 _MOST_OBJECTS = 20_000
 _DEEPEST = 40
@@ -229,6 +229,6 @@ def is_there(file_name: str, beside: h5py.HLObject) -> bool:
     try:
         there = [place for place in places if place.exists()]
         # What is no HDF5 file has no heap, and data of no form may be in it
-        return bool(there) and all(place.is_file() and texts_can_be_read(place) for place in there)
+        return bool(there) and all(place.is_file() and is_whole(place) for place in there)
     except OSError:
         return False

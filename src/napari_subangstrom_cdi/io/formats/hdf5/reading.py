@@ -18,12 +18,11 @@ from .arrays import LIKELY, Dialect, Frames, HdfArray
 from .checks import stored_bytes
 from .links import Missing, Tree, files_beside, find, walk
 from .masks import Marks, usable
-from .values import texts_can_be_read
+from .values import SIGNATURE, is_whole
 
 with contextlib.suppress(ImportError):
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
 
-_MAGIC = b"\x89HDF\r\n\x1a\n"
 _CACHE_BYTES = 32 * 2**20
 
 DIALECTS: tuple[Dialect, ...] = (
@@ -40,14 +39,15 @@ DIALECTS: tuple[Dialect, ...] = (
 def _matches(head: bytes) -> bool:
     # A user block of 512, 1024, ... bytes may precede the mark; XMP makes one that is longer, with a mark of its own.
     return head.startswith(b"\x89HMP\r\n\x1a\n") or any(
-        head[start : start + 8] == _MAGIC for start in (0, 512, 1024, 2048)
+        head[start : start + 8] == SIGNATURE for start in (0, 512, 1024, 2048)
     )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[h5py.File, Tree, Dialect]]:
-    if not texts_can_be_read(path):
-        raise InputError("the file is damaged: its texts have no end", where=str(path), mend="copy it again")
+    if not is_whole(path):
+        problem = "the file is damaged: its texts have no end, or it is one of several parts"
+        raise InputError(problem, where=str(path), mend="copy or export it again")
     try:
         root = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except BlockingIOError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import mmap
 import os
@@ -22,34 +21,39 @@ DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError,
 _LARGEST = 4096
 """Values of one attribute or small dataset that are looked at."""
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_NOWHERE = b"\xff" * 8
 _HEAP = b"GCOL\x01\0\0\0"
 _MOST_TEXTS = 100_000
-_MOST_HEAPS = 64
 _LOOKED_AT = 2**25
-_REFERENCES_IN = 2**22
 _LONGEST_TEXT = 2**20
+
+_NEWER_HEADER = b"OHDR"
+_ATTRIBUTE_MESSAGE, _CONTINUATION_MESSAGE = 0x0C, 0x10
+_MOST_BLOCKS = 10_000
+"""Of an object's header: more are damage that leads round in a circle."""
 
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\s*")
 
 
-def texts_can_be_read(path: str | Path) -> bool:
-    """Whether the heaps that hold a file's texts of any length come to an end.
+def is_whole(path: str | Path) -> bool:
+    """Whether HDF5 comes to an end with a file, in no more memory than it holds.
 
     HDF5 2.0 goes round for ever in a global heap whose free space is damaged to a length of zero
-    (``H5HG__cache_heap_deserialize``). Looked at is the beginning of the file, where most heaps are.
+    (``H5HG__cache_heap_deserialize``), and takes what a driver's block claims to hold, up to 4 GB, though only files
+    that are a part of several have such a block. Looked at is the beginning of the file, where most heaps are.
     """
     with _beginning(path) as view:
-        return all(_heap_ends(view, at) for at in _places(view, _HEAP, len(view)))
+        return _needs_no_driver(view) and all(_heap_ends(view, at) for at in _places(view, _HEAP, len(view)))
 
 
-def _claims_hold(path: str | Path) -> bool:
-    """Whether no text of any length claims to be longer than the heap that it lies in.
-
-    HDF5 takes the memory that a text's length claims, up to 4 GB, before it looks for the text.
-    """
-    with _beginning(path) as view:
-        heaps = itertools.islice(_places(view, _HEAP, len(view)), _MOST_HEAPS)
-        return all(_holds_claims(view, at) for at in heaps)
+def _needs_no_driver(view: mmap.mmap | bytes) -> bool:
+    at = view.find(SIGNATURE)
+    version = view[at + 8] if 0 <= at < len(view) - 8 else None
+    if version not in (0, 1):  # newer ones have a checksum, and the block elsewhere
+        return True
+    driver = at + 48 + 4 * version
+    return view[driver : driver + 8] == _NOWHERE
 
 
 @contextmanager
@@ -88,19 +92,53 @@ def _in_heap(view: mmap.mmap | bytes, start: int) -> Iterator[tuple[int, int]]:
         at += space if number == 0 else 16 + (space + 7) // 8 * 8
 
 
-def _holds_claims(view: mmap.mmap | bytes, start: int) -> bool:
-    """Whether no text in a heap is said to be longer than it is.
+def _claims_hold(item: h5py.HLObject, name: str) -> bool:
+    """Whether no text of any length in an attribute claims to be longer than the file.
 
-    What refers to a text is its length (4 bytes), the heap's address (8) and the text's number in it (4).
+    HDF5 takes the memory that a text's length claims, up to 4 GB, before it looks for the text. Each is stored as its
+    length, an address and an index: 4, 8 and 4 bytes. Headers of the newer kind have a checksum, which damage breaks.
     """
-    sizes = {number: size for number, size in _in_heap(view, start) if number}
-    for at in _places(view, struct.pack("<Q", start), _REFERENCES_IN):
-        if at < 4 or at + 12 > len(view):
-            continue
-        (claimed,), (number,) = struct.unpack_from("<I", view, at - 4), struct.unpack_from("<I", view, at + 8)
-        if number in sizes and claimed > max(sizes[number], _LONGEST_TEXT):
-            return False
-    return True
+    with open(item.file.filename, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        base = item.file.userblock_size
+        start = base + h5py.h5o.get_info(item.id).addr
+        if view[start : start + 4] == _NEWER_HEADER:
+            return True
+        for kind, body in _messages(view, start, base):
+            if kind == _ATTRIBUTE_MESSAGE and len(body) >= 9:
+                called, stored = _attribute_parts(body)
+                if called == name.encode():
+                    claims = np.frombuffer(stored[: len(stored) // 16 * 16], dtype="<u4")[::4]
+                    return int(claims.max(initial=0)) <= len(view)
+    return False
+
+
+def _messages(view: mmap.mmap, start: int, base: int) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of each message of an object's header (version 1), wherever the header is continued."""
+    if start + 16 > len(view) or view[start] != 1:
+        return
+    blocks = [(start + 16, *struct.unpack_from("<I", view, start + 8))]
+    for _ in range(_MOST_BLOCKS):
+        if not blocks:
+            return
+        at, length = blocks.pop(0)
+        end = min(at + length, len(view))
+        while at + 8 <= end:
+            kind, size = struct.unpack_from("<HH", view, at)
+            body = view[at + 8 : at + 8 + size]
+            if kind == _CONTINUATION_MESSAGE and len(body) >= 16:
+                place, length = struct.unpack_from("<QQ", body)
+                blocks.append((base + place, length))
+            yield kind, body
+            at += 8 + size
+
+
+def _attribute_parts(body: bytes) -> tuple[bytes, bytes]:
+    """Name and stored value of an attribute's message."""
+    version, *lengths = struct.unpack_from("<BxHHH", body)
+    starts = [8 + (version == 3)]
+    for length in lengths:
+        starts.append(starts[-1] + (length if version > 1 else (length + 7) // 8 * 8))
+    return body[starts[0] : starts[0] + lengths[0]].rstrip(b"\0"), body[starts[-1] :]
 
 
 def attribute(item: h5py.HLObject, name: str) -> Any:
@@ -111,20 +149,20 @@ def attribute(item: h5py.HLObject, name: str) -> Any:
         found = item.attrs.get_id(name)
         if found.shape is None or math.prod(found.shape) > _LARGEST or found.dtype.itemsize > _LARGEST:
             return None
-        if not _is_readable(item, found):
+        if not _is_readable(item, name, found):
             return None
         return _simple(item.attrs[name])
     except DAMAGE:
         return None
 
 
-def _is_readable(item: h5py.HLObject, found: h5py.h5a.AttrID) -> bool:
+def _is_readable(item: h5py.HLObject, name: str, found: h5py.h5a.AttrID) -> bool:
     """Numbers and texts; HDF5 2.0 ends the program in converting other values of any length, which damage makes."""
     if found.dtype.kind in "buifS":
         return True
     kind = found.get_type()
     texts = isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
-    return texts and _claims_hold(item.file.filename)
+    return texts and _claims_hold(item, name)
 
 
 def text(item: h5py.HLObject, name: str) -> str:
