@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,46 @@ def read(path: Path | str, **how: Any) -> tuple[ImageFile, list[str]]:
 def written(path: Path, data: NDArray[Any] = DATA, **options: Any) -> Path:
     tifffile.imwrite(path, data, **({"metadata": None} | options))
     return path
+
+
+# ---- strips
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("predictor", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4"])
+def test_one_deflated_strip_gives_the_same_pixels(tmp_path: Path, dtype: str, predictor: bool, byteorder: Any) -> None:
+    data = np.random.default_rng(0).poisson(90, (70, 50)).astype(dtype)
+    how = {"compression": "zlib", "predictor": predictor and dtype != "f4", "rowsperstrip": 70, "byteorder": byteorder}
+    path = written(tmp_path / "one.tif", data, **how)
+    with tifffile.TiffFile(path) as tif:
+        assert len(tif.pages.first.dataoffsets) == 1
+        np.testing.assert_array_equal(tif.asarray(), data)
+    np.testing.assert_array_equal(read(path)[0].data, data)
+
+
+def test_a_deflated_strip_of_too_few_pixels_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "one.tif", DATA, compression="zlib", rowsperstrip=len(DATA))
+    raw = path.read_bytes()
+    [strip] = tifffile.TiffFile(path).pages.first.dataoffsets
+    short = zlib.compress(DATA.tobytes()[:100])
+    path.write_bytes(raw[:strip] + short + raw[strip + len(short) :])
+    with pytest.raises(InputError, match="cut short"):
+        read(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
+@pytest.mark.parametrize("rows", [4000, 16])
+def test_packed_strips_take_no_more_than_twice_the_pixels(tmp_path: Path, rows: int) -> None:
+    data = np.random.default_rng(0).poisson(30_000, (4000, 4000)).astype(np.uint16)
+    path = written(tmp_path / "large.tif", data, compression="zlib", rowsperstrip=rows)
+    script = (
+        "import resource, sys; from napari_subangstrom_cdi.io import read_image;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; before = peak();"
+        "data = read_image(sys.argv[1]).data; print((peak() - before) / data.nbytes)"
+    )
+    said = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert float(said.stdout) < 2
 
 
 # ---- pages

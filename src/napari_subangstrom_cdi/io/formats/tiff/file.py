@@ -19,6 +19,7 @@ from napari_subangstrom_cdi.io.header import HeaderWriter
 
 from .gel import gel_of
 from .pages import Layout, choose, images_in, items_of, layout_of
+from .strips import pixels
 from .tags import say_tags
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -184,7 +185,7 @@ class _Pixels:
         page = series.pages[0 if self._layout.planes else k]
         if page is None:
             raise InputError(f"frame {k} is missing", where=str(self._path), mend="choose another frame")
-        data: Array = page.asarray()
+        data = pixels(page, self._path)
         return data[k].reshape(shape) if self._layout.planes else data.reshape(shape)
 
 
