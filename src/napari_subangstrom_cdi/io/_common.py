@@ -192,6 +192,17 @@ def two_sizes(one: int, other: int) -> tuple[str, str]:
     return bytes_text(one), bytes_text(other)
 
 
+def finite_number(value: Any) -> float | None:
+    """A number as float; None for anything else, infinities and NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def cut_short(path: Path, needed: int, found: int) -> InputError:
     """Error for a file that ends before its data do."""
     sizes = two_sizes(needed, found)

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.errors import InputError
-from napari_subangstrom_cdi.io._common import Array, Format, Item, Stored, cut_short, nbytes, shape_text
+from napari_subangstrom_cdi.io._common import Array, Format, Item, Stored, cut_short, finite_number, nbytes, shape_text
 from napari_subangstrom_cdi.io.header import Header, HeaderWriter, Pixel, pixel_in
 
 from .dm_tags import Extent, Tags, read_tags
@@ -220,18 +220,18 @@ def _read_frame(path: Path, image: _Image, k: int) -> Array:
 def _header(image: _Image) -> Header:
     found = HeaderWriter()
     voltage, place = _said(image, "Microscope Info", "Voltage")
-    found.put("energy_ev", _number(voltage), f"{place} = {voltage} V")
-    energy = _number(voltage)
+    found.put("energy_ev", finite_number(voltage), f"{place} = {voltage} V")
+    energy = finite_number(voltage)
     pixel = _calibration(image, energy if energy and energy > 0 else None, found)
     _put_role(image, pixel, found)
     _put_camera(image, found)
     _put_counts(image, found)
     defocus, place = _said(image, "Microscope Info", "Defocus")
-    if _number(defocus):
-        found.put("defocus_nm", _number(defocus), f"{place} = {defocus}")
+    if finite_number(defocus):
+        found.put("defocus_nm", finite_number(defocus), f"{place} = {defocus}")
     spherical, place = _said(image, "Microscope Info", "Cs(mm)")
-    if _number(spherical):  # 0 stands for "not known"; a corrected microscope has a small one of either sign
-        found.put("cs_mm", _number(spherical), f"{place} = {spherical} mm")
+    if finite_number(spherical):  # 0 stands for "not known"; a corrected microscope has a small one of either sign
+        found.put("cs_mm", finite_number(spherical), f"{place} = {spherical} mm")
     return found.header()
 
 
@@ -239,7 +239,7 @@ def _calibration(image: _Image, energy_ev: float | None, found: HeaderWriter) ->
     """Pixel (y, x), each axis with its own unit."""
     where = f"ImageList.{image.number}.ImageData.Calibrations.Dimension"
     axes = [_at(image.tags, "ImageData", "Calibrations", "Dimension", i) for i in (1, 0)]
-    scales = [_number(_at(axis, "Scale")) for axis in axes]
+    scales = [finite_number(_at(axis, "Scale")) for axis in axes]
     units = [str(_at(axis, "Units") or "").strip() for axis in axes]
     if scales[0] is None or scales[1] is None or not any(units):
         return None
@@ -300,7 +300,7 @@ def _put_camera_length(image: _Image, found: HeaderWriter, *, scanned: bool) -> 
     names = ("STEM Camera Length",) if scanned else ("Actual Magnification", "Indicated Magnification")
     for name in names:
         length, place = _said(image, "Microscope Info", name)
-        found.put("camera_length_mm", _number(length), f"{place} = {length} mm")
+        found.put("camera_length_mm", finite_number(length), f"{place} = {length} mm")
 
 
 def _put_camera(image: _Image, found: HeaderWriter) -> None:
@@ -317,7 +317,7 @@ def _put_camera(image: _Image, found: HeaderWriter) -> None:
         found.put("detector_pixel_um", size[0] * by[0], f"{place} = {size[0]:g} µm, unbinned; binning {by[0]}")
     for names, unit in _EXPOSURES.items():
         exposure, place = _said(image, *names)
-        number = _number(exposure)
+        number = finite_number(exposure)
         found.put("exposure_s", None if number is None else number * unit, f"{place} = {exposure}")
 
 
@@ -335,7 +335,7 @@ def _put_counts(image: _Image, found: HeaderWriter) -> None:
     dark, dark_place = _said(image, *levels, "Dark Level (counts)")
     processing, _ = _said(image, "Acquisition", "Parameters", "High Level", "Processing")
     raw = "unprocessed" in str(processing or "").lower()
-    high, low = _number(saturation), _number(dark)
+    high, low = finite_number(saturation), finite_number(dark)
     if raw and low is not None:
         found.put("offset_counts", low, f"{dark_place} = {dark}, of an unprocessed frame")
     if high is not None and raw:
@@ -346,14 +346,14 @@ def _put_counts(image: _Image, found: HeaderWriter) -> None:
     noise, place = _said(
         image, "Acquisition", "Frame", "Reference Images", "Dark", "Standard Deviation (counts)"
     )  # fmt: skip
-    found.put("dark_noise_counts", _number(noise), f"{place} = {noise}")
+    found.put("dark_noise_counts", finite_number(noise), f"{place} = {noise}")
     _put_electrons(image, found)
 
 
 def _put_electrons(image: _Image, found: HeaderWriter) -> None:
     """Electrons are (value - Origin) Scale, if that is the unit of brightness."""
     brightness = _at(image.tags, "ImageData", "Calibrations", "Brightness")
-    scale, origin = _number(_at(brightness, "Scale")), _number(_at(brightness, "Origin"))
+    scale, origin = finite_number(_at(brightness, "Scale")), finite_number(_at(brightness, "Origin"))
     if str(_at(brightness, "Units") or "").strip().lower() not in ("e-", "e", "electrons") or not scale:
         return
     where = f"ImageList.{image.number}.ImageData.Calibrations.Brightness"
@@ -389,7 +389,7 @@ def _pair(image: _Image, *names: str) -> tuple[tuple[float, float] | None, str]:
     value, place = _said(image, *names)
     if not isinstance(value, tuple | list) or len(value) != 2:
         return None, place
-    x, y = _number(value[0]), _number(value[1])
+    x, y = finite_number(value[0]), finite_number(value[1])
     return (None if x is None or y is None else (x, y)), place
 
 
@@ -408,12 +408,6 @@ def _at(node: Any, *path: str | int) -> Any:
 def _items(node: Any, name: str) -> list[Any]:
     found = _at(node, name)
     return found if isinstance(found, list) else []
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _integer(value: Any) -> int | None:

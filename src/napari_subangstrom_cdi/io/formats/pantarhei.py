@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
+from napari_subangstrom_cdi.io._common import finite_number
 from napari_subangstrom_cdi.io.header import Header, HeaderWriter, Pixel, pixel_in
 
 DESCRIPTION = "meta_data_json"
@@ -27,7 +27,7 @@ def header_of(text: str) -> Header:
     found = HeaderWriter()
     for name in _CALIBRATIONS:
         _put_pixel(tree.get(name), name, found)
-    volts, metres = _number(tree.get("electron_gun.voltage")), _number(tree.get("projector.camera_length"))
+    volts, metres = finite_number(tree.get("electron_gun.voltage")), finite_number(tree.get("projector.camera_length"))
     found.put("energy_ev", volts, f"electron_gun.voltage = {volts} V")
     pixel = found.header().pixel
     if pixel is not None:
@@ -43,7 +43,7 @@ def _put_pixel(axes: Any, name: str, found: HeaderWriter) -> None:
         return
     sizes = []
     for axis in axes[1::-1]:
-        value, factor = _number(axis.get("value")), _number(axis.get("pixel_factor", 1))
+        value, factor = finite_number(axis.get("value")), finite_number(axis.get("pixel_factor", 1))
         one = None if value is None or factor is None else pixel_in(str(axis.get("unit", "")), *(2 * [value * factor]))
         if one is None:
             return
@@ -54,13 +54,3 @@ def _put_pixel(axes: Any, name: str, found: HeaderWriter) -> None:
         found.put(
             "pixel", pixel, f"{name}: value x pixel_factor = {pixel.size[0]:g}, {pixel.size[1]:g} {y.unit} (y, x)"
         )
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

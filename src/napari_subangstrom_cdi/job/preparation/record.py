@@ -262,7 +262,7 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
         fitted = calibration.q_pixel_from_spacings(*zip(*plan.pattern.known_spacings, strict=True))
         return Calibration(fitted.q_pixel_per_angstrom, fitted.standard_error_per_angstrom, "known spacings")
     if acquisition.reciprocal_pixel_per_angstrom is not None:
-        return Calibration(acquisition.reciprocal_pixel_per_angstrom, None, "acquisition")
+        return Calibration(acquisition.reciprocal_pixel_per_angstrom, None, "stated reciprocal pixel")
     known = (acquisition.camera_length_mm, acquisition.detector_pixel_um, acquisition.energy_ev)
     if plan.inputs.image is None and any(value is None for value in known):
         raw = max(read_image(plan.inputs.pattern, frame=plan.inputs.pattern_frame).data.shape)
