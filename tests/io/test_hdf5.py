@@ -381,7 +381,7 @@ def test_a_heap_of_texts_without_an_end(tmp_path: Path, counts: Counts) -> None:
     free = heap + 16 + 16 + 8  # behind the heap's head and its only text
     assert raw[free : free + 2] == b"\0\0"
     path.write_bytes(raw[: free + 8] + bytes(8) + raw[free + 16 :])
-    with pytest.raises(InputError, match="its texts have no end"):
+    with pytest.raises(InputError, match="its texts or names have no end"):
         read_image(path)
     write_hdf5(tmp_path / "b.h5", {"record": h5py.ExternalLink("a.h5", "/frame")})
     with pytest.raises(InputError, match=r"a.h5, which is missing or"):
@@ -448,3 +448,17 @@ def test_a_block_of_a_driver_takes_no_memory(tmp_path: Path, counts: Counts) -> 
     with pytest.raises(InputError, match="one of several parts"):
         read_image(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18
+
+
+def test_a_circle_of_free_places_takes_no_memory(tmp_path: Path, counts: Counts) -> None:
+    # HDF5 2.0 goes round in it for ever, and takes memory at each turn
+    path = tmp_path / "a.h5"
+    write_hdf5(path, {"frame": counts()})
+    raw = bytearray(path.read_bytes())
+    heap = raw.index(b"HEAP")
+    free, segment = (int.from_bytes(raw[heap + k : heap + k + 8], "little") for k in (16, 24))
+    assert raw[segment + free : segment + free + 8] == (1).to_bytes(8, "little"), "the only free place, and the end"
+    raw[segment + free : segment + free + 8] = free.to_bytes(8, "little")
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="have no end"):
+        read_image(path)

@@ -46,7 +46,7 @@ def _matches(head: bytes) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[h5py.File, Tree, Dialect]]:
     if not is_whole(path):
-        problem = "the file is damaged: its texts have no end, or it is one of several parts"
+        problem = "the file is damaged: its texts or names have no end, or it is one of several parts"
         raise InputError(problem, where=str(path), mend="copy or export it again")
     try:
         root = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)

@@ -24,6 +24,7 @@ _LARGEST = 4096
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NOWHERE = b"\xff" * 8
 _HEAP = b"GCOL\x01\0\0\0"
+_NAMES = b"HEAP\0\0\0\0"
 _MOST_TEXTS = 100_000
 _LOOKED_AT = 2**25
 _LONGEST_TEXT = 2**20
@@ -39,20 +40,29 @@ _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\
 def is_whole(path: str | Path) -> bool:
     """Whether HDF5 comes to an end with a file, in no more memory than it holds.
 
-    HDF5 2.0 goes round for ever in a global heap whose free space is damaged to a length of zero
-    (``H5HG__cache_heap_deserialize``), and takes what a driver's block claims to hold, up to 4 GB, though only files
-    that are a part of several have such a block. Looked at is the beginning of the file, where most heaps are.
+    HDF5 2.0 goes round for ever in a heap of texts whose free space is damaged to a length of zero
+    (``H5HG__cache_heap_deserialize``) and in a heap of names whose list of free places is a circle
+    (``H5HL__fl_deserialize``, which takes memory at each turn), and takes what a driver's block claims to hold, up to
+    4 GB, though only files that are a part of several have such a block. Looked at is the beginning of the file, where
+    most heaps are.
     """
     with _beginning(path) as view:
-        return _needs_no_driver(view) and all(_heap_ends(view, at) for at in _places(view, _HEAP, len(view)))
+        base = view.find(SIGNATURE)
+        return (
+            base < 0  # data of no form, to which another file refers
+            or (
+                _needs_no_driver(view, base)
+                and all(_heap_ends(view, at) for at in _places(view, _HEAP, len(view)))
+                and all(_free_places_end(view, at, base) for at in _places(view, _NAMES, len(view)))
+            )
+        )
 
 
-def _needs_no_driver(view: mmap.mmap | bytes) -> bool:
-    at = view.find(SIGNATURE)
-    version = view[at + 8] if 0 <= at < len(view) - 8 else None
+def _needs_no_driver(view: mmap.mmap | bytes, base: int) -> bool:
+    version = view[base + 8] if base + 8 < len(view) else None
     if version not in (0, 1):  # newer ones have a checksum, and the block elsewhere
         return True
-    driver = at + 48 + 4 * version
+    driver = base + 48 + 4 * version
     return view[driver : driver + 8] == _NOWHERE
 
 
@@ -76,6 +86,20 @@ def _places(view: mmap.mmap | bytes, wanted: bytes, end: int) -> Iterator[int]:
 
 def _heap_ends(view: mmap.mmap | bytes, start: int) -> bool:
     return all(number or space for number, space in _in_heap(view, start))
+
+
+def _free_places_end(view: mmap.mmap | bytes, start: int, base: int) -> bool:
+    """Whether the list of free places in a heap of names ends: each names the next, 1 is the end."""
+    if start + 32 > len(view):
+        return True
+    place, segment = struct.unpack_from("<QQ", view, start + 16)
+    met: set[int] = set()
+    while place != 1 and base + segment + place + 8 <= len(view):
+        if place in met:
+            return False
+        met.add(place)
+        (place,) = struct.unpack_from("<Q", view, base + segment + place)
+    return True
 
 
 def _in_heap(view: mmap.mmap | bytes, start: int) -> Iterator[tuple[int, int]]:
