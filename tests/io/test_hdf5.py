@@ -370,7 +370,10 @@ def test_thousands_of_groups_take_no_time(tmp_path: Path, counts: Counts) -> Non
     assert time.process_time() - started < 2.5
 
 
-def test_a_heap_of_texts_without_an_end(tmp_path: Path, counts: Counts) -> None:
+@pytest.mark.parametrize(
+    ("object_number", "length"), [(0, 0), (2, 2**64 - 16), (2, 2**64 - 1)], ids=["free", "round", "beyond"]
+)
+def test_a_heap_of_texts_without_an_end(tmp_path: Path, counts: Counts, object_number: int, length: int) -> None:
     # HDF5 2.0 goes round in it for ever
     path = tmp_path / "a.h5"
     write_hdf5(path, {"frame": counts()})
@@ -380,7 +383,8 @@ def test_a_heap_of_texts_without_an_end(tmp_path: Path, counts: Counts) -> None:
     heap = raw.index(b"GCOL")
     free = heap + 16 + 16 + 8  # behind the heap's head and its only text
     assert raw[free : free + 2] == b"\0\0"
-    path.write_bytes(raw[: free + 8] + bytes(8) + raw[free + 16 :])
+    damaged = object_number.to_bytes(8, "little") + length.to_bytes(8, "little")
+    path.write_bytes(raw[:free] + damaged + raw[free + 16 :])
     with pytest.raises(InputError, match="its texts or names have no end"):
         read_image(path)
     write_hdf5(tmp_path / "b.h5", {"record": h5py.ExternalLink("a.h5", "/frame")})

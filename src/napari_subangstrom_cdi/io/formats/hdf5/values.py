@@ -40,9 +40,9 @@ _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([^\d\s]\S*)?\
 def is_whole(path: str | Path) -> bool:
     """Whether HDF5 comes to an end with a file, in no more memory than it holds.
 
-    HDF5 2.0 goes round for ever in a heap of texts whose free space is damaged to a length of zero
-    (``H5HG__cache_heap_deserialize``) and in a heap of names whose list of free places is a circle
-    (``H5HL__fl_deserialize``, which takes memory at each turn), and takes what a driver's block claims to hold, up to
+    HDF5 2.0 goes round for ever in a heap of texts in which a length is damaged to zero, or to so much that it comes
+    round to zero (``H5HG__cache_heap_deserialize``), and in a heap of names whose list of free places is a circle
+    (``H5HL__fl_deserialize``, which takes memory at each turn). It takes what a driver's block claims to hold, up to
     4 GB, though only files that are a part of several have such a block. Looked at is the beginning of the file, where
     most heaps are.
     """
@@ -85,7 +85,18 @@ def _places(view: mmap.mmap | bytes, wanted: bytes, end: int) -> Iterator[int]:
 
 
 def _heap_ends(view: mmap.mmap | bytes, start: int) -> bool:
-    return all(number or space for number, space in _in_heap(view, start))
+    """Whether the texts in a heap, and its free space, which has number 0, follow one another to its end."""
+    (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
+    at, end = start + 16, start + size
+    for _ in range(_MOST_TEXTS):
+        if at + 16 > min(end, len(view)):
+            return True
+        number, space = struct.unpack_from("<H6xQ", view, at)
+        length = space if number == 0 else 16 + (space + 7) // 8 * 8
+        if not 0 < length <= end - at:
+            return False
+        at += length
+    return True
 
 
 def _free_places_end(view: mmap.mmap | bytes, start: int, base: int) -> bool:
@@ -100,20 +111,6 @@ def _free_places_end(view: mmap.mmap | bytes, start: int, base: int) -> bool:
         met.add(place)
         (place,) = struct.unpack_from("<Q", view, base + segment + place)
     return True
-
-
-def _in_heap(view: mmap.mmap | bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Number and size of each object in a heap; number 0 is free space."""
-    (size,) = struct.unpack_from("<Q", view, start + 8) if start + 16 <= len(view) else (0,)
-    at, end = start + 16, min(start + size, len(view))
-    for _ in range(_MOST_TEXTS):
-        if at + 16 > end:
-            return
-        number, space = struct.unpack_from("<H6xQ", view, at)
-        yield number, space
-        if number == 0 and space == 0:
-            return
-        at += space if number == 0 else 16 + (space + 7) // 8 * 8
 
 
 def _claims_hold(item: h5py.HLObject, name: str) -> bool:
