@@ -41,10 +41,10 @@ def draw(x, y, shape, pixel, width=0.45):
     return gy.T @ gx
 
 
-def pattern_of(r, seed=0):
-    intensity = 0.02 * np.abs(fourier.transform(draw(*r, GRID.shape, GRID.pixel_angstrom))) ** 2
+def pattern_of(r, seed=0, grid=GRID):
+    intensity = 0.02 * np.abs(fourier.transform(draw(*r, grid.shape, grid.pixel_angstrom))) ** 2
     return (
-        np.random.default_rng(seed).poisson(intensity) + np.random.default_rng(seed).normal(size=GRID.shape)
+        np.random.default_rng(seed).poisson(intensity) + np.random.default_rng(seed).normal(size=grid.shape)
     ).astype(np.float32)
 
 

@@ -238,3 +238,21 @@ def test_an_impossible_geometry_is_refused(rotation, pixel, match):
         registration_at(
             Pair(plain_image(), pattern_of(atoms()), GRID), rotation_deg=rotation, image_pixel_angstrom=pixel
         )
+
+
+@pytest.mark.parametrize("ceiling", [0.5, 0.2])
+def test_reflections_without_their_middle_still_tell(ceiling):
+    """A ceiling takes the middle of what the image shows; what is left of each disc says where it lies."""
+    r, grid = atoms(), Grid(1024, 400.0)
+    pattern = pattern_of(r, grid=grid)
+    band = (grid.q_per_angstrom() > 0.1) & (grid.q_per_angstrom() < CONDITIONS.information_limit_per_angstrom)
+    valid = pattern < ceiling * pattern[band].max()
+    image = normalise_to_vacuum(image_of(r, 20.0, 0.36))
+    found = register_image(
+        Pair(image, np.where(valid, pattern, np.nan), grid, conditions=CONDITIONS, valid=valid),
+        image_pixel_angstrom=0.368,
+        rotation_deg=17.0,
+    )
+    assert found.n_reflections == 4
+    assert found.rotation_deg == pytest.approx(20, abs=0.05)
+    assert found.image_pixel_angstrom == pytest.approx(0.36, rel=2e-3)

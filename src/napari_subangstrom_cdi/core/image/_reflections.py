@@ -19,18 +19,23 @@ from .geometry import Geometry
 
 # Relative misfit of a reflection's shape that is expected without any noise.
 _MODEL_ERROR = 0.02
+# With fewer whole strong ones, reflections count whose discs are measured in part: cut off by a ceiling, a stop, a gap.
+_WHOLE_REFLECTIONS = 3
+_LEAST_MEASURED = 0.5
+_LEAST_SHARE = 0.02  # of a smoothing kernel, to be measured
 
 
 @dataclass(frozen=True)
 class Patches:
-    """Discs about the reflections that both spectra have, shape (reflections, pixels)."""
+    """Discs about the reflections that both spectra have, shape (reflections, pixels); 0 where nothing is measured."""
 
     qx: Float64
     qy: Float64
     intensity: Float64
+    measured: Bool
 
     def subset(self, keep: Bool) -> Patches:
-        return Patches(self.qx[keep], self.qy[keep], self.intensity[keep])
+        return Patches(self.qx[keep], self.qy[keep], self.intensity[keep], self.measured[keep])
 
 
 def _reflection_radius_px(observed: ObservedPattern, diameter: float) -> float:
@@ -38,11 +43,18 @@ def _reflection_radius_px(observed: ObservedPattern, diameter: float) -> float:
     return 1.6 / diameter / observed.grid.q_pixel_per_angstrom
 
 
-def reflection_tops(observed: ObservedPattern, diameter: float) -> tuple[Float64, Bool]:
-    """The pattern, lightly smoothed, and its local maxima in the common band that stand out from the noise."""
+def reflection_tops(observed: ObservedPattern, diameter: float, *, over_gaps: bool = False) -> tuple[Float64, Bool]:
+    """The pattern, lightly smoothed, and its local maxima in the common band that stand out from the noise.
+
+    Over gaps the smoothing goes by what is measured, so that a reflection without its middle still has a top.
+    """
     radius = _reflection_radius_px(observed, diameter)
-    smooth = ndi.gaussian_filter(observed.intensity, radius / 6)
-    sigma = observed.noise_std / max(radius / 6 * math.sqrt(4 * math.pi), 1)
+    width = radius / 3 if over_gaps else radius / 6
+    smooth = ndi.gaussian_filter(observed.intensity, width)
+    if over_gaps:
+        share = ndi.gaussian_filter(observed.valid.astype(np.float64), width)
+        smooth = np.where(share > _LEAST_SHARE, smooth / np.maximum(share, _LEAST_SHARE), 0)
+    sigma = observed.noise_std / max(width * math.sqrt(4 * math.pi), 1)
     q = observed.grid.q_per_angstrom()
     top = (smooth == ndi.maximum_filter(smooth, round(1.5 * radius) | 1)) & (smooth > 10 * sigma)
     top &= (q > observed.q_min) & (q < observed.q_max)
@@ -50,31 +62,61 @@ def reflection_tops(observed: ObservedPattern, diameter: float) -> tuple[Float64
 
 
 def common_reflections(spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, diameter: float) -> Patches:
+    """Discs about the reflections that image and pattern both have.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    least = _LEAST_MEASURED if lack_parts(observed, diameter) else 1.0
+    found = _in_both(spectrum, geometry, _discs(observed, diameter, least=least))
+    if not len(found.qx):
+        raise InputError(
+            f"no reflection between {observed.q_min:.2f} and {observed.q_max:.2f} 1/Å is found in both image "
+            "and pattern",
+            mend="check rotation, image pixel, camera length and information limit",
+        )
+    return found
+
+
+def lack_parts(observed: ObservedPattern, diameter: float) -> bool:
+    """Whether most strong reflections of the pattern are measured in part only."""
+    if observed.valid.all():
+        return False
+    discs = _discs(observed, diameter, least=_LEAST_MEASURED)
+    strong = discs.subset(_strong(discs))
+    return int(strong.measured.all(axis=1).sum()) < min(2 * _WHOLE_REFLECTIONS, len(strong.qx))
+
+
+def _discs(observed: ObservedPattern, diameter: float, *, least: float) -> Patches:
+    """Discs about the pattern's reflections of which a least share is measured."""
     grid = observed.grid
     radius = _reflection_radius_px(observed, diameter)
-    rows, columns = np.nonzero(reflection_tops(observed, diameter)[1])
+    rows, columns = np.nonzero(reflection_tops(observed, diameter, over_gaps=least < 1)[1])
     reach = math.ceil(radius)
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.hypot(dy, dx) <= radius
     y, x = rows[:, None] + dy[disc], columns[:, None] + dx[disc]
     inside = ((y >= 0) & (y < grid.n) & (x >= 0) & (x < grid.n)).all(axis=1)
     y, x = y[inside], x[inside]
-    y, x = (a[observed.valid[y, x].all(axis=1)] for a in (y, x))
+    measured = observed.valid[y, x]
+    enough = measured.mean(axis=1) >= least
+    y, x, measured = y[enough], x[enough], measured[enough]
     qx, qy = ((a - grid.n // 2) * grid.q_pixel_per_angstrom for a in (x, y))
-    power = spectrum.above_noise(*geometry.to_image(qx, qy), order=1)
-    noise = spectrum.noise(np.hypot(qx, qy) * geometry.pixel_angstrom)
-    strong = power.max(axis=1, initial=0) > 10 * noise.mean(axis=1)
-    if strong.size:
-        total = observed.intensity[y, x].sum(axis=1)
-        strong &= total > 0.02 * total.max()
-    if not strong.any():
-        raise InputError(
-            f"no reflection between {observed.q_min:.2f} and {observed.q_max:.2f} 1/Å is found in both image "
-            "and pattern",
-            mend="check rotation, image pixel, camera length and information limit",
-        )
-    intensity = np.clip(observed.intensity[y[strong], x[strong]], 0, None)
-    return Patches(qx[strong], qy[strong], intensity)
+    return Patches(qx, qy, np.where(measured, np.clip(observed.intensity[y, x], 0, None), 0), measured)
+
+
+def _strong(discs: Patches) -> Bool:
+    total = discs.intensity.sum(axis=1)
+    return total > 0.02 * total.max(initial=0.0)
+
+
+def _in_both(spectrum: Spectrum, geometry: Geometry, discs: Patches) -> Patches:
+    """Those that stand out in the image, too."""
+    power = spectrum.above_noise(*geometry.to_image(discs.qx, discs.qy), order=1)
+    noise = spectrum.noise(np.hypot(discs.qx, discs.qy) * geometry.pixel_angstrom)
+    return discs.subset((power.max(axis=1, initial=0) > 10 * noise.mean(axis=1)) & _strong(discs))
 
 
 def refine(
@@ -109,7 +151,7 @@ def shape_correlations(
 
 def _correlations(spectrum: Spectrum, patches: Patches, basis: Float64, geometry: Geometry) -> Float64:
     power = spectrum.above_noise(*geometry.to_image(patches.qx, patches.qy))
-    amplitude = np.sqrt(np.clip(power, 0, None))
+    amplitude = np.where(patches.measured, np.sqrt(np.clip(power, 0, None)), 0)
     projection = np.einsum("kpb,kp->kb", basis, amplitude)
     return np.asarray(np.linalg.norm(projection, axis=1) / (np.linalg.norm(amplitude, axis=1) + 1e-30))
 
@@ -133,8 +175,8 @@ def _shape_basis(patches: Patches, transfer: Transfer, *, free_slope: bool) -> F
 def _reflection_weights(spectrum: Spectrum, patches: Patches, geometry: Geometry) -> Float64:
     """Signal over noise of each reflection in the image, levelling off where the model's own faults rule."""
     fx, fy = geometry.to_image(patches.qx, patches.qy)
-    signal = spectrum.above_noise(fx, fy, order=1).sum(axis=1)
-    ratio = np.clip(signal / spectrum.noise(np.hypot(fx, fy)).sum(axis=1), 0.1, None)
+    signal = spectrum.above_noise(fx, fy, order=1).sum(axis=1, where=patches.measured)
+    ratio = np.clip(signal / spectrum.noise(np.hypot(fx, fy)).sum(axis=1, where=patches.measured), 0.1, None)
     weight = ratio / (1 + _MODEL_ERROR * ratio)
     return np.asarray(weight / weight.sum())
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
 import scipy.ndimage as ndi
+from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.types import Bool, Float32, Float64
@@ -120,3 +123,31 @@ def polar_mesh(observed: ObservedPattern) -> tuple[Float64, Float64, Float64, Fl
 def standardised(values: Float64) -> Float64:
     centred = values - values.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-30))
+
+
+def angular_correlations(reference: Float64, known: Bool | None) -> Callable[[Float64], Float64]:
+    """Correlation of a polar array (angles, radii) with another turned by each angle, where the first is known.
+
+    Without gaps each array is standardised once; with them the other's mean and spread are those of what the gaps
+    leave of it at each angle.
+    """
+    n = len(reference)
+
+    def along(first_f: NDArray[Any], second: Float64) -> Float64:
+        product = first_f * np.fft.rfft(second, axis=0).conj()
+        return np.asarray(np.fft.irfft(product.sum(axis=1), n=n))
+
+    if known is None:
+        whole_f = np.fft.rfft(standardised(reference), axis=0)
+        return lambda other: along(whole_f, standardised(other))
+    weight = known.astype(np.float64)
+    count = max(float(weight.sum()), 1.0)
+    measured = np.where(known, reference - float(reference[known].mean()) if known.any() else 0.0, 0.0)
+    measured_f, known_f = np.fft.rfft(measured, axis=0), np.fft.rfft(weight, axis=0)
+    norm = float(np.linalg.norm(measured))
+
+    def correlations(other: Float64) -> Float64:
+        spread = along(known_f, other**2) - along(known_f, other) ** 2 / count
+        return np.asarray(along(measured_f, other) / (norm * np.sqrt(np.clip(spread, 0, None)) + 1e-30))
+
+    return correlations

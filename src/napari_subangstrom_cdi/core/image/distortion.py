@@ -100,7 +100,7 @@ def _shifts(
     for row, dy in enumerate(steps):
         for column, dx in enumerate(steps):
             power = spectrum.above_noise(*geometry.to_image(x + dx, y + dy), order=1 if fine == 1 else 3)
-            amplitude = np.sqrt(np.clip(power, 0, None))
+            amplitude = np.where(patches.measured, np.sqrt(np.clip(power, 0, None)), 0)
             found[row, column] = np.sum(basis * amplitude, axis=1) / (np.linalg.norm(amplitude, axis=1) + 1e-30)
     places = [_top(found[..., k]) for k in range(len(basis))]
     shift = np.array([[px, py] for py, px, _ in places]) * (steps[1] - steps[0]) + steps[0]

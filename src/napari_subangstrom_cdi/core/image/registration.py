@@ -18,16 +18,16 @@ import scipy.ndimage as ndi
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from ._reflections import common_reflections, refine, shape_correlations
+from ._reflections import common_reflections, lack_parts, refine, shape_correlations
 from ._spectra import (
     ANGLE_STEP_DEG,
     ObservedPattern,
     Spectrum,
+    angular_correlations,
     checked_diameter,
     checked_pattern,
     particle_spectrum,
     polar_mesh,
-    standardised,
 )
 from ._transfer import Transfer, better_defocus, fit_transfer, say_phase_at_bound
 from .geometry import Candidate, Geometry, ImageRegistration, resample_to_pattern, wrap_deg
@@ -40,6 +40,7 @@ _SCALE_STEP = 0.0025
 _ROUNDS = 3
 # Of the best reflection's correlation: those below it are left out.
 _AGREEING = 0.9
+_ALL = 0.99  # of the pixels about a place
 
 
 def register_image(
@@ -93,7 +94,8 @@ def register_image(
     transfer = Transfer(conditions)
     nominal = None if rotation_deg is None else (rotation_deg, rotation_tolerance_deg)
     mirrors = (False, True) if mirrored is None else (mirrored,)
-    candidates = _rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors)
+    gaps = lack_parts(observed, diameter)
+    candidates = _rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors, gaps=gaps)
     start = _choose(candidates, nominal)
     geometry = Geometry(start.rotation_deg, start.image_pixel_angstrom, start.mirrored)
     patches = common_reflections(spectrum, observed, geometry, diameter)
@@ -137,7 +139,9 @@ def rough_alignment(
     nominal = None if rotation_deg is None else (rotation_deg, rotation_tolerance_deg)
     mirrors = (False, True) if mirrored is None else (mirrored,)
     transfer = Transfer(pair.conditions)
-    return _choose(_rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors), nominal)
+    gaps = lack_parts(observed, diameter)
+    found = _rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors, gaps=gaps)
+    return _choose(found, nominal)
 
 
 def registration_at(
@@ -260,14 +264,20 @@ def _rank(
     nominal_pixel: float,
     pixel_tolerance: float,
     mirrors: tuple[bool, ...],
+    *,
+    gaps: bool,
 ) -> tuple[Candidate, ...]:
-    """Rotations by local maxima of the polar correlation over angle, best scale for each."""
+    """Rotations by local maxima of the polar correlation over angle, best scale for each.
+
+    With gaps in the reflections only what is measured is compared: else their remains pull the peak aside.
+    """
     qx, qy, q, weight = polar_mesh(observed)
     centre, step = observed.grid.n // 2, observed.grid.q_pixel_per_angstrom
+    where = [qy / step + centre, qx / step + centre]
     smooth = ndi.gaussian_filter(np.clip(observed.intensity, 0, None), 1.0)
-    polar = ndi.map_coordinates(smooth, [qy / step + centre, qx / step + centre], order=1)
-    reference = standardised(np.sqrt(polar * transfer.power(q)) * weight)
-    reference_f = np.fft.rfft(reference, axis=0)
+    reference = np.sqrt(ndi.map_coordinates(smooth, where, order=1) * transfer.power(q)) * weight
+    known = ndi.map_coordinates(observed.valid.astype(np.float64), where, order=1) > _ALL if gaps else None
+    correlations = angular_correlations(reference, known)
     half = max(1, math.ceil(pixel_tolerance / _SCALE_STEP))
     found: list[Candidate] = []
     for mirrored in mirrors:
@@ -276,9 +286,7 @@ def _rank(
         for scale in scales:
             fx, fy = Geometry(0.0, nominal_pixel * scale, mirrored).to_image(qx, qy)
             power = np.clip(spectrum.above_noise(fx, fy, order=1), 0, None)
-            sample = standardised(np.sqrt(power) * weight)
-            product = reference_f * np.fft.rfft(sample, axis=0).conj()
-            scores.append(np.fft.irfft(product.sum(axis=1), n=q.shape[0]))
+            scores.append(correlations(np.sqrt(power) * weight))
         found += _peaks(np.array(scores), scales * nominal_pixel, mirrored)
     return tuple(sorted(found, key=lambda candidate: -candidate.correlation)[:12])
 
