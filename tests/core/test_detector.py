@@ -57,6 +57,15 @@ def test_a_pair_shares_one_offset():
     assert np.mean(first.electrons[first.valid] - second.electrons[second.valid]) == pytest.approx(0, abs=0.05)
 
 
+def test_a_sum_that_holds_the_offset_of_one_frame_keeps_its_own():
+    with pytest.warns(QualityWarning, match="offsets of one frame differ: 5"):
+        (_, summed), (_, single) = calibrate_pair(
+            expose(seed=1), expose(seed=2), Detector(0.8, None, 0.5), frames=(4, 1), names=("a", "b")
+        )
+    assert summed.offset_counts == pytest.approx(20, abs=0.5)
+    assert single.offset_counts == pytest.approx(20, abs=0.5)
+
+
 def test_spots_are_not_hot_and_fringes_not_dead():
     _, report = calibrate(expose(), Detector(0.8, 20.0, 1.0))
     assert (report.n_hot, report.n_dead, report.n_saturated) == (0, 0, 0)

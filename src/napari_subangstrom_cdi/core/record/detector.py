@@ -20,6 +20,7 @@ from .blemishes import bad_lines, holes, isolated_dips, isolated_peaks, smeared_
 from .unmeasured import straight_lines, unmeasured
 
 BLOCK_PX = 16
+_NEARLY_ALL_PERCENT = 95
 _BLOOMING_PX = 2
 _SMALLEST_PLATEAU_PX = 4
 _MOST_SATURATED = 0.3
@@ -243,8 +244,9 @@ def calibrate_pair(
 
     An offset that is estimated twice differs by its noise, and where the background is faint a hundredth
     of a count is a per cent of it. Here the two estimates are averaged, each frame of a sum having its own
-    offset. If one of them holds negative counts, the offset of both is 0. ``names`` tell in an error which of
-    the two is at fault, ``frames`` how many exposures each is the sum of.
+    offset; where that is more than nearly all of a record holds, each keeps its own, with a doubt. If one of
+    them holds negative counts, the offset of both is 0. ``names`` tell in an error which of the two is at
+    fault, ``frames`` how many exposures each is the sum of.
 
     Raises
     ------
@@ -254,19 +256,19 @@ def calibrate_pair(
     if np.array_equal(particle, background):
         raise InputError("particle and background record are the same", where=names[1], mend="give the other record")
     records = list(zip(names, (particle, background), frames, strict=True))
-    offset = detector.offset_counts
-    if offset is None:
+    offsets = [detector.offset_counts] * 2
+    if detector.offset_counts is None:
         estimates = []
         for name, counts, n in records:
             with _saying_where(name):
                 estimates.append(estimate_offset(counts, detector, bad_pixels=bad_pixels, frames=n))
         _check_alike(estimates, names, detector)
-        offset = 0.0 if None in estimates else _of_one_frame([each or 0.0 for each in estimates], frames)
-    common = replace(detector, offset_counts=offset)
+        known = [each for each in estimates if each is not None]
+        offsets = _of_one_frame(known, (particle, background), frames) if len(known) == 2 else [0.0, 0.0]
     pair = []
-    for name, counts, n in records:
+    for (name, counts, n), offset in zip(records, offsets, strict=True):
         with _saying_where(name):
-            record, report = calibrate(counts, common, bad_pixels=bad_pixels, frames=n)
+            record, report = calibrate(counts, replace(detector, offset_counts=offset), bad_pixels=bad_pixels, frames=n)
         pair.append((record, replace(report, offset_estimated=detector.offset_counts is None and offset != 0)))
     return pair[0], pair[1]
 
@@ -285,11 +287,28 @@ def _check_alike(offsets: list[float | None], names: tuple[str, str], detector: 
         )
 
 
-def _of_one_frame(offsets: list[float], frames: tuple[int, int]) -> float:
-    """The offset of one frame by two sums; of sums of unequal length the larger, as noise from elsewhere lowers it."""
+def _of_one_frame(
+    offsets: list[float], records: tuple[NDArray[Any], NDArray[Any]], frames: tuple[int, int]
+) -> list[float | None]:
+    """The offset of one frame by two sums, for each of them.
+
+    Of sums of unequal length the larger counts, as noise from elsewhere lowers it.
+    """
     if frames[0] == frames[1]:
-        return sum(offsets) / sum(frames)
-    return max(offset / n for offset, n in zip(offsets, frames, strict=True))
+        return [sum(offsets) / sum(frames)] * 2
+    own = [offset / n for offset, n in zip(offsets, frames, strict=True)]
+    tops = [_nearly_all(counts) for counts in records]
+    if all(max(own) * n <= top for n, top in zip(frames, tops, strict=True)):
+        return [max(own)] * 2
+    doubt(
+        f"the offsets of one frame differ: {own[0]:.3g} counts in the particle record, {own[1]:.3g} in the background; "
+        "each is taken as it is; check how many frames each record is the sum of, or state offset_counts"
+    )
+    return list(own)
+
+
+def _nearly_all(counts: NDArray[Any]) -> float:
+    return float(np.percentile(counts[np.isfinite(counts)], _NEARLY_ALL_PERCENT))
 
 
 @contextmanager
@@ -470,7 +489,7 @@ def _check_saturation(saturated: Bool, good: Bool, level: float) -> None:
 def _check_offset(offset: float, values: Float32, usable: Bool, *, subtracted: bool) -> None:
     if subtracted or not usable.any():
         return
-    high = float(np.percentile(values[usable], 95))
+    high = _nearly_all(values[usable])
     if offset > high:
         if high < 0:
             raise InputError(
