@@ -31,9 +31,10 @@ def rotten(counts, pixels, value):
 def test_offset_is_found_from_the_noise(gain, offset, dark, seed):
     counts = expose(gain=gain, offset=offset + 4 * gain * dark, dark=dark, seed=seed)
     found = estimate_offset(counts, Detector(gain, None, dark))
-    # The spread of the variance of N² / 2 dark pixels, with room for five deviations.
+    # Over 60 records of gain 1 and dark noise 1 the estimates scatter by 0.12, and in proportion to the variance of the
+    # dark pixels: with room for five deviations.
     level = 4 + dark**2
-    assert found == pytest.approx(offset + 4 * gain * dark, abs=gain * (0.05 * level + 0.05))
+    assert found == pytest.approx(offset + 4 * gain * dark, abs=gain * (0.11 * level + 0.05))
 
 
 @settings(deadline=None, max_examples=10)
@@ -62,8 +63,8 @@ def test_a_sum_that_holds_the_offset_of_one_frame_keeps_its_own():
         (_, summed), (_, single) = calibrate_pair(
             expose(seed=1), expose(seed=2), Detector(0.8, None, 0.5), frames=(4, 1), names=("a", "b")
         )
-    assert summed.offset_counts == pytest.approx(20, abs=0.5)
-    assert single.offset_counts == pytest.approx(20, abs=0.5)
+    assert summed.offset_counts == pytest.approx(20, abs=1)
+    assert single.offset_counts == pytest.approx(20, abs=1)
 
 
 def test_spots_are_not_hot_and_fringes_not_dead():
