@@ -25,8 +25,8 @@ SAMPLE = Path(__file__).parents[1] / "src" / "napari_subangstrom_cdi" / "simulat
 _BINNING, _IMAGE_BINNING, _SIZE = 3, 2, 384
 _GUI = Path(__file__).parent / "gui"
 
-# How long an example takes is the machine's business, and a busy one's tests are as right as another's. The examples are
-# the same each time, so that what fails was changed; HYPOTHESIS_PROFILE=exploring looks for others.
+# How long an example takes is the machine's business, and a busy one's tests are as right as another's. The examples
+# are the same each time, so that what fails was changed; HYPOTHESIS_PROFILE=exploring looks for others.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("exploring", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 
 from lattice_image import GRID, atoms, image_of, pattern_of
 from napari_subangstrom_cdi.core.image.potential import normalise_to_vacuum
@@ -13,12 +14,12 @@ from napari_subangstrom_cdi.core.record.detector import Record
 from napari_subangstrom_cdi.core.record.distortion import Distortion, MeasuredEllipse
 from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.errors import InputError, collected_doubts
-from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io import Acquisition, read_acquisition
 from napari_subangstrom_cdi.job.plan import Inputs, ModelSettings, PatternSettings, Plan
 from napari_subangstrom_cdi.job.preparation.clock import Clock
 from napari_subangstrom_cdi.job.preparation.geometry import _reconciled, pattern_geometry
 from napari_subangstrom_cdi.job.preparation.load import Loaded
-from napari_subangstrom_cdi.job.preparation.record import Calibration, CentredRecord, Records
+from napari_subangstrom_cdi.job.preparation.record import Calibration, CentredRecord, Records, load_records
 
 STATED = Acquisition(
     energy_ev=200e3,
@@ -104,3 +105,18 @@ def test_a_lattice_nearly_hexagonal_is_doubted_where_nothing_tells_its_ellipse()
     geometry, doubts = found_for(Distortion(2.0, 31.0), acquisition=coarse)
     assert geometry.distortion.is_none
     assert any("would be hexagonal if the pattern were not elliptical by" in said for said in doubts)
+
+
+@pytest.mark.parametrize(("axis", "stated", "said"), [(0, None, "100"), (1, None, "-50"), (0, 0.0, None)])
+def test_a_frame_twice_as_long_as_wide_may_be_binned_one_way(small_case, tmp_path, axis, stated, said):
+    for name in ("particle.tif", "background.tif"):
+        counts = tifffile.imread(small_case / name)
+        halves = (counts[::2] + counts[1::2]) if axis == 0 else (counts[:, ::2] + counts[:, 1::2])
+        tifffile.imwrite(tmp_path / name, halves)
+    acquisition = replace(read_acquisition(small_case / "acquisition.json"), pixel_ratio_percent=stated)
+    inputs = Inputs(str(tmp_path / "particle.tif"), str(tmp_path / "background.tif"))
+    with collected_doubts() as doubts:
+        load_records(Plan(inputs, acquisition), Clock())
+    told = [text for text in doubts if "pixels are not square" in text]
+    assert bool(told) == (said is not None)
+    assert not told or f"pixel_ratio_percent {said} in the acquisition" in told[0]

@@ -28,6 +28,7 @@ from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming, reading
 
+_SAME_LENGTH = 0.01
 _MOST_MARKED = 0.3
 _SURE_PX, _HINT_PX = 0.2, 15.0
 _NO_SPOTS = np.empty((0, 2))
@@ -72,6 +73,8 @@ def load_records(plan: Plan, clock: Clock) -> Records:
     inputs = plan.inputs
     pattern, other, bad, by_file = _read(plan, clock)
     with clock.step("calibrate"), naming(inputs.pattern):
+        if plan.acquisition.pixel_ratio_percent is None:
+            _doubt_binned_one_way(pattern.data.shape)
         detector, by_noise = _detector(plan), False
         frames = _stated_of(pattern, detector)
         stated = plan.acquisition.counts_per_electron
@@ -105,6 +108,20 @@ def load_records(plan: Plan, clock: Clock) -> Records:
     }
     exposures = {"pattern": _exposures(pattern)} | ({} if other is None else {"background": _exposures(other)})
     return Records(record, background, {"detector": found, "frames": exposures})
+
+
+def _doubt_binned_one_way(shape: tuple[int, ...]) -> None:
+    """A frame that is twice, three times ... as long as it is wide was binned one way, or is of such a detector."""
+    height, width = shape[-2:]
+    factor = max(height, width) / min(height, width)
+    if round(factor) < 2 or abs(factor / round(factor) - 1) > _SAME_LENGTH:
+        return
+    ratio, axis = (round(factor), "y") if width > height else (1 / round(factor), "x")
+    doubt(
+        f"the frame has {height} x {width} pixels (y, x): if it was binned along {axis} alone, "
+        f"its pixels are not square; state pixel_ratio_percent {100 * (ratio - 1):.3g} in the acquisition, "
+        "or 0 if they are"
+    )
 
 
 def _read(plan: Plan, clock: Clock) -> tuple[ImageFile, ImageFile | None, Bool | None, Bool | None]:
