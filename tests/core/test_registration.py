@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -256,3 +257,29 @@ def test_reflections_without_their_middle_still_tell(ceiling):
     assert found.n_reflections == 4
     assert found.rotation_deg == pytest.approx(20, abs=0.05)
     assert found.image_pixel_angstrom == pytest.approx(0.36, rel=2e-3)
+
+
+def test_one_reflection_tells_the_pixel_as_well_as_it_says():
+    """Beyond the image's limit lie all but one: a slope of the transfer could pass for another pixel."""
+    r = atoms()
+    conditions = replace(CONDITIONS, information_limit_per_angstrom=0.3)
+    image = normalise_to_vacuum(image_of(r, 20.0, 0.36))
+    found = register_image(
+        Pair(image, pattern_of(r), GRID, conditions=conditions), image_pixel_angstrom=0.368, rotation_deg=18.0
+    )
+    assert found.n_reflections == 1
+    assert found.rotation_deg == pytest.approx(20, abs=0.1)
+    off = abs(found.image_pixel_angstrom / 0.36 - 1)
+    assert off < 2 * found.image_pixel_error_angstrom / 0.36 < 0.02
+
+
+def test_shapes_that_disagree_do_not_lead_away_from_the_lattice():
+    """The lattices of two particles agree, the shapes of their reflections do not."""
+    image = normalise_to_vacuum(image_of(atoms(radius=26.0), 20.0, 0.36))
+    other = atoms(radius=26.0)
+    other = other[:, np.hypot(*other) < 9]
+    pair = Pair(image, pattern_of(other - other.mean(axis=1, keepdims=True)), GRID, conditions=CONDITIONS)
+    found = register_image(pair, image_pixel_angstrom=0.36, rotation_deg=18.0)
+    assert found.correlation < 0.9
+    assert found.rotation_deg == pytest.approx(20, abs=2 * found.rotation_error_deg)
+    assert found.image_pixel_angstrom == pytest.approx(0.36, rel=0.01)

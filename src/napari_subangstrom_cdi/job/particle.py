@@ -15,6 +15,7 @@ from .plan import Plan
 _NEAR = 0.5  # of a particle's diameter, from its outline, that a point may lie
 _RIVAL = 0.02  # of correlation, within which two explanations are as good
 _SAME_TURN_DEG = 2.0
+_RIVAL_SHARE = 0.8  # of the best correlation of the whole spectra
 
 
 def likely_particle(plan: Plan, particles: tuple[NormalisedImage, ...]) -> NormalisedImage:
@@ -85,12 +86,31 @@ def chosen_fit(
             "may lie turned by 180° on the pattern, of which a thick crystal's phases suffer; "
             "image_to_pattern_rotation_deg in the acquisition tells"
         )
+    if slip is None and not chosen.fits:
+        _doubt_fit(chosen)
     if slip is not None:
         doubt(
             f"image and pattern do not fit as stated, and fit {_explanation(slip, stated)}: so it is taken to be; "
             f"say so yourself: {_mend(slip, stated)}"
         )
     return chosen.pair.image, chosen.registration, slip is None
+
+
+def _doubt_fit(fit: Fit) -> None:
+    """The shapes of the common reflections differ, and no slip explains it."""
+    found = fit.registration
+    assert found is not None
+    best = max((candidate.correlation for candidate in found.candidates), default=0.0)
+    near = [candidate for candidate in found.candidates if candidate.correlation > _RIVAL_SHARE * best]
+    others = [each for each in near if abs(wrap_deg(each.rotation_deg - found.rotation_deg, 180)) > _SAME_TURN_DEG]
+    rivals = ", ".join(f"{each.rotation_deg:.1f}°" for each in others[:3])
+    also = f"; other rotations that fit nearly as well: {rivals}" if rivals else ""
+    doubt(
+        f"the shapes of the {found.n_reflections} reflections that image and pattern share agree by "
+        f"{found.correlation:.2f} only (1 is full, 0.95 usual): rotation and pixel of the image may be wrong, or the "
+        f"image's lens is not as stated{also}; look at the spots of both in the Align dock, or state what is known "
+        "(image_to_pattern_rotation_deg)"
+    )
 
 
 def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:

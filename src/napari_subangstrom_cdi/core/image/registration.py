@@ -18,7 +18,7 @@ import scipy.ndimage as ndi
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError, doubt
 
-from ._reflections import common_reflections, lack_parts, refine, shape_correlations
+from ._reflections import FEW, common_reflections, lack_parts, refine, shape_correlations, slope_error
 from ._spectra import (
     ANGLE_STEP_DEG,
     ObservedPattern,
@@ -40,6 +40,10 @@ _SCALE_STEP = 0.0025
 _ROUNDS = 3
 # Of the best reflection's correlation: those below it are left out.
 _AGREEING = 0.9
+# How well the whole spectra tell, without the reflections' shapes.
+_COARSE_DEG, _COARSE_PIXEL = 0.5, 0.005
+FITS = 0.9
+"""Mean shape correlation from which image and pattern are taken to be of one particle."""
 _ALL = 0.99  # of the pixels about a place
 
 
@@ -97,7 +101,7 @@ def register_image(
     gaps = lack_parts(observed, diameter)
     candidates = _rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors, gaps=gaps)
     start = _choose(candidates, nominal)
-    geometry = Geometry(start.rotation_deg, start.image_pixel_angstrom, start.mirrored)
+    coarse = geometry = Geometry(start.rotation_deg, start.image_pixel_angstrom, start.mirrored)
     patches = common_reflections(spectrum, observed, geometry, diameter)
     residual = math.nan
     for _ in range(_ROUNDS):
@@ -107,17 +111,35 @@ def register_image(
         if conditions is not None:
             transfer, residual = fit_transfer(spectrum, observed, geometry, conditions)
     geometry, agreement, errors = refine(spectrum, patches, transfer, geometry, free_slope=True)
+    if agreement.mean() < FITS and _has_left(start, geometry):
+        geometry, errors = coarse, (_COARSE_DEG, _COARSE_PIXEL * coarse.pixel_angstrom)
+        agreement = shape_correlations(spectrum, patches, transfer, geometry, free_slope=True)
+    elif len(agreement) < 2 * FEW:
+        floor = slope_error(spectrum, patches, transfer, geometry, diameter)
+        errors = errors[0], math.hypot(errors[1], floor * geometry.pixel_angstrom)
     if conditions is not None:
         better = better_defocus(spectrum, observed, geometry, conditions, residual) if search_defocus else None
         if better is not None:
             return _with_defocus(pair, better, image_pixel_angstrom, nominal, pixel_tolerance, mirrored)
         say_phase_at_bound(transfer, residual)
+    if errors[1] > _COARSE_PIXEL * geometry.pixel_angstrom and math.isfinite(errors[1]):
+        n = math.ceil(len(agreement) / 2)
+        doubt(
+            f"image and pattern share {n} reflection{'s' * (n > 1)} only, which tell the image's pixel to "
+            f"{100 * errors[1] / geometry.pixel_angstrom:.1f} %: {geometry.pixel_angstrom:.4f} Å"
+        )
     if abs(geometry.pixel_angstrom / image_pixel_angstrom - 1) > pixel_tolerance:
         doubt(
             f"the image pixel found, {geometry.pixel_angstrom:.4f} Å, is further from the nominal "
             f"{image_pixel_angstrom:g} Å than {pixel_tolerance:.0%}",
         )
     return _result(geometry, agreement, transfer, residual, errors=errors, candidates=candidates)
+
+
+def _has_left(start: Candidate, geometry: Geometry) -> bool:
+    """Whether a refinement went further than the whole spectra leave open: few shapes that disagree lead anywhere."""
+    turn = abs(wrap_deg(geometry.rotation_deg - start.rotation_deg, 360))
+    return turn > 2 * _COARSE_DEG or abs(geometry.pixel_angstrom / start.image_pixel_angstrom - 1) > 2 * _COARSE_PIXEL
 
 
 def rough_alignment(

@@ -15,10 +15,8 @@ from napari_subangstrom_cdi.errors import InputError, collected_doubts
 
 from .geometry import ImageRegistration, wrap_deg
 from .pair import Pair
-from .registration import register_image
+from .registration import FITS, register_image
 
-FITS = 0.9
-"""Mean shape correlation from which image and pattern are taken to be of one particle."""
 _ROTATION_TOLERANCE_DEG = 6.0
 _PIXEL_TOLERANCE = 0.05
 _MISFIT_LEFT = 0.5
