@@ -12,7 +12,7 @@ from napari_subangstrom_cdi.core.image.potential import normalise_to_vacuum
 from napari_subangstrom_cdi.core.image.registration import register_image
 from napari_subangstrom_cdi.core.image.slips import Stated, attempt
 from napari_subangstrom_cdi.errors import InputError, QualityWarning
-from napari_subangstrom_cdi.job.particle import chosen_fit, likely_particle
+from napari_subangstrom_cdi.job.particle import choice_in_words, chosen_fit, likely_particle
 from napari_subangstrom_cdi.job.plan import ImageSettings, Inputs, Plan
 
 STATED = Stated(0.36, 31.0, False)
@@ -64,3 +64,10 @@ def test_a_point_names_the_particle_or_is_refused(mirrored):
     far = replace(plan, image=ImageSettings(particle_px=(0.0, 5000.0)))
     with pytest.raises(InputError, match="no particle is found at y = 0, x = 5000"):
         likely_particle(far, (mirrored.image,))
+
+
+def test_who_chose_is_told_where_the_others_are(mirrored):
+    one = replace(mirrored.image, centre_px=(40.0, 50.0), binning=2)
+    other = replace(one, centre_px=(100.0, 200.0))
+    assert choice_in_words((one,), one) == "the particle about (y, x) (80, 100) px of the image"
+    assert choice_in_words((one, other), other).endswith("(200, 400) px of the image; not that at (80, 100)")

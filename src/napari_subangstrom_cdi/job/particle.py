@@ -26,8 +26,17 @@ def likely_particle(plan: Plan, particles: tuple[NormalisedImage, ...]) -> Norma
         If there is none at that place.
     """
     place = plan.image.particle_px
-    if place is None:
-        return particles[0]
+    return particles[0] if place is None else particle_at(place, particles)
+
+
+def particle_at(place: tuple[float, float], particles: tuple[NormalisedImage, ...]) -> NormalisedImage:
+    """The particle at a place, (y, x) in pixels of the file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     binning = particles[0].binning
     distances = [_distance((place[0] / binning, place[1] / binning), each) for each in particles]
     nearest = min(range(len(particles)), key=lambda i: distances[i])
@@ -37,9 +46,19 @@ def likely_particle(plan: Plan, particles: tuple[NormalisedImage, ...]) -> Norma
             + ("is one" if len(particles) == 1 else f"are {len(particles)}")
             + f" at (y, x) {_places(particles)}",
             where="image.particle_px",
-            mend="give a point on one of them (--particle Y,X), or nothing to have it chosen",
+            mend="give a point on one of them (--particle Y,X, or Point at it in the Align dock), or nothing to have it chosen",
         )
     return particles[nearest]
+
+
+def choice_in_words(particles: tuple[NormalisedImage, ...], chosen: NormalisedImage) -> str:
+    """Which of the particles in the image is taken, and where the others are."""
+    others = tuple(each for each in particles if each is not chosen)
+    y, x = place_of(chosen)
+    said = f"the particle about (y, x) ({y:.0f}, {x:.0f}) px of the image"
+    if not others:
+        return said
+    return f"{said}; not {'that' if len(others) == 1 else 'those'} at {_places(others)}"
 
 
 def chosen_fit(
@@ -163,7 +182,7 @@ def _say_choice(fit: Fit, particles: tuple[NormalisedImage, ...]) -> None:
     why = "its spots fit the pattern" if fit.fits else "it is the most prominent one, and none fits the pattern"
     doubt(
         f"the image shows {len(particles)} areas that may be the particle, at (y, x) {_places(particles)} px; the one "
-        f"at {y:.0f}, {x:.0f} is taken: {why}; --particle Y,X names another"
+        f"at {y:.0f}, {x:.0f} is taken: {why}; --particle Y,X, or Point at it in the Align dock, names another"
     )
 
 
