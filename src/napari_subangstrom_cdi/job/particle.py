@@ -46,7 +46,7 @@ def particle_at(place: tuple[float, float], particles: tuple[NormalisedImage, ..
             + ("is one" if len(particles) == 1 else f"are {len(particles)}")
             + f" at (y, x) {_places(particles)}",
             where="image.particle_px",
-            mend="give a point on one of them (--particle Y,X, or Point at it in the Align dock), or nothing to have it chosen",
+            mend="give a point on one of them (--particle Y,X, or Point at it in Align), or nothing to have it chosen",
         )
     return particles[nearest]
 
