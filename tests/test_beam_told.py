@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, Remedy, Said, collected_doubts, remedies_of
 from napari_subangstrom_cdi.io import Acquisition
 from napari_subangstrom_cdi.job.plan import Inputs, PatternSettings, Plan
 from napari_subangstrom_cdi.job.preparation.clock import Clock
@@ -42,7 +42,7 @@ def centred(record, *, hint=None, told=None, mask=None):
     with collected_doubts() as doubts:
         clock = Clock(lambda name: None)
         found = centre_record(plan, load_records(plan, clock), clock)
-    return np.array(found.readings["beam_centre_px"]), "; ".join(doubts)
+    return np.array(found.readings["beam_centre_px"]), Said("; ".join(doubts), remedies_of(*doubts))
 
 
 def is_found(offset):
@@ -62,13 +62,16 @@ def test_a_hint_is_read_as_it_is_meant(record, hint, said):
     if said:
         assert "counts from the frame's middle" in doubts
         assert said.replace("\\", "") in doubts
+        corner = Remedy("beam counted from the corner", (("acquisition.beam_centre_px", (3.0, -6.0)),))
+        assert doubts.remedies == ((corner,) if "3" in said else ())
     else:
         assert "beam_centre_px" not in doubts
 
 
 def test_a_beam_set_by_hand_from_the_corner_is_refused_by_name(record):
-    with pytest.raises(InputError, match=r"lies outside the frame.*did you mean \[3, -6\]"):
+    with pytest.raises(InputError, match=r"lies outside the frame.*did you mean \[3, -6\]") as refused:
         centred(record, told=(131.0, 122.0))
+    assert refused.value.remedies[0].settings == (("pattern.beam_centre_px", (3.0, -6.0)),)
 
 
 @pytest.mark.parametrize("inverted", [False, True])

@@ -319,3 +319,32 @@ def test_a_click_beside_every_particle_is_refused_and_escape_leaves(aligned, qtb
     assert not tool.button.isChecked()
     point(aligned, qtbot, middle)
     assert session.plan == before
+
+
+def test_a_button_takes_a_slip_over_and_undo_brings_it_back(aligned, qtbot, picture):
+    controller, session = aligned.controller, aligned.session
+    sound = session.plan
+    assert not aligned.remedies.buttons and not aligned.remedies.isVisible()
+    controller.change("image", mirrored=True)
+    qtbot.mouseClick(aligned.button, LEFT)
+    settle(aligned, qtbot)
+    assert session.state(Step.ALIGN) is State.FAILED
+    assert "fit if the image is not mirrored" in aligned.status.text()
+    slipped = session.plan
+    titles = [button.text() for button in aligned.remedies.buttons]
+    assert titles[0] == "Take over: not mirrored" and len(titles) > 1
+    for button, remedy in zip(aligned.remedies.buttons, session.remedies(Step.ALIGN), strict=True):
+        assert button.isVisible() and button.text().endswith(remedy.title)
+    rotation = next(i for i, title in enumerate(titles) if "rotation" in title)
+    assert "“Rotation φ” to −" in aligned.remedies.buttons[rotation].toolTip()
+    picture(aligned, "align-slip")
+    qtbot.mouseClick(aligned.remedies.buttons[rotation], LEFT)
+    told = sound.acquisition.image_to_pattern_rotation_deg
+    assert session.plan.acquisition.image_to_pattern_rotation_deg == -told and session.plan.image.mirrored
+    assert session.state(Step.DATA) is State.STALE
+    controller.undo()
+    assert session.plan == slipped and session.state(Step.ALIGN) is State.FAILED
+    assert [button.text() for button in aligned.remedies.buttons] == titles
+    qtbot.mouseClick(aligned.remedies.buttons[0], LEFT)
+    assert session.plan == sound and session.state(Step.ALIGN) is State.DONE
+    assert not aligned.remedies.buttons and aligned.status.text() == "taken over: not mirrored"

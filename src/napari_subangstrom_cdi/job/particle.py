@@ -8,7 +8,7 @@ from napari_subangstrom_cdi.core.image.geometry import ImageRegistration, wrap_d
 from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage, check_border
 from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.slips import Fit, Slip, Stated, best_of, explained_by
-from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.errors import InputError, Remedy, doubt
 
 from .plan import Plan
 
@@ -87,7 +87,7 @@ def chosen_fit(
     if not plain.fits:
         slips = explained_by(pairs, stated, plain)
         if slips:
-            slip = _taken(slips, stated, plain)
+            slip = _taken(slips, stated, plain, plan)
             chosen = slip.fit
     if chosen.registration is None:
         assert chosen.error is not None
@@ -107,12 +107,13 @@ def chosen_fit(
     if slip is not None:
         doubt(
             f"image and pattern do not fit as stated, and fit {_explanation(slip, stated)}: so it is taken to be; "
-            f"say so yourself: {_mend(slip, stated)}"
+            f"say so yourself: {_mend(slip, stated)}",
+            tuple(filter(None, (remedy_of(slip, stated, plan),))),
         )
     return chosen.pair.image, chosen.registration, slip is None
 
 
-def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:
+def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit, plan: Plan) -> Slip:
     """The only explanation, or the question which of them is right."""
     named = [slip for slip in slips if slip.name != "rotation"] or list(slips)
     best = named[0]
@@ -128,6 +129,7 @@ def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:
         f"image and pattern do not fit as stated (agreement of their spots {plain.correlation:.2f} of 1), but fit "
         f"{reasons}",
         mend="say which it is: " + "; or ".join(_mend(slip, stated) for slip in options),
+        remedies=tuple(remedy for slip in options if (remedy := remedy_of(slip, stated, plan)) is not None),
     )
 
 
@@ -175,6 +177,39 @@ def _mend(slip: Slip, stated: Stated) -> str:
     if found.mirrored == bool(stated.mirrored):
         return turned
     return f"{turned} with {mirror if found.mirrored else plain}"
+
+
+def remedy_of(slip: Slip, stated: Stated, plan: Plan) -> Remedy | None:
+    """The settings by which a slip is put right; None where the pattern's pixel comes from known spacings."""
+    found = slip.fit.registration
+    assert found is not None
+    mirrored = (("image.mirrored", found.mirrored),)
+    hand = "mirrored" if found.mirrored else "not mirrored"
+    if slip.name == "mirrored":
+        return Remedy(hand, mirrored)
+    if slip.name == "binning":
+        return _larger_pixel(slip.factor, plan)
+    told = slip.fit.stated.rotation_deg
+    rotation = round(found.rotation_deg, 1) if told is None else told
+    turned = (("acquisition.image_to_pattern_rotation_deg", rotation),)
+    said = f"rotation {rotation:g}°".replace("-", "−")
+    if found.mirrored == bool(stated.mirrored):
+        return Remedy(said, turned)
+    return Remedy(f"axes exchanged: {said}, {hand}" if slip.name == "axes" else f"{said}, {hand}", turned + mirrored)
+
+
+def _larger_pixel(factor: float, plan: Plan) -> Remedy | None:
+    acquisition = plan.acquisition
+    if plan.pattern.known_spacings:
+        return None
+    for name in ("reciprocal_pixel_per_angstrom", "detector_pixel_um"):
+        stated = getattr(acquisition, name)
+        if stated is not None:
+            pixel = f"reciprocal pixel {stated * factor:.4g} Å⁻¹"
+            if name == "detector_pixel_um":
+                pixel = f"detector pixel {stated * factor:g} µm"
+            return Remedy(pixel, ((f"acquisition.{name}", stated * factor),))
+    return None
 
 
 def _say_choice(fit: Fit, particles: tuple[NormalisedImage, ...]) -> None:

@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_subangstrom_cdi.core.image.support import edits
 from napari_subangstrom_cdi.core.phasing.regions import with_friedel_mates
 from napari_subangstrom_cdi.core.types import Bool
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, Remedy, collected_doubts
 from napari_subangstrom_cdi.gui.canvas import shortcuts
 from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
@@ -159,6 +159,16 @@ class Controller(QObject):
         """Change settings; says why if they cannot be, and returns False."""
         try:
             self.session.change(section, **values)
+        except InputError as error:
+            self.said.emit(str(error), "error")
+            return False
+        self.poll()
+        return True
+
+    def take_over(self, remedy: Remedy) -> bool:
+        """Take over what would mend an error or a doubt; says why if it cannot be, and returns False."""
+        try:
+            self.session.take_over(remedy)
         except InputError as error:
             self.said.emit(str(error), "error")
             return False

@@ -20,7 +20,7 @@ from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.core.types import Bool, Float32
-from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.errors import InputError, Remedy, doubt
 from napari_subangstrom_cdi.io import ImageFile, read_image, read_mask
 from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.headers import required
@@ -276,6 +276,20 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
     return Calibration(q_pixel, None, "camera length")
 
 
+def reciprocal_remedies(calibrated: Calibration, units: tuple[tuple[float, str], ...]) -> tuple[Remedy, ...]:
+    """To read a stated reciprocal pixel in other units, each that many to one of 1/Å; none where it was not stated."""
+    if calibrated.source != "stated reciprocal pixel":
+        return ()
+    stated = calibrated.q_pixel_per_angstrom
+    return tuple(
+        Remedy(
+            f"reciprocal pixel in {unit}",
+            (("acquisition.reciprocal_pixel_per_angstrom", float(f"{stated / factor:.6g}")),),
+        )
+        for factor, unit in units
+    )
+
+
 def _subtract(
     plan: Plan, record: Record, background: Record | None, centre_px: tuple[float, float], contrast: Float32 | None
 ) -> tuple[Record, dict[str, Any]]:
@@ -369,7 +383,14 @@ def _check_inside(record: Record, told: tuple[float, float]) -> None:
         f"beam_centre_px [{told[0]:g}, {told[1]:g}] lies outside the frame of {record.shape[0]} x {record.shape[1]} "
         "pixels: it counts from its middle",
         mend=meant,
+        remedies=(_counted_from_corner(record, told, "pattern"),) if _is_inside(record, told) else (),
     )
+
+
+def _counted_from_corner(record: Record, given_px: tuple[float, float], section: str) -> Remedy:
+    """To read a pair as counted from the first pixel."""
+    y, x = (at - size // 2 for at, size in zip(given_px, record.shape, strict=True))
+    return Remedy("beam counted from the corner", ((f"{section}.beam_centre_px", (float(y), float(x))),))
 
 
 def _start(record: Record, hint: tuple[float, float]) -> tuple[float, float] | None:
@@ -378,7 +399,10 @@ def _start(record: Record, hint: tuple[float, float]) -> tuple[float, float] | N
         return _from_middle(record, hint)
     told = f"beam_centre_px [{hint[0]:g}, {hint[1]:g}] lies outside the frame: it counts from the frame's middle"
     if _is_inside(record, hint):
-        doubt(f"{told}; it is read as from the corner: did you mean {_said_from_corner(record, hint)}?")
+        doubt(
+            f"{told}; it is read as from the corner: did you mean {_said_from_corner(record, hint)}?",
+            (_counted_from_corner(record, hint, "acquisition"),),
+        )
         return hint
     doubt(f"{told}; it is left out")
     return None
@@ -393,5 +417,6 @@ def _compare_with_hint(record: Record, hint: tuple[float, float], found: tuple[f
     doubt(
         f"beam_centre_px [{hint[0]:g}, {hint[1]:g}] is far from [{y:.1f}, {x:.1f}], about which the spots pair and "
         "which is taken"
-        + (f"; it counts from the frame's middle: did you mean {_said_from_corner(record, hint)}?" if corner else "")
+        + (f"; it counts from the frame's middle: did you mean {_said_from_corner(record, hint)}?" if corner else ""),
+        (_counted_from_corner(record, hint, "acquisition"),) if corner else (),
     )
