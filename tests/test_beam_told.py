@@ -6,9 +6,10 @@ import tifffile
 
 from napari_subangstrom_cdi.errors import InputError, Remedy, Said, collected_doubts, remedies_of
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.job.plan import Inputs, PatternSettings, Plan
 from napari_subangstrom_cdi.job.preparation.clock import Clock
-from napari_subangstrom_cdi.job.preparation.record import centre_record, load_records
+from napari_subangstrom_cdi.job.preparation.record import centre_record, load_records, stop_as_painted
 
 N = 256
 CENTRE = (131.4, 122.2)
@@ -66,6 +67,21 @@ def test_a_hint_is_read_as_it_is_meant(record, hint, said):
         assert doubts.remedies == ((corner,) if "3" in said else ())
     else:
         assert "beam_centre_px" not in doubts
+
+
+def test_a_stop_is_as_it_was_painted_and_erased_by_hand():
+    found, added, removed = np.zeros((3, 8, 9), bool)
+    found[2:6, 2:6], added[0, :], removed[5, :] = True, True, True
+    assert stop_as_painted(PatternSettings(), found, found.shape) is not None
+    assert stop_as_painted(PatternSettings(), None, found.shape) is None
+    assert stop_as_painted(PatternSettings(stop_removed=PackedMask.of(found)), found, found.shape) is None
+    by_hand = PatternSettings(stop_added=PackedMask.of(added), stop_removed=PackedMask.of(removed))
+    np.testing.assert_array_equal(stop_as_painted(by_hand, found, found.shape), (found | added) & ~removed)
+    np.testing.assert_array_equal(stop_as_painted(by_hand, None, found.shape), added)
+    with pytest.raises(
+        InputError, match=r"pattern\.stop_added: was painted on a record of 8 x 9 pixels, this one has 9"
+    ):
+        stop_as_painted(by_hand, None, (9, 9))
 
 
 def test_a_beam_set_by_hand_from_the_corner_is_refused_by_name(record):

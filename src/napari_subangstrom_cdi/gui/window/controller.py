@@ -101,7 +101,9 @@ class Controller(QObject):
         self.real = RealView(
             viewer, on_deleted=self._deleted, on_support_painted=self.paint_support, on_made=self.changed.emit
         )
-        self.reciprocal = ReciprocalView(viewer, on_deleted=self._deleted, on_painted=self.paint_excluded)
+        self.reciprocal = ReciprocalView(
+            viewer, on_deleted=self._deleted, on_painted=self.paint_excluded, on_stop_painted=self.paint_stop
+        )
         self.presenter = Presenter(
             self.session, self.real, self.reciprocal, lambda: self.inputs.image_to_adopt() is not None
         )
@@ -305,6 +307,17 @@ class Controller(QObject):
             self.said.emit(str(error), "error")
         self.excluded_edited.emit(mask)
         self.poll()
+
+    def paint_stop(self, mask: Bool) -> None:
+        """Take over what the user painted onto the beam stop that was found, and erased from it; shape (h, w)."""
+        centred = self.session.centred
+        if centred is None or centred.record.record.shape != mask.shape:
+            return
+        found = centred.record.found_stop
+        added, removed = edits(np.zeros_like(mask) if found is None else found, mask)
+        self.session.settle()
+        self.change("pattern", stop_added=PackedMask.of(added) or None, stop_removed=PackedMask.of(removed) or None)
+        self.session.settle()
 
     def _with_mates(self, mask: Bool) -> Bool:
         """What was painted or erased just now is painted or erased at -q as well, and shown so."""

@@ -28,6 +28,7 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
 )
 from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.job.headers import completed
+from napari_subangstrom_cdi.job.preparation.record import stop_as_painted
 from napari_subangstrom_cdi.session.session import Session, State, Step
 from napari_subangstrom_cdi.session.watch import Frame
 
@@ -146,6 +147,29 @@ class Presenter:
         self.reciprocal.show_pattern(centred.pattern.intensity, centred.grid)
         self.reciprocal.show_ellipse(centred.distortion, 0.8 * centred.grid.q_max_per_angstrom)
         self.reciprocal.set_visible(RECORD, False)
+
+        self.show_stop()
+
+    def show_stop(self) -> None:
+        """The beam stop as it was found, with what is painted onto it and erased from it now."""
+        centred = self.session.centred
+        if centred is None:
+            return
+        found, settings = centred.record.found_stop, self.session.plan.pattern
+        shape = centred.record.record.shape
+        painted = [mask.pixels(where="pattern") for mask in (settings.stop_added, settings.stop_removed) if mask]
+        if any(mask is not None and mask.shape != shape for mask in painted):
+            return  # the step says so
+        if found is None and not painted:
+            self.reciprocal.hide_stop()
+            return
+        shade = stop_as_painted(settings, found, shape)
+        self.reciprocal.show_stop(
+            np.zeros(shape, np.bool_) if shade is None else shade,
+            centred.distortion,
+            centred.record.centre_px,
+            centred.grid.q_pixel_per_angstrom / centred.binning,
+        )
 
     # Alignment
 

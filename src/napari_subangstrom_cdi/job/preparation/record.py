@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.support import apply_edits
 from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.core.record.background import align_background, subtract_background
 from napari_subangstrom_cdi.core.record.beam_stop import find_beam_stop
@@ -24,7 +25,7 @@ from napari_subangstrom_cdi.errors import InputError, Remedy, doubt
 from napari_subangstrom_cdi.io import ImageFile, read_image, read_mask
 from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.headers import required
-from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.job.plan import PatternSettings, Plan
 
 from .clock import Clock, naming, reading
 
@@ -47,13 +48,15 @@ class Records:
 class CentredRecord:
     """The particle's record in electrons, without its background, and where the beam is.
 
-    ``spots_px`` are those whose pairs told the centre, (y, x) in raw pixels; empty if it was told.
+    ``spots_px`` are those whose pairs told the centre, (y, x) in raw pixels; empty if it was told. ``found_stop`` is
+    the shade of a beam stop as it was found, before anything was painted onto it or erased; None where there is none.
     """
 
     record: Record
     centre_px: tuple[float, float]
     spots_px: NDArray[np.float64]
     readings: dict[str, Any]
+    found_stop: Bool | None = None
 
 
 @dataclass(frozen=True)
@@ -212,9 +215,10 @@ def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
     record, background = records.particle, records.background
     # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
     with clock.step("centre"), naming(plan.inputs.pattern):
-        contrast, stop = spot_contrast(record), None
+        contrast, found = spot_contrast(record), None
         if plan.pattern.find_beam_stop:
-            stop = _beam_stop(plan, record, contrast)
+            found = _beam_stop(plan, record, contrast)
+        stop = stop_as_painted(plan.pattern, found, record.shape)
         if stop is not None:
             record, background = _without(record, stop), None if background is None else _without(background, stop)
             contrast = spot_contrast(record)
@@ -229,7 +233,7 @@ def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
         "beam_centre_error_px": uncertainty,
         "beam_stop_pixels": 0 if stop is None else int(np.count_nonzero(stop)),
     }
-    return CentredRecord(record, centre, spots, readings)
+    return CentredRecord(record, centre, spots, readings, found)
 
 
 @dataclass(frozen=True)
@@ -315,12 +319,36 @@ def _beam_stop(plan: Plan, record: Record, contrast: Float32) -> Bool | None:
     stop = None if place is None else find_beam_stop(record, place) & record.valid
     if stop is None or not stop.any():
         return None
-    doubt(
-        f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, "
-        "switch the search off (--no-beam-stop, or in the Background dock); if it is not all, give a mask of the raw "
-        "pattern"
-    )
+    if not (plan.pattern.stop_added or plan.pattern.stop_removed):  # else somebody has looked
+        doubt(
+            f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, "
+            "switch the search off (--no-beam-stop, or in the Background dock); if it is not all, give a mask of the "
+            "raw pattern, or paint there what is missing"
+        )
     return stop
+
+
+def stop_as_painted(settings: PatternSettings, found: Bool | None, shape: tuple[int, ...]) -> Bool | None:
+    """The shade of a beam stop as painted and erased by hand, bool (ny, nx); None if nothing is left.
+
+    Raises
+    ------
+    InputError
+        If it was painted on a record of another size.
+    """
+    painted = {name: getattr(settings, name) for name in ("stop_added", "stop_removed")}
+    masks = {name: text.pixels(where=f"pattern.{name}") for name, text in painted.items() if text}
+    for name, mask in masks.items():
+        if mask.shape != shape:
+            raise InputError(
+                f"was painted on a record of {mask.shape[0]} x {mask.shape[1]} pixels, this one has "
+                f"{shape[0]} x {shape[1]}",
+                where=f"pattern.{name}",
+                mend="take it back (As found in the Background dock), or take this line out of the recipe",
+            )
+    stop = np.zeros(shape, np.bool_) if found is None else found
+    stop = apply_edits(stop, masks.get("stop_added"), masks.get("stop_removed"))
+    return stop if stop.any() else None
 
 
 def _without(record: Record, shade: Bool) -> Record:
