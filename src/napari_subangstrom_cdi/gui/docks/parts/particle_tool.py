@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QShortcut, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QShortcut, QSizePolicy, QWidget
 
 from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage
 from napari_subangstrom_cdi.errors import InputError
@@ -52,9 +52,8 @@ class ParticleTool(QWidget):
         self._shown: tuple[Loaded, NormalisedImage | None] | None = None
         self.field = PlaceField(declared(ImageSettings)["particle_px"])
         self.line = self.field.line
-        self.button = QToolButton()
+        self.button = QPushButton("Point at it")
         self.button.setObjectName("point-at-particle")
-        self.button.setText("Point at it")
         self.button.setCheckable(True)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         row = QHBoxLayout(self)
