@@ -69,7 +69,7 @@ class ParticleTool(QWidget):
     def refresh(self) -> None:
         """Follow the session."""
         loaded = self._controller.session.loaded
-        can_point = loaded is not None and bool(loaded.particles) and self._controller.real.layer(IMAGE) is not None
+        can_point = loaded is not None and bool(loaded.particles)
         self.button.setEnabled(can_point)
         self.button.setToolTip(_POINT if can_point else _NO_IMAGE)
         if not can_point:
@@ -118,7 +118,10 @@ class ParticleTool(QWidget):
     def _on_toggled(self, on: bool) -> None:
         if not self._controller.is_open:
             return
-        if on:
+        if on and self._controller.real.layer(IMAGE) is None:
+            self.leave()
+            self.said.emit("the image's layer was deleted; Load in the Data step brings it back", "warning")
+        elif on:
             self.pointing.emit(True)
             self._controller.real.start_pointing(self._on_place, self.leave)
             self.said.emit("click on the particle in the image", "info")
