@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, Remedy, Said, collected_doubts, remedies_of
 from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.job.plan import Inputs, PatternSettings, Plan
 from napari_subangstrom_cdi.job.preparation.clock import Clock
-from napari_subangstrom_cdi.job.preparation.record import centre_record, load_records
+from napari_subangstrom_cdi.job.preparation.record import centre_record, load_records, stop_as_painted
 
 N = 256
 CENTRE = (131.4, 122.2)
@@ -42,7 +43,7 @@ def centred(record, *, hint=None, told=None, mask=None):
     with collected_doubts() as doubts:
         clock = Clock(lambda name: None)
         found = centre_record(plan, load_records(plan, clock), clock)
-    return np.array(found.readings["beam_centre_px"]), "; ".join(doubts)
+    return np.array(found.readings["beam_centre_px"]), Said("; ".join(doubts), remedies_of(*doubts))
 
 
 def is_found(offset):
@@ -62,13 +63,31 @@ def test_a_hint_is_read_as_it_is_meant(record, hint, said):
     if said:
         assert "counts from the frame's middle" in doubts
         assert said.replace("\\", "") in doubts
+        corner = Remedy("beam counted from the corner", (("acquisition.beam_centre_px", (3.0, -6.0)),))
+        assert doubts.remedies == ((corner,) if "3" in said else ())
     else:
         assert "beam_centre_px" not in doubts
 
 
+def test_a_stop_is_as_it_was_painted_and_erased_by_hand():
+    found, added, removed = np.zeros((3, 8, 9), bool)
+    found[2:6, 2:6], added[0, :], removed[5, :] = True, True, True
+    assert stop_as_painted(PatternSettings(), found, found.shape) is not None
+    assert stop_as_painted(PatternSettings(), None, found.shape) is None
+    assert stop_as_painted(PatternSettings(stop_removed=PackedMask.of(found)), found, found.shape) is None
+    by_hand = PatternSettings(stop_added=PackedMask.of(added), stop_removed=PackedMask.of(removed))
+    np.testing.assert_array_equal(stop_as_painted(by_hand, found, found.shape), (found | added) & ~removed)
+    np.testing.assert_array_equal(stop_as_painted(by_hand, None, found.shape), added)
+    with pytest.raises(
+        InputError, match=r"pattern\.stop_added: was painted on a record of 8 x 9 pixels, this one has 9"
+    ):
+        stop_as_painted(by_hand, None, (9, 9))
+
+
 def test_a_beam_set_by_hand_from_the_corner_is_refused_by_name(record):
-    with pytest.raises(InputError, match=r"lies outside the frame.*did you mean \[3, -6\]"):
+    with pytest.raises(InputError, match=r"lies outside the frame.*did you mean \[3, -6\]") as refused:
         centred(record, told=(131.0, 122.0))
+    assert refused.value.remedies[0].settings == (("pattern.beam_centre_px", (3.0, -6.0)),)
 
 
 @pytest.mark.parametrize("inverted", [False, True])

@@ -203,6 +203,7 @@ def test_files_are_told_from_words_and_names():
 def test_masks_given_as_text_know_their_pixels():
     text = str(PackedMask.of(np.eye(8, dtype=bool)))
     for said, names in (
+        (PatternSettings(stop_added=text, stop_removed=text), ("stop_added", "stop_removed")),
         (SupportSettings(added=text, removed=text), ("added", "removed")),
         (RegionSettings(excluded=text), ("excluded",)),
         (Change(0, 0, support=text, excluded=""), ("support", "excluded")),

@@ -97,6 +97,8 @@ OTHERS = {
         "background_scale": 0.9,
         "ellipse": "off",
         "find_beam_stop": False,
+        "stop_added": MASK,
+        "stop_removed": MASK,
     },
     "image": {
         "potential": "weak-phase",

@@ -94,7 +94,7 @@ def no_thread_left(own_data_folder: Path) -> Iterator[None]:
     yield
     left = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD)]
     for thread in left:
-        thread.join(5)
+        thread.join(60)
     assert not left, f"left running: {left}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from hands import LEFT, SliderDrag, choose, place_in, stroke, take_over, type_into
+from hands import LEFT, SliderDrag, choose, main_canvas, move, place_in, stroke, take_over, type_into
 from jobs import advance, job
 from napari_subangstrom_cdi.gui.canvas import real_view as rv
 from napari_subangstrom_cdi.gui.canvas import reciprocal_view as cv
@@ -242,3 +242,109 @@ def test_an_alignment_that_fails_leaves_it_to_the_hand(dock, qtbot):
     settle(dock, qtbot)
     assert session.state(Step.ALIGN) is State.DONE
     assert session.image.registration.correlation > 0.9
+
+
+def point(dock, qtbot, place_px: tuple[float, float]) -> None:
+    """Click on a pixel of the image as the canvas shows it."""
+    controller = dock.controller
+    world = controller.real.layer(rv.IMAGE).data_to_world(place_px)
+    canvas = main_canvas(controller.viewer)
+    where = place_in(controller.viewer, canvas, *world)
+    move(canvas, where)
+    qtbot.mouseClick(canvas, LEFT, pos=where)
+    qtbot.wait(40)
+
+
+def shown_rings(dock) -> bool:
+    layer = dock.controller.real.layer(rv.PARTICLE)
+    return layer is not None and layer.visible
+
+
+def test_a_click_on_the_image_names_the_particle_as_typing_does(aligned, qtbot, picture):
+    controller, session, tool = aligned.controller, aligned.session, aligned.particle
+    before = session.plan
+    assert not shown_rings(aligned)
+    qtbot.mouseClick(tool.button, LEFT)
+    assert tool.button.isChecked() and shown_rings(aligned)
+    assert controller.real.layer(rv.IMAGE).visible and not controller.real.layer(rv.POTENTIAL).visible
+    controller.viewer.reset_view()
+    particle = session.loaded.particles[0]
+    y, x = particle.centre_px
+    aside = (y + 0.2 * particle.diameter_px, x - 0.1 * particle.diameter_px)
+    point(aligned, qtbot, aside)
+    told = session.plan.image.particle_px
+    pixel = 1 / (controller.viewer.scene.camera.zoom * session.image.registration.image_pixel_angstrom)
+    np.testing.assert_allclose(told, aside, atol=0.5 + pixel)
+    assert not tool.button.isChecked() and tool.line.text() == f"{told[0]:g}, {told[1]:g}"
+    assert f"({y:.0f}, {x:.0f})" in aligned.status.text()
+    assert controller.real.layer(rv.POTENTIAL).visible and shown_rings(aligned)
+    assert session.state(Step.ALIGN) is State.STALE
+    picture(controller.viewer.window._qt_window, "particle-pointed-at")
+    controller.undo()
+    assert session.plan == before and session.state(Step.ALIGN) is State.DONE
+    assert tool.line.text() == "" and not shown_rings(aligned)
+    controller.redo()
+    assert session.plan.image.particle_px == told
+    qtbot.mouseClick(aligned.button, LEFT)
+    settle(aligned, qtbot)
+    assert session.state(Step.ALIGN) is State.DONE, session.errors
+    assert f"of the particle about (y, x) ({y:.0f}, {x:.0f})" in aligned.status.text()
+
+
+def test_a_click_beside_every_particle_is_refused_and_escape_leaves(aligned, qtbot):
+    controller, session, tool = aligned.controller, aligned.session, aligned.particle
+    before = session.plan
+    qtbot.mouseClick(tool.button, LEFT)
+    controller.viewer.reset_view()
+    point(aligned, qtbot, (2.0, 2.0))
+    assert session.plan == before and tool.button.isChecked()
+    assert "no particle is found at y = " in aligned.status.text()
+    middle = session.loaded.particles[0].centre_px
+    canvas = main_canvas(controller.viewer)
+    places = [controller.real.layer(rv.IMAGE).data_to_world(np.add(middle, (0, dx))) for dx in (0, 20)]
+    stroke(qtbot, controller.viewer, canvas, *(tuple(place) for place in places))
+    assert session.plan == before and tool.button.isChecked(), "a drag names no place"
+    qtbot.keyClick(tool.button, Qt.Key.Key_Escape)
+    assert not tool.button.isChecked() and not shown_rings(aligned)
+    qtbot.mouseClick(tool.button, LEFT)
+    canvas.setFocus()
+    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    assert not tool.button.isChecked()
+    qtbot.mouseClick(tool.button, LEFT)
+    qtbot.mouseClick(aligned.by_hand, LEFT)
+    assert not tool.button.isChecked() and aligned.by_hand.isChecked()
+    qtbot.mouseClick(tool.button, LEFT)
+    assert tool.button.isChecked() and not aligned.by_hand.isChecked()
+    qtbot.mouseClick(tool.button, LEFT)
+    assert not tool.button.isChecked()
+    point(aligned, qtbot, middle)
+    assert session.plan == before
+
+
+def test_a_button_takes_a_slip_over_and_undo_brings_it_back(aligned, qtbot, picture):
+    controller, session = aligned.controller, aligned.session
+    sound = session.plan
+    assert not aligned.remedies.buttons and not aligned.remedies.isVisible()
+    controller.change("image", mirrored=True)
+    qtbot.mouseClick(aligned.button, LEFT)
+    settle(aligned, qtbot)
+    assert session.state(Step.ALIGN) is State.FAILED
+    assert "fit if the image is not mirrored" in aligned.status.text()
+    slipped = session.plan
+    titles = [button.text() for button in aligned.remedies.buttons]
+    assert titles[0] == "Take over: not mirrored" and len(titles) > 1
+    for button, remedy in zip(aligned.remedies.buttons, session.remedies(Step.ALIGN), strict=True):
+        assert button.isVisible() and button.text().endswith(remedy.title)
+    rotation = next(i for i, title in enumerate(titles) if "rotation" in title)
+    assert "“Rotation φ” to −" in aligned.remedies.buttons[rotation].toolTip()
+    picture(aligned, "align-slip")
+    qtbot.mouseClick(aligned.remedies.buttons[rotation], LEFT)
+    told = sound.acquisition.image_to_pattern_rotation_deg
+    assert session.plan.acquisition.image_to_pattern_rotation_deg == -told and session.plan.image.mirrored
+    assert session.state(Step.DATA) is State.STALE
+    controller.undo()
+    assert session.plan == slipped and session.state(Step.ALIGN) is State.FAILED
+    assert [button.text() for button in aligned.remedies.buttons] == titles
+    qtbot.mouseClick(aligned.remedies.buttons[0], LEFT)
+    assert session.plan == sound and session.state(Step.ALIGN) is State.DONE
+    assert not aligned.remedies.buttons and aligned.status.text() == "taken over: not mirrored"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.ndimage
+import tifffile
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QLabel, QPushButton
 
-from napari_subangstrom_cdi.gui.canvas.reciprocal_view import MATE, PATTERN, RECORD
+from hands import stroke
+from napari_subangstrom_cdi.core.faults import outside_stop, passed_by_stop
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import MATE, PATTERN, RECORD, STOP
 from napari_subangstrom_cdi.session.session import State, Step
 
 TRUE_CENTRE = (1.134, 1.633)  # of the small case, by its own spots
@@ -169,3 +173,59 @@ def test_centring_by_hand_leaves_the_canvas_as_it_was(dock, controller, qtbot):
     controller.changed.emit()
     assert not dock.centre.by_hand.isChecked()
     reciprocal.stop_align_drag()
+
+
+@pytest.fixture
+def behind_a_stop(dock, controller, small_case, tmp_path):
+    """The small case recorded with a beam stop and its arm."""
+    for role in ("particle", "background"):
+        counts = tifffile.imread(small_case / f"{role}.tif").astype(float)
+        dark = np.percentile(counts, 1) + np.random.default_rng(0).normal(0, 2, counts.shape)
+        centre = [size // 2 + at for size, at in zip(counts.shape, TRUE_CENTRE, strict=True)]
+        lit = passed_by_stop(outside_stop(counts.shape, centre, disc_px=14, arm_px=7, direction_deg=-90), 0)
+        tifffile.imwrite(tmp_path / f"{role}.tif", np.where(lit > 0, counts, dark).astype(np.uint16))
+        controller.set_input("pattern" if role == "particle" else role, tmp_path / f"{role}.tif")
+    return dock
+
+
+def test_a_beam_stop_is_shown_and_what_is_erased_of_it_is_measured_again(behind_a_stop, controller, qtbot, picture):
+    dock, session, view = behind_a_stop, controller.session, controller.reciprocal
+    assert not dock.stop.isVisible()
+    run(dock, controller, qtbot)
+    assert "a beam stop was found" in dock.status.text() and dock.stop.isVisible()
+    found, centre = session.centred.record.found_stop, session.centred.record.centre_px
+    shown = view.layer(STOP)
+    np.testing.assert_array_equal(np.asarray(shown.data, bool), found)
+    np.testing.assert_allclose(shown.data_to_world(centre), (0, 0), atol=1e-9)
+    before = session.plan
+    view.home()
+    arm = (round(centre[0]) - 60, round(centre[1]))  # the arm points up
+    assert found[arm]
+    qtbot.mouseClick(dock.stop.tools.buttons["erase"], Qt.MouseButton.LeftButton)
+    shown.brush_size = 30
+    reach = view.layer(STOP).data_to_world
+    along = [tuple(reach((y, arm[1]))) for y in range(arm[0], 100, -10)]
+    stroke(qtbot, view.model, view.qt_viewer.canvas.native, *along)
+    removed = session.plan.pattern.stop_removed.pixels(where="here")
+    assert removed[arm] and session.plan.pattern.stop_added is None
+    assert 0 < removed.sum() < found.sum() and not (removed & ~found).any()
+    assert f"{removed.sum():,} px erased" in dock.stop.count.text()
+    assert session.state(Step.BACKGROUND) is State.STALE
+    picture(controller.viewer.window._qt_window, "beam-stop-erased")
+    run(dock, controller, qtbot)
+    record = session.centred.record
+    np.testing.assert_array_equal(record.found_stop, found)
+    assert record.readings["beam_stop_pixels"] == np.count_nonzero(found & ~removed)
+    assert not record.record.valid[found & ~removed].any()
+    # what is left reaches farther in the background's record, which is moved and turned onto the pattern
+    clear = removed & (scipy.ndimage.distance_transform_edt(~(found & ~removed)) > 4)
+    assert clear[arm] and record.record.valid[clear].all()
+    assert session.centred.pattern.valid[192 - 60, 192]
+    assert "a beam stop was found" not in dock.status.text()
+    controller.undo()
+    assert session.plan == before
+    np.testing.assert_array_equal(np.asarray(view.layer(STOP).data, bool), found)
+    controller.redo()
+    np.testing.assert_array_equal(np.asarray(view.layer(STOP).data, bool), found & ~removed)
+    press(dock, qtbot, "stop-automatic")
+    assert session.plan == before and dock.stop.count.text() == "as found"

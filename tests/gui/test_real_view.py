@@ -103,6 +103,8 @@ def test_every_layer_is_in_angstrom_with_the_origin_at_zero(window, view, viewer
     view.show_frame(frame(), BOX, GRID)
     view.show_model(disc().astype(np.complex64), disc(), GRID)
     view.show_ensemble(frame().real, np.abs(frame()), BOX, GRID)
+    view.show_particles(np.array([[10.0, 20.0], [30.0, 40.0]]), np.array([8.0, 6.0]), 1)
+    np.testing.assert_allclose(view.layer(rv.PARTICLE).data_to_world((20, 30)), (0, 0), atol=1e-12)
     assert {layer.metadata["subangstrom_cdi"] for layer in viewer.layers} == set(rv.ROLES) - {rv.OMIT}
     for layer in viewer.layers:
         assert {str(unit) for unit in layer.units} == {"angstrom"}

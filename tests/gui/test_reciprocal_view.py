@@ -123,6 +123,7 @@ def test_every_layer_is_in_inverse_angstrom_with_the_beam_at_zero(view, qtbot):
     view.show_spots([(0.1, 0.2)], "pattern")
     view.show_spots([(0.1, 0.2), (0.3, 0.4)], "image")
     view.show_ellipse(Distortion(2.0, 30.0), 0.8)
+    view.show_stop(np.zeros((160, 160), bool), Distortion(2.0, 30.0), CENTRE, 0.01)
     view.show_image_power(np.ones((64, 64), np.float32), np.eye(2), 0.01)
     view.show_reconstruction_power(np.ones((40, 30), np.complex64), GRID)
     view.start_centre_drag()
@@ -136,6 +137,7 @@ def test_every_layer_is_in_inverse_angstrom_with_the_beam_at_zero(view, qtbot):
         rv.PATTERN: (64, 64),
         rv.MODEL_PATTERN: (64, 0),
         rv.REGIONS: (64, 64),
+        rv.STOP: CENTRE,
         rv.IMAGE_POWER: (32, 32),
     }.items():
         np.testing.assert_allclose(view.layer(role).world_to_data((0, 0)), origin)

@@ -8,7 +8,7 @@ from napari_subangstrom_cdi.core.image.geometry import ImageRegistration, wrap_d
 from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage, check_border
 from napari_subangstrom_cdi.core.image.pair import Pair
 from napari_subangstrom_cdi.core.image.slips import Fit, Slip, Stated, best_of, explained_by
-from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.errors import InputError, Remedy, doubt
 
 from .plan import Plan
 
@@ -27,8 +27,17 @@ def likely_particle(plan: Plan, particles: tuple[NormalisedImage, ...]) -> Norma
         If there is none at that place.
     """
     place = plan.image.particle_px
-    if place is None:
-        return particles[0]
+    return particles[0] if place is None else particle_at(place, particles)
+
+
+def particle_at(place: tuple[float, float], particles: tuple[NormalisedImage, ...]) -> NormalisedImage:
+    """The particle at a place, (y, x) in pixels of the file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     binning = particles[0].binning
     distances = [_distance((place[0] / binning, place[1] / binning), each) for each in particles]
     nearest = min(range(len(particles)), key=lambda i: distances[i])
@@ -38,9 +47,19 @@ def likely_particle(plan: Plan, particles: tuple[NormalisedImage, ...]) -> Norma
             + ("is one" if len(particles) == 1 else f"are {len(particles)}")
             + f" at (y, x) {_places(particles)}",
             where="image.particle_px",
-            mend="give a point on one of them (--particle Y,X), or nothing to have it chosen",
+            mend="give a point on one of them (--particle Y,X, or Point at it in Align), or nothing to have it chosen",
         )
     return particles[nearest]
+
+
+def choice_in_words(particles: tuple[NormalisedImage, ...], chosen: NormalisedImage) -> str:
+    """Which of the particles in the image is taken, and where the others are."""
+    others = tuple(each for each in particles if each is not chosen)
+    y, x = place_of(chosen)
+    said = f"the particle about (y, x) ({y:.0f}, {x:.0f}) px of the image"
+    if not others:
+        return said
+    return f"{said}; not {'that' if len(others) == 1 else 'those'} at {_places(others)}"
 
 
 def chosen_fit(
@@ -69,7 +88,7 @@ def chosen_fit(
     if not plain.fits:
         slips = explained_by(pairs, stated, plain)
         if slips:
-            slip = _taken(slips, stated, plain)
+            slip = _taken(slips, stated, plain, plan)
             chosen = slip.fit
     if chosen.registration is None:
         assert chosen.error is not None
@@ -91,7 +110,8 @@ def chosen_fit(
     if slip is not None:
         doubt(
             f"image and pattern do not fit as stated, and fit {_explanation(slip, stated)}: so it is taken to be; "
-            f"say so yourself: {_mend(slip, stated)}"
+            f"say so yourself: {_mend(slip, stated)}",
+            tuple(filter(None, (remedy_of(slip, stated, plan),))),
         )
     return chosen.pair.image, chosen.registration, slip is None
 
@@ -113,7 +133,7 @@ def _doubt_fit(fit: Fit) -> None:
     )
 
 
-def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:
+def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit, plan: Plan) -> Slip:
     """The only explanation, or the question which of them is right."""
     named = [slip for slip in slips if slip.name != "rotation"] or list(slips)
     best = named[0]
@@ -129,6 +149,7 @@ def _taken(slips: tuple[Slip, ...], stated: Stated, plain: Fit) -> Slip:
         f"image and pattern do not fit as stated (agreement of their spots {plain.correlation:.2f} of 1), but fit "
         f"{reasons}",
         mend="say which it is: " + "; or ".join(_mend(slip, stated) for slip in options),
+        remedies=tuple(remedy for slip in options if (remedy := remedy_of(slip, stated, plan)) is not None),
     )
 
 
@@ -178,12 +199,45 @@ def _mend(slip: Slip, stated: Stated) -> str:
     return f"{turned} with {mirror if found.mirrored else plain}"
 
 
+def remedy_of(slip: Slip, stated: Stated, plan: Plan) -> Remedy | None:
+    """The settings by which a slip is put right; None where the pattern's pixel comes from known spacings."""
+    found = slip.fit.registration
+    assert found is not None
+    mirrored = (("image.mirrored", found.mirrored),)
+    hand = "mirrored" if found.mirrored else "not mirrored"
+    if slip.name == "mirrored":
+        return Remedy(hand, mirrored)
+    if slip.name == "binning":
+        return _larger_pixel(slip.factor, plan)
+    told = slip.fit.stated.rotation_deg
+    rotation = round(found.rotation_deg, 1) if told is None else told
+    turned = (("acquisition.image_to_pattern_rotation_deg", rotation),)
+    said = f"rotation {rotation:g}°".replace("-", "−")
+    if found.mirrored == bool(stated.mirrored):
+        return Remedy(said, turned)
+    return Remedy(f"axes exchanged: {said}, {hand}" if slip.name == "axes" else f"{said}, {hand}", turned + mirrored)
+
+
+def _larger_pixel(factor: float, plan: Plan) -> Remedy | None:
+    acquisition = plan.acquisition
+    if plan.pattern.known_spacings:
+        return None
+    for name in ("reciprocal_pixel_per_angstrom", "detector_pixel_um"):
+        stated = getattr(acquisition, name)
+        if stated is not None:
+            pixel = f"reciprocal pixel {stated * factor:.4g} Å⁻¹"
+            if name == "detector_pixel_um":
+                pixel = f"detector pixel {stated * factor:g} µm"
+            return Remedy(pixel, ((f"acquisition.{name}", stated * factor),))
+    return None
+
+
 def _say_choice(fit: Fit, particles: tuple[NormalisedImage, ...]) -> None:
     y, x = place_of(fit.pair.image)
     why = "its spots fit the pattern" if fit.fits else "it is the most prominent one, and none fits the pattern"
     doubt(
         f"the image shows {len(particles)} areas that may be the particle, at (y, x) {_places(particles)} px; the one "
-        f"at {y:.0f}, {x:.0f} is taken: {why}; --particle Y,X names another"
+        f"at {y:.0f}, {x:.0f} is taken: {why}; --particle Y,X, or Point at it in the Align dock, names another"
     )
 
 

@@ -104,6 +104,8 @@ class PatternSettings:
         Factor on the background record, set by hand; None fits it.
     find_beam_stop : bool
         Look for a beam stop, its arm and penumbra in the pattern, and send them to M.
+    stop_added, stop_removed : PackedMask, optional
+        What was painted onto the beam stop that is found, and erased from it, in pixels of the raw pattern.
     """
 
     binning: Annotated[
@@ -191,9 +193,12 @@ class PatternSettings:
             advanced=True,
         ),
     ] = True
+    stop_added: PaintedMask | None = None
+    stop_removed: PaintedMask | None = None
 
     def __post_init__(self) -> None:
         check(self, "pattern")
+        _pack(self, "stop_added", "stop_removed")
         if self.array_size is not None and self.array_size % 2:
             raise InputError(
                 f"an array of {self.array_size} pixels", where="pattern.array_size", mend="give an even number"

@@ -21,7 +21,7 @@ from napari_subangstrom_cdi.core.image.support import SupportFinder
 from napari_subangstrom_cdi.core.phasing.schedule import Schedule
 from napari_subangstrom_cdi.core.record.friedel import FriedelCheck
 from napari_subangstrom_cdi.core.result import InputFile, Result
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, Remedy, collected_doubts, remedies_of
 from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.io.project import Held, Project, extract_files, held_in, read_project, write_project
 from napari_subangstrom_cdi.job.pipeline import embedded_inputs
@@ -128,6 +128,22 @@ class Session:
         self._adopt(plan, ("plan",))
         self.settle()
 
+    def take_over(self, remedy: Remedy) -> None:
+        """Change the settings that a remedy names, as one change that can be undone.
+
+        Raises
+        ------
+        InputError
+            If a value is impossible; nothing is changed then.
+        """
+        plan = self.plan
+        for setting, value in remedy.settings:
+            section, name = setting.split(".")
+            plan = replace(plan, **{section: replace(getattr(plan, section), **{name: value})})
+        self.settle()
+        self._adopt(plan, ("remedy", *(setting for setting, _ in remedy.settings)))
+        self.settle()
+
     def use_preset(self, preset: str) -> None:
         """Take over a preset's settings and leave what was set by hand: centre, alignment, masks, members, seed."""
         self._adopt(with_preset(self.plan, preset), ("preset", preset))
@@ -202,6 +218,15 @@ class Session:
     def errors(self) -> Mapping[Step, str]:
         """Why a step failed."""
         return self._ledger.errors
+
+    def remedies(self, step: Step) -> tuple[Remedy, ...]:
+        """Changes of settings that would mend why a step failed, or settle what is doubted of it as it is done."""
+        state, error = self.state(step), self.errors.get(step)
+        if state is State.FAILED and error is not None:
+            return remedies_of(error, *self.warnings.get(step, ()))
+        if state is State.DONE and error is None:
+            return remedies_of(*self.warnings.get(step, ()))
+        return ()
 
     @property
     def traceback(self) -> str:

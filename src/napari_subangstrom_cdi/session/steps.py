@@ -76,7 +76,7 @@ class Ledger:
         self._failed.pop(step, None)
 
     def fail(self, step: Step, plan: Plan, message: str) -> None:
-        """Note that a step failed with these settings."""
+        """Note that a step failed with these settings, and why."""
         self.errors[step] = message
         # a step that failed for its own sake is no failure of the run that then uses it, nor the other way round
         self._failed[step] = (key_of(plan, step), STEPS[step].used(plan))

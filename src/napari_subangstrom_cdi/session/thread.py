@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_subangstrom_cdi.core.phasing.retrieval import Retrieval
 from napari_subangstrom_cdi.core.result import InputFile, Result
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, Said, collected_doubts
 from napari_subangstrom_cdi.job.pipeline import (
     Members,
     Outcome,
@@ -149,7 +149,7 @@ class Worker:
                 self._news.tell(Happening.STOPPED, step, "stopped; nothing was finished")
                 return False
             except InputError as error:
-                self._fail(step, plan, str(error))
+                self._fail(step, plan, Said(str(error), error.remedies))
                 return False
             except BaseException as error:  # whatever it is, the user hears of it and the window lives on
                 self.traceback = traceback.format_exc()

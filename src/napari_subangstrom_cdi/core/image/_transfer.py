@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.types import Float64
-from napari_subangstrom_cdi.errors import doubt
+from napari_subangstrom_cdi.errors import Remedy, doubt
 
 from ._spectra import ObservedPattern, Spectrum
 from .geometry import Geometry
@@ -110,7 +110,8 @@ def better_defocus(
         if opposite < _MUCH_BETTER * residual:
             doubt(
                 f"a defocus of {-nominal.defocus_nm:g} nm explains the image better than the "
-                f"{nominal.defocus_nm:g} nm given; underfocus is negative"
+                f"{nominal.defocus_nm:g} nm given; underfocus is negative",
+                (defocus_remedy(-nominal.defocus_nm),),
             )
         return None
     centres = [nominal.defocus_nm, -nominal.defocus_nm]
@@ -133,10 +134,17 @@ def better_defocus(
     if best >= _MUCH_BETTER * rival:
         doubt(
             f"a defocus of {defocus:.0f} nm, or of {other:.0f} nm, explains the image better than the "
-            f"{nominal.defocus_nm:g} nm given; underfocus is negative"
+            f"{nominal.defocus_nm:g} nm given; underfocus is negative",
+            (defocus_remedy(defocus), defocus_remedy(other)),
         )
         return None
     return defocus
+
+
+def defocus_remedy(defocus_nm: float) -> Remedy:
+    """To state another defocus."""
+    title = f"defocus {defocus_nm:.0f} nm".replace("-", "−")
+    return Remedy(title, (("acquisition.defocus_nm", round(defocus_nm, 1)),))
 
 
 def say_phase_at_bound(transfer: Transfer, residual: float) -> None:

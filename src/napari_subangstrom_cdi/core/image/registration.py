@@ -29,7 +29,7 @@ from ._spectra import (
     particle_spectrum,
     polar_mesh,
 )
-from ._transfer import Transfer, better_defocus, fit_transfer, say_phase_at_bound
+from ._transfer import Transfer, better_defocus, defocus_remedy, fit_transfer, say_phase_at_bound
 from .geometry import Candidate, Geometry, ImageRegistration, resample_to_pattern, wrap_deg
 from .pair import Pair
 
@@ -251,7 +251,8 @@ def _say_defocus(better_nm: float, given_nm: float, taken: str) -> None:
         units = f"; {given_nm:g} may be in µm: {given_nm * 1000:g} in nm"
     doubt(
         f"a defocus of {better_nm:.0f} nm explains the image better than the {given_nm:g} nm given{taken}; "
-        f"underfocus is negative{units}"
+        f"underfocus is negative{units}",
+        (defocus_remedy(better_nm),),
     )
 
 

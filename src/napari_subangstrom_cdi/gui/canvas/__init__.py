@@ -9,7 +9,7 @@
 - ``_reciprocal_layers``: those of the second canvas
 - ``_mask_layer``: a mask that is painted
 - ``_contrast``: contrast limits that do not flicker
-- ``_drags``: dragging the centre, and turning and scaling the image's spectrum
+- ``_drags``: dragging the centre, turning and scaling the image's spectrum, pointing at a place
 - ``_canvas_bar``: the slim bar of tools above the second canvas
 - ``_q_scale_bar``: a scale bar in Å⁻¹
 """

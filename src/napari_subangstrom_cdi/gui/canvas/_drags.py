@@ -1,4 +1,4 @@
-"""Dragging in the second canvas: the pattern's centre, and the turn and scale of the image's spectrum."""
+"""The left button taken for something else: the pattern's centre, the turn of a spectrum, a place to point at."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _STEP_PX, _LARGE_STEP_PX = 0.1, 1.0
 _ARROWS: dict[str, Pair] = {"Up": (1.0, 0.0), "Down": (-1.0, 0.0), "Left": (0.0, 1.0), "Right": (0.0, -1.0)}
 _CURSOR = "crosshair"
 _SCALE_WITH = ("Shift", "Control")
+_LEAVE = "Escape"
+_UNSTEADY_PX = 4  # of the screen, that a hand may move in a click
 
 
 class _Drag:
@@ -172,3 +174,46 @@ class AlignDrag(_Drag):
 def _turn_deg(before_yx: Any, after_yx: Any) -> float:
     turn = math.degrees(math.atan2(after_yx[0], after_yx[1]) - math.atan2(before_yx[0], before_yx[1]))
     return (turn + 180) % 360 - 180
+
+
+class Pointing(_Drag):
+    """A left-click names a place; Escape leaves it at that.
+
+    Parameters
+    ----------
+    model : ViewerModel
+        The canvas.
+    on_click : callable
+        Told the place, in the canvas's world. A drag is none.
+    on_leave : callable
+        Called at Escape.
+    """
+
+    def __init__(self, model: ViewerModel, *, on_click: Callable[[Any], None], on_leave: Callable[[], None]) -> None:
+        super().__init__(model)
+        self._on_click, self._on_leave = on_click, on_leave
+
+    def start(self) -> None:
+        """Take the left button and Escape."""
+        if self.on:
+            return
+        super().start()
+        self._model.bind_key(_LEAVE, lambda _: self._on_leave(), overwrite=True)
+
+    def stop(self) -> None:
+        """Give button and key back."""
+        if not self.on:
+            return
+        super().stop()
+        self._model.bind_key(_LEAVE, None)
+
+    def _follow(self, event: Any) -> Generator[None, None, None]:
+        place, pressed = tuple(event.position), tuple(event.pos)
+        yield
+        steady = True
+        while event.type == "mouse_move":
+            event.handled = True
+            steady = steady and math.dist(pressed, event.pos) <= _UNSTEADY_PX
+            yield
+        if steady:
+            self._on_click(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ PAINTED, IMAGE_POWER, RECONSTRUCTION = "not trusted (M)", "image power", "recons
 PATTERN_SPOTS, IMAGE_SPOTS, CROSS = "pattern spots", "image spots", "origin"
 ELLIPSE = "ellipse as recorded"
 MODEL_PATTERN = "model pattern"
+STOP = "beam stop"
 
 ROLES = (
     RECORD,
@@ -37,6 +39,7 @@ ROLES = (
     RECONSTRUCTION,
     IMAGE_POWER,
     REGIONS,
+    STOP,
     PAINTED,
     PATTERN_SPOTS,
     IMAGE_SPOTS,
@@ -89,15 +92,23 @@ class ReciprocalLayers:
         Told the role of a layer that the user deleted.
     on_painted : callable
         Told the mask, bool (n, n), after each edit of the painted layer by the user.
+    on_stop_painted : callable
+        The same of the beam stop's shade, bool (h, w) of the raw record.
     """
 
     def __init__(
-        self, model: ViewerModel, *, on_deleted: Callable[[str], None], on_painted: Callable[[Bool], None]
+        self,
+        model: ViewerModel,
+        *,
+        on_deleted: Callable[[str], None],
+        on_painted: Callable[[Bool], None],
+        on_stop_painted: Callable[[Bool], None],
     ) -> None:
         self._model = model
         self.set = LayerSet(model, ROLES, on_deleted)
         model.scene.camera.events.zoom.connect(self._on_zoom)
         self._painted = MaskLayer(self.set, PAINTED, on_painted, colour="#ff5a36", look={"opacity": 0.6})
+        self._stop = MaskLayer(self.set, STOP, on_stop_painted, colour="#ffb000", look={"opacity": 0.5})
         self._steady = {role: SteadyLimits((_FAINT, _BRIGHT)) for role in _LOOKS}
         self._steady[IMAGE_POWER] = SteadyLimits((75.0, 99.95))
         self._steady |= {role: SteadyLimits((1.0, 99.95)) for role in (RECORD, MATE)}
@@ -105,6 +116,7 @@ class ReciprocalLayers:
         self._watched: Layer | None = None
         self._compared: Layer | None = None
         self._blank = False
+        self._stop_turned = ((1.0, 0.0), (0.0, 1.0))
         self.centre_px: Pair = (0.0, 0.0)
         self.q_pixel_per_angstrom = 0.0
         self.raw: NDArray[Any] | None = None
@@ -114,6 +126,7 @@ class ReciprocalLayers:
     def begin_anew(self) -> None:
         """Another job: nothing of the last one is in sight."""
         self._painted.put_away()
+        self._stop.put_away()
         self.set.put_away(RECORD, PATTERN, REGIONS, PATTERN_SPOTS, IMAGE_SPOTS, ELLIPSE, IMAGE_POWER)
         for role in (MATE, MODEL_PATTERN, RECONSTRUCTION):
             self.set.set_visible(role, False)
@@ -126,12 +139,29 @@ class ReciprocalLayers:
         place = reciprocal_space(centre_px, q_pixel_per_angstrom)
         return self.set.show_image(RECORD, _log_counts(raw), place, steady=self._steady[RECORD], **_LOOKS[RECORD])
 
+    def show_stop(
+        self, shade: Bool, distortion: Distortion, centre_px: Pair, q_pixel_per_angstrom: float
+    ) -> Labels | None:
+        """The raw record's pixels where they are in the pattern, whose distortion is undone."""
+        (a, b), (c, d) = distortion.matrix.tolist()
+        self._stop_turned = ((a, b), (c, d))
+        return self._stop.show(shade, self._place_of_stop(centre_px, q_pixel_per_angstrom))
+
+    def _place_of_stop(self, centre_px: Pair, q_pixel_per_angstrom: float) -> Placement:
+        return replace(reciprocal_space(centre_px, q_pixel_per_angstrom), linear_yx=self._stop_turned)
+
+    def hide_stop(self) -> None:
+        self._stop.put_away()
+
     def move_centre(self, centre_px: Pair) -> None:
         self.centre_px = centre_px
         for role, origin in ((RECORD, centre_px), (MATE, self._mate_origin())):
             layer = self.set.get(role)
             if layer is not None:
                 reciprocal_space(origin, self.q_pixel_per_angstrom).apply(layer)
+        stop = self.set.get(STOP)
+        if stop is not None:
+            self._place_of_stop(centre_px, self.q_pixel_per_angstrom).apply(stop)
 
     def show_mate(self, raw: NDArray[Any]) -> Image | None:
         """The record turned by 180° about the centre: an array read backwards, whose origin moves the other way."""
@@ -353,6 +383,7 @@ class ReciprocalLayers:
             self._compared.events.contrast_limits.disconnect(self._on_contrast)
         self._model.scene.camera.events.zoom.disconnect(self._on_zoom)
         self._painted.close()
+        self._stop.close()
         self.set.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Points
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
@@ -18,18 +18,21 @@ from napari_subangstrom_cdi.errors import InputError
 from napari_subangstrom_cdi.gui.loop.later import once
 
 from ._contrast import SteadyLimits
+from ._drags import Pointing
 from ._layers import LayerSet, Placement, real_space
 from ._mask_layer import MaskLayer
 from .colours import hsv_composite
 
 Box = tuple[slice, slice]
+Pair = tuple[float, float]
 
 IMAGE, POTENTIAL, SUPPORT = "TEM image", "potential from image", "support"
 REAL, AMPLITUDE, PHASE, COMPOSITE = "real part", "amplitude", "phase", "phase and amplitude"
 MEAN, DEVIATION = "ensemble mean", "ensemble deviation"
 MODEL, OMIT = "model", "omit map"
+PARTICLE = "particle"
 
-ROLES = (IMAGE, POTENTIAL, MODEL, OMIT, DEVIATION, MEAN, COMPOSITE, PHASE, AMPLITUDE, REAL, SUPPORT)
+ROLES = (IMAGE, POTENTIAL, MODEL, OMIT, DEVIATION, MEAN, COMPOSITE, PHASE, AMPLITUDE, REAL, SUPPORT, PARTICLE)
 """Roles of the layers, from the bottom to the top."""
 
 _OBJECT_ROLES = (REAL, AMPLITUDE, PHASE, COMPOSITE)
@@ -48,6 +51,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
     OMIT: {"colormap": "inferno", "interpolation2d": "linear", "visible": False},
 }
 _SUPPORT_COLOUR = "#35d0ff"
+_CHOSEN_COLOUR, _OTHER_COLOUR = "#ffd23f", "#b8c4d0"
 _HOME_MARGIN = 0.12
 _BLANK_HALF_PX = 8
 _BETWEEN_NEW_LAYERS_MS = 60
@@ -114,6 +118,9 @@ class RealView:
         self._maker = once(None, self._make_next, _BETWEEN_NEW_LAYERS_MS)
         self._watched: dict[str, Image] = {}
         self._home_box: tuple[float, float, float, float] | None = None
+        self._pointing = Pointing(viewer, on_click=self._on_click, on_leave=self._on_leave)
+        self._pointed: Callable[[Pair], None] = _ignore
+        self._left: Callable[[], None] = lambda: None
         viewer.canvas.overlays.scale_bar.visible = True
 
     # what was recorded
@@ -125,8 +132,10 @@ class RealView:
         if layer is not None and layer.ndim == 2:
             place.apply(layer)
             self._layers.adopt(IMAGE, layer)
-            return layer
-        return self._layers.show_image(IMAGE, data, place, steady=self._steady[IMAGE], **_LOOKS[IMAGE])
+        else:
+            layer = self._layers.show_image(IMAGE, data, place, steady=self._steady[IMAGE], **_LOOKS[IMAGE])
+        self._place_particles(place)
+        return layer
 
     def place_image(self, matrix_yx: NDArray[np.float64], centre_px: tuple[float, float]) -> None:
         """Lay the image onto the pattern's frame.
@@ -145,7 +154,77 @@ class RealView:
         """
         layer = self._layers.get(IMAGE)
         if layer is not None:
-            image_placement(matrix_yx, centre_px).apply(layer)
+            place = image_placement(matrix_yx, centre_px)
+            place.apply(layer)
+            self._place_particles(place)
+
+    def show_particles(
+        self, places_px: NDArray[np.float64], diameters_px: NDArray[np.float64], chosen: int | None
+    ) -> Points | None:
+        """Ring the particles in the image, the chosen one in another colour.
+
+        Parameters
+        ----------
+        places_px : ndarray, shape (k, 2)
+            Their middles, (y, x) in pixels of the image's layer.
+        diameters_px : ndarray, shape (k,)
+            Their diameters, in the same pixels.
+        chosen : int or None
+            Which one is chosen.
+        """
+        image = self._layers.get(IMAGE)
+        if image is None or self._layers.is_deleted(PARTICLE):
+            return None
+        colours = [_CHOSEN_COLOUR if i == chosen else _OTHER_COLOUR for i in range(len(places_px))]
+        layer = self._layers.get(PARTICLE)
+        if layer is None:
+            look = {"face_color": "transparent", "border_width": 0.02, "size": diameters_px, "border_color": colours}
+            layer = Points(places_px, name=PARTICLE, ndim=2, **_same_place(image), **look)
+            layer.editable = False
+            self._layers.add(PARTICLE, layer)
+            return layer
+        layer.data = places_px
+        layer.size, layer.border_color = diameters_px, colours
+        layer.selected_data = set()
+        self._layers.bring_back(PARTICLE)
+        return layer
+
+    def hide_particles(self) -> None:
+        """Take the rings out of sight."""
+        self._layers.put_away(PARTICLE)
+
+    def _place_particles(self, place: Placement) -> None:
+        layer = self._layers.get(PARTICLE)
+        if layer is not None:
+            place.apply(layer)
+
+    # pointing
+
+    def start_pointing(self, on_place: Callable[[Pair], None], on_leave: Callable[[], None]) -> None:
+        """From now on a left-click names a place in the image; Escape leaves.
+
+        Parameters
+        ----------
+        on_place : callable
+            Told (y, x) in pixels of the image's layer, which may lie outside it.
+        on_leave : callable
+            Called at Escape.
+        """
+        self._pointed, self._left = on_place, on_leave
+        self._pointing.start()
+
+    def stop_pointing(self) -> None:
+        """Back to panning."""
+        self._pointing.stop()
+
+    def _on_click(self, world: Any) -> None:
+        layer = self._layers.get(IMAGE)
+        if layer is not None and self.viewer.dims.ndisplay == 2:
+            y, x = layer.world_to_data(world)[-2:]
+            self._pointed((float(y), float(x)))
+
+    def _on_leave(self) -> None:
+        self._left()
 
     def show_potential(self, potential: Float32, grid: Grid) -> Image | None:
         """Show the potential from the image, shape (n, n)."""
@@ -298,6 +377,7 @@ class RealView:
         """Another job: nothing of the last one is in sight, and its reconstruction is gone."""
         self._newest.clear()
         self._support.put_away()
+        self.hide_particles()
         image = self._layers.get(IMAGE)
         if image is not None and not image.metadata.get("input"):  # else it is a layer of the user's
             self._layers.put_away(IMAGE)
@@ -361,6 +441,7 @@ class RealView:
     def close(self) -> None:
         """Let go of the viewer; its layers stay."""
         self._maker.stop()
+        self._pointing.stop()
         for layer in self._watched.values():
             layer.events.visible.disconnect(self._on_visible)
         self._watched.clear()
@@ -388,6 +469,17 @@ def image_placement(matrix_yx: NDArray[np.float64], centre_px: tuple[float, floa
         ("y", "x"),
         ((float(linear[0, 0]), float(linear[0, 1])), (float(linear[1, 0]), float(linear[1, 1]))),
     )
+
+
+def _same_place(image: Image) -> dict[str, Any]:
+    """Where a layer lies, as arguments of another."""
+    return {
+        "scale": image.scale,
+        "translate": image.translate,
+        "affine": image.affine.affine_matrix,
+        "units": image.units,
+        "axis_labels": image.axis_labels,
+    }
 
 
 def _ignore(_: object) -> None:

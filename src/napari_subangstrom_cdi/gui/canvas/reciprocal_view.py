@@ -38,6 +38,7 @@ from ._reciprocal_layers import (
     RECORD,
     REGIONS,
     ROLES,
+    STOP,
     ReciprocalLayers,
 )
 from .gl_guard import RemovalGuard
@@ -56,6 +57,7 @@ __all__ = [
     "RECORD",
     "REGIONS",
     "ROLES",
+    "STOP",
     "ReciprocalView",
 ]
 
@@ -75,6 +77,8 @@ class ReciprocalView(QWidget):
         Told the role of a layer that the user deleted.
     on_painted : callable, optional
         Told the mask, bool (n, n), after each edit of what is not trusted by the user.
+    on_stop_painted : callable, optional
+        The same of the beam stop's shade, bool (h, w) of the raw record.
     """
 
     centre_dragged = Signal(object)
@@ -92,6 +96,7 @@ class ReciprocalView(QWidget):
         *,
         on_deleted: Callable[[str], None] | None = None,
         on_painted: Callable[[Bool], None] | None = None,
+        on_stop_painted: Callable[[Bool], None] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -111,7 +116,12 @@ class ReciprocalView(QWidget):
         self.bar = CanvasBar(self.model, self)
         self.readout = QLabel(_AT_REST, self)
         self._lay_out()
-        self._layers = ReciprocalLayers(self.model, on_deleted=self._on_layer_deleted, on_painted=on_painted or _ignore)
+        self._layers = ReciprocalLayers(
+            self.model,
+            on_deleted=self._on_layer_deleted,
+            on_painted=on_painted or _ignore,
+            on_stop_painted=on_stop_painted or _ignore,
+        )
         self._centre_drag = CentreDrag(
             self.model,
             centre_px=lambda: self._layers.centre_px,
@@ -215,6 +225,28 @@ class ReciprocalView(QWidget):
         self.bar.follow(layer)
         return layer
 
+    def show_stop(
+        self, shade: Bool, distortion: Distortion, centre_px: Pair, q_pixel_per_angstrom: float
+    ) -> Labels | None:
+        """Show what a beam stop shades, bool (h, w) of the raw record, in a layer to paint in, over the pattern.
+
+        Parameters
+        ----------
+        shade : ndarray of bool, shape (h, w)
+            The mask.
+        distortion : Distortion
+            What is undone in the pattern.
+        centre_px : tuple of float
+            The beam in the raw record, (y, x).
+        q_pixel_per_angstrom : float
+            Raw pixel, Å⁻¹.
+        """
+        return self._layers.show_stop(shade, distortion, centre_px, q_pixel_per_angstrom)
+
+    def hide_stop(self) -> None:
+        """There is no beam stop to show."""
+        self._layers.hide_stop()
+
     def show_ellipse(self, distortion: Distortion, radius_per_angstrom: float) -> Vectors | None:
         """Draw what became of a ring of this radius in the recorded pattern; nothing if it stayed round."""
         return self._layers.show_ellipse(distortion, radius_per_angstrom)
@@ -289,7 +321,7 @@ class ReciprocalView(QWidget):
 
     def toggle_masks(self) -> None:
         """Show or hide the regions and what was painted, both alike."""
-        layers = [layer for layer in map(self.layer, (REGIONS, PAINTED)) if layer is not None]
+        layers = [layer for layer in map(self.layer, (REGIONS, STOP, PAINTED)) if layer is not None]
         show = not any(layer.visible for layer in layers)
         for layer in layers:
             layer.visible = show

@@ -9,16 +9,17 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_subangstrom_cdi.core.image.comparison import LiveComparison
 from napari_subangstrom_cdi.core.image.geometry import Candidate
-from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE, ROLES, SUPPORT
+from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE, PARTICLE, ROLES, SUPPORT
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import IMAGE_POWER, IMAGE_SPOTS, PATTERN_SPOTS
 from napari_subangstrom_cdi.gui.docks.parts.by_hand import ByHand, Geometry
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
-from napari_subangstrom_cdi.gui.docks.parts.place_field import PlaceField
+from napari_subangstrom_cdi.gui.docks.parts.particle_tool import ParticleTool
 from napari_subangstrom_cdi.gui.docks.parts.registration_table import CandidateList, RegistrationTable, described
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm, Fold
 from napari_subangstrom_cdi.gui.window.layout import show_reciprocal
+from napari_subangstrom_cdi.job.particle import choice_in_words
 from napari_subangstrom_cdi.job.plan import ImageSettings
-from napari_subangstrom_cdi.parameters import declared, picked
+from napari_subangstrom_cdi.parameters import picked
 from napari_subangstrom_cdi.session.session import Event, Happening, State, Step
 
 
@@ -33,7 +34,7 @@ class AlignDock(StepDock):
     def build(self) -> None:
         """Parameters, what was found, and the panel for the hand."""
         self.form = FieldForm(picked(ImageSettings, "potential", "mirrored"))
-        self.particle = PlaceField(declared(ImageSettings)["particle_px"])
+        self.particle = ParticleTool(self.controller)
         self.table = RegistrationTable()
         self.candidates = CandidateList()
         self.others = Fold("Other candidates", self.candidates)
@@ -52,7 +53,9 @@ class AlignDock(StepDock):
         self._hidden: dict[str, bool] = {}
         self._task = f"correlation-{id(self)}"
         self.form.changed.connect(self._on_field)
-        self.particle.changed.connect(lambda place: self._on_field("particle_px", place))
+        self.particle.chosen.connect(lambda place: self._on_field("particle_px", place))
+        self.particle.pointing.connect(self._on_pointing)
+        self.particle.said.connect(self.say)
         self.candidates.chosen.connect(self._on_candidate)
         self.by_hand.toggled.connect(self._on_by_hand)
         self.hand.tried.connect(self._try)
@@ -68,7 +71,7 @@ class AlignDock(StepDock):
         """Show plan and result; lay the image as the plan says, also after an undo."""
         settings, image = self.session.plan.image, self.session.image
         self.form.set_values({"potential": settings.potential, "mirrored": settings.mirrored})
-        self.particle.show_place(settings.particle_px)
+        self.particle.refresh()
         self.form.set_enabled("mirrored", not self._is_by_hand)
         self.table.show_registration(None if image is None else image.registration)
         found = self.session.automatic_registration
@@ -148,15 +151,21 @@ class AlignDock(StepDock):
             return "no image: nothing to align"
         texts = described(image.registration)
         how = "set by hand" if self._is_by_hand else "found"
-        return f"{how}: {texts['rotation']}, {texts['pixel']}; correlation {texts['correlation']}"
+        said = f"{how}: {texts['rotation']}, {texts['pixel']}; correlation {texts['correlation']}"
+        loaded = self.session.loaded
+        if self.session.plan.image.particle_px is None or loaded is None:
+            return said
+        return f"{said}\nof {choice_in_words(loaded.particles, image.normalised)}"
 
     def leave(self) -> None:
-        """Back from aligning by hand."""
+        """Back from aligning by hand and from pointing."""
         self.by_hand.setChecked(False)
+        self.particle.put_away()
 
     def do(self) -> None:
-        """Back from aligning by hand first: what it gives is to be seen."""
+        """Back from aligning by hand and from pointing first: what it gives is to be seen."""
         self.by_hand.setChecked(False)
+        self.particle.leave()
         super().do()
 
     # What the user does
@@ -172,10 +181,9 @@ class AlignDock(StepDock):
         views = self.controller
         if not on:
             views.reciprocal.stop_align_drag()
-            for role, visible in self._hidden.items():
-                views.real.set_visible(role, visible)
-            self._hidden = {}
+            self._show_the_rest()
             return
+        self.particle.leave()
         show_reciprocal(self, self.controller)
         comparison = self.session.comparison
         if comparison is not None:
@@ -190,10 +198,23 @@ class AlignDock(StepDock):
     def _show_image_alone(self) -> None:
         """What lies over the image is hidden, to be shown again when the hand is done."""
         real = self.controller.real
-        layers = {role: real.layer(role) for role in ROLES if role != SUPPORT}
+        layers = {role: real.layer(role) for role in ROLES if role not in (SUPPORT, PARTICLE)}
         self._hidden = {role: bool(layer.visible) for role, layer in layers.items() if layer is not None}
         for role in self._hidden:
             real.set_visible(role, role == IMAGE)
+
+    def _show_the_rest(self) -> None:
+        for role, visible in self._hidden.items():
+            self.controller.real.set_visible(role, visible)
+        self._hidden = {}
+
+    def _on_pointing(self, on: bool) -> None:
+        """The image alone is pointed at."""
+        if on:
+            self.by_hand.setChecked(False)
+            self._show_image_alone()
+        else:
+            self._show_the_rest()
 
     def _on_dragged(self, turn_deg: float, factor_of_q: float) -> None:
         if self.by_hand.isChecked():

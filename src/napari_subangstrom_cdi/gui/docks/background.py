@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
 from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.gui.canvas.reciprocal_view import STOP
 from napari_subangstrom_cdi.gui.docks.parts.centre_tool import CentreTool
 from napari_subangstrom_cdi.gui.docks.parts.dock import StepDock
 from napari_subangstrom_cdi.gui.widgets.fields import FieldForm
-from napari_subangstrom_cdi.gui.widgets.style import StatusLine
+from napari_subangstrom_cdi.gui.widgets.paint_tools import PaintTools
+from napari_subangstrom_cdi.gui.widgets.style import QuietLabel, StatusLine, section_title
+from napari_subangstrom_cdi.gui.window.controller import Controller
+from napari_subangstrom_cdi.io.mask_text import PackedMask
 from napari_subangstrom_cdi.job.plan import PatternSettings
 from napari_subangstrom_cdi.job.preparation.record import Centred
 from napari_subangstrom_cdi.job.readings import NONE, READINGS, text, written
@@ -36,6 +43,8 @@ class BackgroundDock(StepDock):
         self.centre.said.connect(self.say)
         self.body.addWidget(self.form)
         self.body.addWidget(self.centre)
+        self.stop = StopPart(self.controller)
+        self.body.addWidget(self.stop)
         self.found = StatusLine()
         self.found.setObjectName("background-found")
         self.foot.setDirection(self.foot.Direction.TopToBottom)
@@ -60,6 +69,7 @@ class BackgroundDock(StepDock):
         self._shown = values
         self.form.set_enabled("background_scale", self.session.plan.inputs.background not in ("fit", "none"))
         self.centre.refresh()
+        self.stop.refresh()
         self._refresh_found()
 
     def _on_value(self, name: str, value: Any) -> None:
@@ -97,6 +107,60 @@ class BackgroundDock(StepDock):
         for name, value in used.items():
             if getattr(pattern, name) is None:
                 self.form.set_automatic(name, value)
+
+
+class StopPart(QWidget):
+    """The beam stop that was found, to be painted and erased; there only with one."""
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.controller = controller
+        view = controller.reciprocal
+        self.tools = PaintTools(view.model, lambda: view.layer(STOP), "stop")
+        self.count = QLabel()
+        self.count.setObjectName("stop-count")
+        self.back = QPushButton("As found")
+        self.back.setObjectName("stop-automatic")
+        self.back.setToolTip("Take away what was painted onto the stop and erased from it; Undo brings it back")
+        self._shown: tuple[Centred, PackedMask | None, PackedMask | None] | None = None
+        hint = QuietLabel("Erase what is no stop: it is measured then. Paint what is missing: it goes to M.")
+        hint.setWordWrap(True)
+        row = QHBoxLayout()
+        row.addWidget(self.count)
+        row.addStretch(1)
+        row.addWidget(self.back)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(section_title("Beam stop"))
+        layout.addWidget(hint)
+        layout.addWidget(self.tools)
+        layout.addLayout(row)
+        self.tools.undo_clicked.connect(controller.undo)
+        self.back.clicked.connect(lambda: controller.change("pattern", stop_added=None, stop_removed=None))
+
+    def refresh(self) -> None:
+        """Follow the session, as after an undo."""
+        session = self.controller.session
+        centred, pattern = session.centred, session.plan.pattern
+        edited = bool(pattern.stop_added or pattern.stop_removed)
+        self.setVisible(centred is not None and (edited or centred.record.found_stop is not None))
+        self.back.setEnabled(edited)
+        self.tools.follow()
+        if centred is None:
+            return
+        shown = (centred, pattern.stop_added, pattern.stop_removed)
+        if self._shown is None or self._shown[0] is not centred or self._shown[1:] != shown[1:]:
+            self._shown = shown
+            self.controller.presenter.show_stop()
+            self._show_count()
+
+    def _show_count(self) -> None:
+        _, added, removed = self._shown or (None, None, None)
+        pixels = (
+            (mask.pixels(where="pattern"), how) for mask, how in ((added, "painted"), (removed, "erased")) if mask
+        )
+        parts = [f"{np.count_nonzero(mask):,} px {how}" for mask, how in pixels if mask is not None]
+        self.count.setText(", ".join(parts) or "as found")
 
 
 def described(centred: Centred) -> str:

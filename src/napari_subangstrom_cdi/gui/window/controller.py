@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_subangstrom_cdi.core.image.support import edits
 from napari_subangstrom_cdi.core.phasing.regions import with_friedel_mates
 from napari_subangstrom_cdi.core.types import Bool
-from napari_subangstrom_cdi.errors import InputError, collected_doubts
+from napari_subangstrom_cdi.errors import InputError, Remedy, collected_doubts
 from napari_subangstrom_cdi.gui.canvas import shortcuts
 from napari_subangstrom_cdi.gui.canvas.real_view import RealView
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import ReciprocalView
@@ -101,7 +101,9 @@ class Controller(QObject):
         self.real = RealView(
             viewer, on_deleted=self._deleted, on_support_painted=self.paint_support, on_made=self.changed.emit
         )
-        self.reciprocal = ReciprocalView(viewer, on_deleted=self._deleted, on_painted=self.paint_excluded)
+        self.reciprocal = ReciprocalView(
+            viewer, on_deleted=self._deleted, on_painted=self.paint_excluded, on_stop_painted=self.paint_stop
+        )
         self.presenter = Presenter(
             self.session, self.real, self.reciprocal, lambda: self.inputs.image_to_adopt() is not None
         )
@@ -159,6 +161,16 @@ class Controller(QObject):
         """Change settings; says why if they cannot be, and returns False."""
         try:
             self.session.change(section, **values)
+        except InputError as error:
+            self.said.emit(str(error), "error")
+            return False
+        self.poll()
+        return True
+
+    def take_over(self, remedy: Remedy) -> bool:
+        """Take over what would mend an error or a doubt; says why if it cannot be, and returns False."""
+        try:
+            self.session.take_over(remedy)
         except InputError as error:
             self.said.emit(str(error), "error")
             return False
@@ -295,6 +307,17 @@ class Controller(QObject):
             self.said.emit(str(error), "error")
         self.excluded_edited.emit(mask)
         self.poll()
+
+    def paint_stop(self, mask: Bool) -> None:
+        """Take over what the user painted onto the beam stop that was found, and erased from it; shape (h, w)."""
+        centred = self.session.centred
+        if centred is None or centred.record.record.shape != mask.shape:
+            return
+        found = centred.record.found_stop
+        added, removed = edits(np.zeros_like(mask) if found is None else found, mask)
+        self.session.settle()
+        self.change("pattern", stop_added=PackedMask.of(added) or None, stop_removed=PackedMask.of(removed) or None)
+        self.session.settle()
 
     def _with_mates(self, mask: Bool) -> Bool:
         """What was painted or erased just now is painted or erased at -q as well, and shown so."""

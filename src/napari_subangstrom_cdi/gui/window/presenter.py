@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.image.comparison import LiveComparison
 from napari_subangstrom_cdi.core.image.geometry import ImageRegistration
+from napari_subangstrom_cdi.core.image.normalisation import NormalisedImage
 from napari_subangstrom_cdi.core.types import Bool
 from napari_subangstrom_cdi.gui.canvas._layers import TAG
-from napari_subangstrom_cdi.gui.canvas.real_view import SUPPORT, RealView, box_of
+from napari_subangstrom_cdi.gui.canvas.real_view import IMAGE, SUPPORT, RealView, box_of
 from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
     IMAGE_POWER,
     IMAGE_SPOTS,
@@ -27,6 +28,7 @@ from napari_subangstrom_cdi.gui.canvas.reciprocal_view import (
 )
 from napari_subangstrom_cdi.io.mask_text import painted_on
 from napari_subangstrom_cdi.job.headers import completed
+from napari_subangstrom_cdi.job.preparation.record import stop_as_painted
 from napari_subangstrom_cdi.session.session import Session, State, Step
 from napari_subangstrom_cdi.session.watch import Frame
 
@@ -146,6 +148,29 @@ class Presenter:
         self.reciprocal.show_ellipse(centred.distortion, 0.8 * centred.grid.q_max_per_angstrom)
         self.reciprocal.set_visible(RECORD, False)
 
+        self.show_stop()
+
+    def show_stop(self) -> None:
+        """The beam stop as it was found, with what is painted onto it and erased from it now."""
+        centred = self.session.centred
+        if centred is None:
+            return
+        found, settings = centred.record.found_stop, self.session.plan.pattern
+        shape = centred.record.record.shape
+        painted = [mask.pixels(where="pattern") for mask in (settings.stop_added, settings.stop_removed) if mask]
+        if any(mask is not None and mask.shape != shape for mask in painted):
+            return  # the step says so
+        if found is None and not painted:
+            self.reciprocal.hide_stop()
+            return
+        shade = stop_as_painted(settings, found, shape)
+        self.reciprocal.show_stop(
+            np.zeros(shape, np.bool_) if shade is None else shade,
+            centred.distortion,
+            centred.record.centre_px,
+            centred.grid.q_pixel_per_angstrom / centred.binning,
+        )
+
     # Alignment
 
     def show_geometry(self, rotation_deg: float, image_pixel_angstrom: float, mirrored: bool) -> None:
@@ -188,6 +213,34 @@ class Presenter:
         if self.session.state(Step.PHASE) is not State.DONE:  # else that of the result is shown, at its origin
             self.real.show_potential(image.potential, centred.grid)
         self.real.home()
+
+    # Particles
+
+    def show_particles(self, chosen: NormalisedImage | None) -> None:
+        """Ring the particles that there are in the image, the chosen one in another colour."""
+        loaded = self.session.loaded
+        if loaded is None or not loaded.particles:
+            self.real.hide_particles()
+            return
+        binning = self._file_pixels_in_one()
+        full = loaded.particles[0].binning / binning  # layer pixels in one of the image as it is worked with
+        places = np.array([each.centre_px for each in loaded.particles]) * full + (full - 1) / 2
+        diameters = np.array([each.diameter_px for each in loaded.particles]) * full
+        found = [i for i, each in enumerate(loaded.particles) if each is chosen]
+        self.real.show_particles(places, diameters, found[0] if found else None)
+
+    def place_in_file(self, shown_px: Pair) -> Pair:
+        """A place in the image's layer in pixels of the file, as a plan names it."""
+        binning = self._file_pixels_in_one()
+        y, x = (value * binning + (binning - 1) / 2 for value in shown_px)
+        return y, x
+
+    def _file_pixels_in_one(self) -> int:
+        """How many pixels of the file, a side, one of the image's layer is."""
+        loaded, layer = self.session.loaded, self.real.layer(IMAGE)
+        if loaded is None or loaded.normalised is None or layer is None:
+            return 1
+        return loaded.normalised.binning if layer.data.shape == loaded.normalised.intensity.shape else 1
 
     # Masks
 

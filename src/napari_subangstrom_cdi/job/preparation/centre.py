@@ -8,13 +8,13 @@ from napari_subangstrom_cdi.core.electron import wavelength_angstrom
 from napari_subangstrom_cdi.core.grid import Grid
 from napari_subangstrom_cdi.core.record.distortion import Distortion
 from napari_subangstrom_cdi.core.record.embedding import embed
-from napari_subangstrom_cdi.errors import InputError
+from napari_subangstrom_cdi.errors import InputError, Remedy
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock
 from .geometry import pattern_geometry, stated_distortion
 from .load import FARTHEST_PER_ANGSTROM, Loaded
-from .record import Centred, CentredRecord, centre_record
+from .record import Centred, CentredRecord, centre_record, reciprocal_pixel, reciprocal_remedies
 
 _OVERSAMPLING = 3.5
 _LARGEST_ARRAY = 1024
@@ -50,6 +50,13 @@ def _mend_of_field(plan: Plan, q_pixel: float, raw: int) -> str:
     )
 
 
+def _other_units(plan: Plan) -> tuple[Remedy, ...]:
+    """The stated reciprocal pixel in the units of :func:`_mend_of_field`."""
+    energy = plan.acquisition.energy_ev
+    mrad = () if energy is None else ((1e3 * wavelength_angstrom(energy), "mrad"),)
+    return reciprocal_remedies(reciprocal_pixel(plan), ((10.0, "1/nm"), *mrad))
+
+
 def choose_sampling(
     plan: Plan,
     centred: CentredRecord,
@@ -78,6 +85,7 @@ def choose_sampling(
             where=plan.inputs.image,
             mend=_mend_of_field(plan, q_pixel, raw)
             or "check the image pixel and the camera length" + (", or use a smaller binning" if binning > 1 else ""),
+            remedies=_other_units(plan) if _mend_of_field(plan, q_pixel, raw) else (),
         )
     n = plan.pattern.array_size or -(-raw // binning)
     return binning, n + n % 2

@@ -21,7 +21,7 @@ from napari_subangstrom_cdi.job.headers import required
 from napari_subangstrom_cdi.job.plan import Plan
 
 from .clock import Clock, naming, reading
-from .record import Calibration, Records, load_records, reciprocal_pixel
+from .record import Calibration, Records, load_records, reciprocal_pixel, reciprocal_remedies
 
 _CORRECTED_MM = 0.05
 _WHITE = 255
@@ -81,7 +81,8 @@ def _check_reach(calibrated: Calibration, records: Records) -> None:
         doubt(
             f"a pixel of {calibrated.q_pixel_per_angstrom:.4g} Å⁻¹ makes the pattern reach {reach:.3g} Å⁻¹, "
             f"{1 / reach:.2g} Å; if reciprocal_pixel_per_A was given in 1/nm, divide it by 10, else check the camera "
-            "length"
+            "length",
+            reciprocal_remedies(calibrated, ((10, "1/nm"),)),
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_subangstrom_cdi.core.grid import Grid
+from napari_subangstrom_cdi.core.image.support import apply_edits
 from napari_subangstrom_cdi.core.record import calibration
 from napari_subangstrom_cdi.core.record.background import align_background, subtract_background
 from napari_subangstrom_cdi.core.record.beam_stop import find_beam_stop
@@ -20,11 +21,11 @@ from napari_subangstrom_cdi.core.record.embedding import Pattern
 from napari_subangstrom_cdi.core.record.photon_transfer import gain_of
 from napari_subangstrom_cdi.core.record.smooth_background import fit_smooth_background, subtract_smooth_background
 from napari_subangstrom_cdi.core.types import Bool, Float32
-from napari_subangstrom_cdi.errors import InputError, doubt
+from napari_subangstrom_cdi.errors import InputError, Remedy, doubt
 from napari_subangstrom_cdi.io import ImageFile, read_image, read_mask
 from napari_subangstrom_cdi.io.image import short_name
 from napari_subangstrom_cdi.job.headers import required
-from napari_subangstrom_cdi.job.plan import Plan
+from napari_subangstrom_cdi.job.plan import PatternSettings, Plan
 
 from .clock import Clock, naming, reading
 
@@ -48,13 +49,15 @@ class Records:
 class CentredRecord:
     """The particle's record in electrons, without its background, and where the beam is.
 
-    ``spots_px`` are those whose pairs told the centre, (y, x) in raw pixels; empty if it was told.
+    ``spots_px`` are those whose pairs told the centre, (y, x) in raw pixels; empty if it was told. ``found_stop`` is
+    the shade of a beam stop as it was found, before anything was painted onto it or erased; None where there is none.
     """
 
     record: Record
     centre_px: tuple[float, float]
     spots_px: NDArray[np.float64]
     readings: dict[str, Any]
+    found_stop: Bool | None = None
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,12 @@ def _doubt_binned_one_way(shape: tuple[int, ...]) -> None:
     if round(factor) < 2 or abs(factor / round(factor) - 1) > _SAME_LENGTH:
         return
     ratio, axis = (round(factor), "y") if width > height else (1 / round(factor), "x")
+    percent = 100 * (ratio - 1)
+    key = "acquisition.pixel_ratio_percent"
     doubt(
         f"the frame has {height} x {width} pixels (y, x): if it was binned along {axis} alone, "
-        f"its pixels are not square; state pixel_ratio_percent {100 * (ratio - 1):.3g} in the acquisition, "
-        "or 0 if they are"
+        f"its pixels are not square; state pixel_ratio_percent {percent:.3g} in the acquisition, or 0 if they are",
+        (Remedy(f"binned along {axis}", ((key, percent),)), Remedy("square pixels", ((key, 0.0),))),
     )
 
 
@@ -229,9 +234,10 @@ def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
     record, background = records.particle, records.background
     # The substrate's spots are Friedel pairs too: the beam is found before they are subtracted.
     with clock.step("centre"), naming(plan.inputs.pattern):
-        contrast, stop = spot_contrast(record), None
+        contrast, found = spot_contrast(record), None
         if plan.pattern.find_beam_stop:
-            stop = _beam_stop(plan, record, contrast)
+            found = _beam_stop(plan, record, contrast)
+        stop = stop_as_painted(plan.pattern, found, record.shape)
         if stop is not None:
             record, background = _without(record, stop), None if background is None else _without(background, stop)
             contrast = spot_contrast(record)
@@ -246,7 +252,7 @@ def centre_record(plan: Plan, records: Records, clock: Clock) -> CentredRecord:
         "beam_centre_error_px": uncertainty,
         "beam_stop_pixels": 0 if stop is None else int(np.count_nonzero(stop)),
     }
-    return CentredRecord(record, centre, spots, readings)
+    return CentredRecord(record, centre, spots, readings, found)
 
 
 @dataclass(frozen=True)
@@ -293,6 +299,20 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
     return Calibration(q_pixel, None, "camera length")
 
 
+def reciprocal_remedies(calibrated: Calibration, units: tuple[tuple[float, str], ...]) -> tuple[Remedy, ...]:
+    """To read a stated reciprocal pixel in other units, each that many to one of 1/Å; none where it was not stated."""
+    if calibrated.source != "stated reciprocal pixel":
+        return ()
+    stated = calibrated.q_pixel_per_angstrom
+    return tuple(
+        Remedy(
+            f"reciprocal pixel in {unit}",
+            (("acquisition.reciprocal_pixel_per_angstrom", float(f"{stated / factor:.6g}")),),
+        )
+        for factor, unit in units
+    )
+
+
 def _subtract(
     plan: Plan, record: Record, background: Record | None, centre_px: tuple[float, float], contrast: Float32 | None
 ) -> tuple[Record, dict[str, Any]]:
@@ -318,12 +338,36 @@ def _beam_stop(plan: Plan, record: Record, contrast: Float32) -> Bool | None:
     stop = None if place is None else find_beam_stop(record, place) & record.valid
     if stop is None or not stop.any():
         return None
-    doubt(
-        f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, "
-        "switch the search off (--no-beam-stop, or in the Background dock); if it is not all, give a mask of the raw "
-        "pattern"
-    )
+    if not (plan.pattern.stop_added or plan.pattern.stop_removed):  # else somebody has looked
+        doubt(
+            f"a beam stop was found: {np.count_nonzero(stop)} pixels in its shade go to M; if it is none, "
+            "switch the search off (--no-beam-stop, or in the Background dock); if it is not all, give a mask of the "
+            "raw pattern, or paint there what is missing"
+        )
     return stop
+
+
+def stop_as_painted(settings: PatternSettings, found: Bool | None, shape: tuple[int, ...]) -> Bool | None:
+    """The shade of a beam stop as painted and erased by hand, bool (ny, nx); None if nothing is left.
+
+    Raises
+    ------
+    InputError
+        If it was painted on a record of another size.
+    """
+    painted = {name: getattr(settings, name) for name in ("stop_added", "stop_removed")}
+    masks = {name: text.pixels(where=f"pattern.{name}") for name, text in painted.items() if text}
+    for name, mask in masks.items():
+        if mask.shape != shape:
+            raise InputError(
+                f"was painted on a record of {mask.shape[0]} x {mask.shape[1]} pixels, this one has "
+                f"{shape[0]} x {shape[1]}",
+                where=f"pattern.{name}",
+                mend="take it back (As found in the Background dock), or take this line out of the recipe",
+            )
+    stop = np.zeros(shape, np.bool_) if found is None else found
+    stop = apply_edits(stop, masks.get("stop_added"), masks.get("stop_removed"))
+    return stop if stop.any() else None
 
 
 def _without(record: Record, shade: Bool) -> Record:
@@ -386,7 +430,14 @@ def _check_inside(record: Record, told: tuple[float, float]) -> None:
         f"beam_centre_px [{told[0]:g}, {told[1]:g}] lies outside the frame of {record.shape[0]} x {record.shape[1]} "
         "pixels: it counts from its middle",
         mend=meant,
+        remedies=(_counted_from_corner(record, told, "pattern"),) if _is_inside(record, told) else (),
     )
+
+
+def _counted_from_corner(record: Record, given_px: tuple[float, float], section: str) -> Remedy:
+    """To read a pair as counted from the first pixel."""
+    y, x = (at - size // 2 for at, size in zip(given_px, record.shape, strict=True))
+    return Remedy("beam counted from the corner", ((f"{section}.beam_centre_px", (float(y), float(x))),))
 
 
 def _start(record: Record, hint: tuple[float, float]) -> tuple[float, float] | None:
@@ -395,7 +446,10 @@ def _start(record: Record, hint: tuple[float, float]) -> tuple[float, float] | N
         return _from_middle(record, hint)
     told = f"beam_centre_px [{hint[0]:g}, {hint[1]:g}] lies outside the frame: it counts from the frame's middle"
     if _is_inside(record, hint):
-        doubt(f"{told}; it is read as from the corner: did you mean {_said_from_corner(record, hint)}?")
+        doubt(
+            f"{told}; it is read as from the corner: did you mean {_said_from_corner(record, hint)}?",
+            (_counted_from_corner(record, hint, "acquisition"),),
+        )
         return hint
     doubt(f"{told}; it is left out")
     return None
@@ -410,5 +464,6 @@ def _compare_with_hint(record: Record, hint: tuple[float, float], found: tuple[f
     doubt(
         f"beam_centre_px [{hint[0]:g}, {hint[1]:g}] is far from [{y:.1f}, {x:.1f}], about which the spots pair and "
         "which is taken"
-        + (f"; it counts from the frame's middle: did you mean {_said_from_corner(record, hint)}?" if corner else "")
+        + (f"; it counts from the frame's middle: did you mean {_said_from_corner(record, hint)}?" if corner else ""),
+        (_counted_from_corner(record, hint, "acquisition"),) if corner else (),
     )

@@ -5,6 +5,7 @@
 - ``centre_tool``: the beam's centre, found and moved by hand
 - ``by_hand``: the image laid onto the pattern by hand
 - ``place_field``: a line for a place in an image
+- ``particle_tool``: the particle that the pattern is of, typed or pointed at
 - ``registration_table``: what the registration found, and other candidates
 - ``support_part``: the support's half of the Masks dock
 - ``regions_part``: the regions' half of it

@@ -17,14 +17,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_subangstrom_cdi.errors import Remedy
 from napari_subangstrom_cdi.gui.widgets.style import Level, StateBadge, StatusLine, primary_button, section_title
 from napari_subangstrom_cdi.gui.window.controller import Controller
 from napari_subangstrom_cdi.gui.window.main_window import adopt_window, main_window_of
+from napari_subangstrom_cdi.io import Acquisition
+from napari_subangstrom_cdi.job.plan import ImageSettings, PatternSettings
+from napari_subangstrom_cdi.parameters import declared
 from napari_subangstrom_cdi.session.session import Event, Happening, Session, State, Step
 
 from .docked import Docked
 
 _WIDTH_IN_LETTERS = 58
+_SECTIONS: dict[str, type] = {"acquisition": Acquisition, "pattern": PatternSettings, "image": ImageSettings}
 
 
 class StepDock(Docked):
@@ -61,12 +66,15 @@ class StepDock(Docked):
         for part in (self.body, self.foot):
             inside.addLayout(part)
         inside.addWidget(self.status)
+        self.remedies = RemedyButtons()
+        inside.addWidget(self.remedies)
         self._scroll: UprightScroll | None = UprightScroll(self.content)
         layout = QVBoxLayout(self)
         layout.addWidget(self.header)
         layout.addWidget(self._scroll, stretch=1)
         self.build()
         self.button.clicked.connect(self.do)
+        self.remedies.chosen.connect(self._on_remedy)
         self.controller.changed.connect(self._refresh)
         self.controller.happened.connect(self._on_event)
         self.controller.said.connect(self._on_said)
@@ -123,6 +131,7 @@ class StepDock(Docked):
         state = self.session.state(self.step)
         self.badge.set_state(state.value)
         self.button.setEnabled(not self.session.busy)
+        self.remedies.show_remedies(self.session.remedies(self.step))
         self.refresh()
 
     def _on_event(self, event: Event) -> None:
@@ -132,7 +141,7 @@ class StepDock(Docked):
 
     def _say_how_it_went(self, event: Event) -> None:
         if event.happening is Happening.FAILED:
-            self.say(event.message, "error")
+            self.say("\n".join((event.message, *self.session.warnings.get(self.step, ()))), "error")
         elif event.happening is Happening.STOPPED:
             self.say(event.message, "warning")
         elif event.happening is Happening.STARTED:
@@ -142,6 +151,11 @@ class StepDock(Docked):
         elif event.happening is Happening.DONE:
             warned = self.session.warnings.get(self.step, ())
             self.say("\n".join((self.summary(), *warned)).strip(), "warning" if warned else "info")
+
+    def _on_remedy(self, remedy: Remedy) -> None:
+        if self.controller.take_over(remedy):
+            done = self.session.state(self.step) is State.DONE
+            self.say(f"taken over: {remedy.title}" + ("" if done else f"; {self.action} does the step with it"))
 
     def _on_said(self, text: str, level: str) -> None:
         if self.isVisible() and self.session.state(self.step) is not State.RUNNING and self._is_active():
@@ -162,6 +176,57 @@ class StepDock(Docked):
     def sizeHint(self) -> QSize:
         """As wide as some words."""
         return QSize(_WIDTH_IN_LETTERS * self.fontMetrics().averageCharWidth(), super().sizeHint().height())
+
+
+class RemedyButtons(QWidget):
+    """A button for each change of settings that would mend what a step says.
+
+    Signals
+    -------
+    chosen : Remedy
+        One that is to be taken over.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[Remedy, ...] = ()
+        self.buttons: tuple[QPushButton, ...] = ()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.setVisible(False)
+
+    def show_remedies(self, remedies: tuple[Remedy, ...]) -> None:
+        """Offer these and no others."""
+        if remedies == self._shown:
+            return
+        self._shown = remedies
+        for button in self.buttons:
+            self._column.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.buttons = tuple(self._button(remedy) for remedy in remedies)
+        self.setVisible(bool(remedies))
+
+    def _button(self, remedy: Remedy) -> QPushButton:
+        button = QPushButton(f"Take over: {remedy.title}")
+        button.setObjectName("take-over")
+        button.setToolTip(f"Sets {' and '.join(map(_in_words, remedy.settings))}; Undo takes it back")
+        button.clicked.connect(lambda: self.chosen.emit(remedy))
+        self._column.addWidget(button)
+        return button
+
+
+def _in_words(setting: tuple[str, Any]) -> str:
+    """A setting by its caption, and its value."""
+    (section, name), value = setting[0].split("."), setting[1]
+    known = declared(_SECTIONS[section])[name]
+    if isinstance(value, bool):
+        return f"“{known.parameter.caption}” to {known.shown(value)}"
+    numbers = value if isinstance(value, tuple) else (value,)
+    told = ", ".join(f"{number:g}".replace("-", "−") for number in numbers)
+    return f"“{known.parameter.caption}” to {told} {known.parameter.unit}"
 
 
 class Header(QWidget):
