@@ -80,7 +80,7 @@ def test_the_command_writes_an_acquisition_and_the_call_agrees(tmp_path, capsys)
     assert main([*arguments, "--write", str(out), "--json"]) == 0
     said = capsys.readouterr()
     numbers = json.loads(said.out)
-    assert "from that of the acquisition" in said.err  # 0.0130 is a quarter off
+    assert "from that of the stated pixel" in said.err  # 0.0130 is a quarter off
     assert numbers["reciprocal_pixel_per_A"] == pytest.approx(PIXEL, rel=1e-3)
     assert numbers["ellipse"] == pytest.approx(math.exp(0.02), abs=2e-3)
     assert numbers["ellipse_deg"] == pytest.approx(45, abs=2)

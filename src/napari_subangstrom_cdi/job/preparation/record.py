@@ -30,6 +30,7 @@ from napari_subangstrom_cdi.job.plan import PatternSettings, Plan
 from .clock import Clock, naming, reading
 
 _SAME_LENGTH = 0.01
+_STATED = "stated pixel"
 _MOST_MARKED = 0.3
 _SURE_PX, _HINT_PX = 0.2, 15.0
 _NO_SPOTS = np.empty((0, 2))
@@ -285,7 +286,7 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
         fitted = calibration.q_pixel_from_spacings(*zip(*plan.pattern.known_spacings, strict=True))
         return Calibration(fitted.q_pixel_per_angstrom, fitted.standard_error_per_angstrom, "known spacings")
     if acquisition.reciprocal_pixel_per_angstrom is not None:
-        return Calibration(acquisition.reciprocal_pixel_per_angstrom, None, "stated reciprocal pixel")
+        return Calibration(acquisition.reciprocal_pixel_per_angstrom, None, _STATED)
     known = (acquisition.camera_length_mm, acquisition.detector_pixel_um, acquisition.energy_ev)
     if plan.inputs.image is None and any(value is None for value in known):
         raw = max(read_image(plan.inputs.pattern, frame=plan.inputs.pattern_frame).data.shape)
@@ -301,7 +302,7 @@ def reciprocal_pixel(plan: Plan) -> Calibration:
 
 def reciprocal_remedies(calibrated: Calibration, units: tuple[tuple[float, str], ...]) -> tuple[Remedy, ...]:
     """To read a stated reciprocal pixel in other units, each that many to one of 1/Å; none where it was not stated."""
-    if calibrated.source != "stated reciprocal pixel":
+    if calibrated.source != _STATED:
         return ()
     stated = calibrated.q_pixel_per_angstrom
     return tuple(
