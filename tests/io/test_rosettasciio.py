@@ -57,6 +57,20 @@ class TestWithTheExtra:
         stream.write_bytes(tvips_bytes(FRAMES, mode=IMAGING))
         assert read_image(stream, frame=2).role == "image"
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited in another way elsewhere")
+    def test_a_header_that_claims_more_than_memory_is_at_fault(self, tmp_path: Path) -> None:
+        path = tmp_path / "scan.blo"
+        raw = bytearray(blo_bytes(np.zeros((2, 3, 5, 5), np.uint8)))
+        raw[8:12] = (2**32 - 1).to_bytes(4, "little")  # where the data begin
+        path.write_bytes(raw)
+        script = (
+            "import resource, sys; from napari_subangstrom_cdi.errors import InputError;"
+            "from napari_subangstrom_cdi.io import read_image; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
+            "try: read_image(sys.argv[1])\nexcept InputError as error: print(error)"
+        )
+        done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+        assert "its header claims more than there is memory for" in done.stdout
+
     def test_later_parts_of_a_stream_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "stream_001.tvips"
         path.write_bytes(bytes(range(256)) * 4)

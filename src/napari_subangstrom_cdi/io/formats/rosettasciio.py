@@ -67,8 +67,12 @@ def _read(plugin: str, name: str, path: Path) -> _Signal:
         ) from error
     try:
         signals = reader.file_reader(str(path), lazy=True)
-    except MemoryError:
-        raise
+    except MemoryError:  # before any value is read: so much is only claimed
+        raise InputError(
+            "its header claims more than there is memory for",
+            where=str(path),
+            mend="the file is damaged, or cut it on a larger machine",
+        ) from None
     except Exception as error:
         text = re.sub(r"\s+", " ", str(error)).strip().rstrip(".") or type(error).__name__
         raise InputError(
