@@ -150,7 +150,7 @@ def _warn_of_doubt(numbers: Mapping[str, Any]) -> None:
     if is_doubtful(READINGS["image_agreement"], numbers):
         doubt(
             f"the result agrees with the image by only {agreement:.2f} (1 is full): check rotation, mirror, image "
-            "pixel, support and background before you trust it",
+            "pixel, defocus, astigmatism, support and background before you trust it",
         )
 
 

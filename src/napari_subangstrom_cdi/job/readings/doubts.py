@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .reading import Metrics, or_nan, value
 
-LEAST_AGREEMENT = 0.7
+# Of sound simulated records thin crystals reach 0.98, the thickest 0.89; 10 nm of untold astigmatism, 0.84, give
+# another structure (correlation with the truth 0.5).
+LEAST_AGREEMENT = 0.86
 LEAST_BROUGHT_BACK = 0.7
 LEAST_LIKENESS = 0.75
 WORSE = 0.1
