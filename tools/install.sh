@@ -8,7 +8,7 @@ shift
 pip=("$python" -m pip --disable-pip-version-check --quiet)
 
 by_uv() {
-  ! "${pip[@]}" config list | grep -q '\.index-url' && ! env | grep -q '^PIP_INDEX_URL=' &&
+  [[ $("${pip[@]}" config list) != *.index-url* ]] &&
     "${pip[@]}" install uv >/dev/null 2>&1 && "$python" -m uv pip install --quiet --python "$python" "$@"
 }
 

@@ -126,7 +126,7 @@ def _doubt_fit(fit: Fit) -> None:
     rivals = ", ".join(f"{each.rotation_deg:.1f}°" for each in others[:3])
     also = f"; other rotations that fit nearly as well: {rivals}" if rivals else ""
     doubt(
-        f"the shapes of the {found.n_reflections} reflections that image and pattern share agree by "
+        f"the shapes of the reflections that image and pattern share, {found.n_reflections}, agree by "
         f"{found.correlation:.2f} only (1 is full, 0.95 usual): rotation and pixel of the image may be wrong, or the "
         f"image's lens is not as stated{also}; look at the spots of both in the Align dock, or state what is known "
         "(image_to_pattern_rotation_deg)"

@@ -64,15 +64,17 @@ def reflection_tops(observed: ObservedPattern, diameter: float, *, over_gaps: bo
     return smooth, top
 
 
-def common_reflections(spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, diameter: float) -> Patches:
-    """Discs about the reflections that image and pattern both have.
+def common_reflections(
+    spectrum: Spectrum, observed: ObservedPattern, geometry: Geometry, diameter: float, *, gaps: bool
+) -> Patches:
+    """Discs about the reflections that image and pattern both have; with gaps those that are measured in part, too.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    least = _LEAST_MEASURED if lack_parts(observed, diameter) else 1.0
+    least = _LEAST_MEASURED if gaps else 1.0
     found = _in_both(spectrum, geometry, _discs(observed, diameter, least=least))
     if not len(found.qx):
         raise InputError(

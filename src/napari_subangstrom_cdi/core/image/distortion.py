@@ -15,7 +15,7 @@ from napari_subangstrom_cdi.core.record.distortion import MeasuredEllipse, compo
 from napari_subangstrom_cdi.core.types import Float64
 from napari_subangstrom_cdi.errors import InputError
 
-from ._reflections import Patches, common_reflections, reflection_tops
+from ._reflections import Patches, common_reflections, lack_parts, reflection_tops
 from ._spectra import Spectrum, checked_diameter, checked_pattern, particle_spectrum
 from ._transfer import Transfer
 from .geometry import Candidate, Geometry
@@ -48,7 +48,8 @@ def ellipse_by_image(pair: Pair, start: Candidate) -> MeasuredEllipse:
     diameter = checked_diameter(pair, start.image_pixel_angstrom)
     spectrum, observed = particle_spectrum(pair.image), checked_pattern(pair, diameter, start.image_pixel_angstrom)
     geometry = Geometry(start.rotation_deg, start.image_pixel_angstrom, start.mirrored)
-    patches = common_reflections(spectrum, observed, geometry, diameter)
+    gaps = lack_parts(observed, diameter)
+    patches = common_reflections(spectrum, observed, geometry, diameter, gaps=gaps)
     basis = _shapes(patches, Transfer(pair.conditions))
     linear, q, error = np.eye(2), np.zeros((0, 2)), 0.0
     for fine in (1.0, _FINE, _FINE):

@@ -102,7 +102,7 @@ def register_image(
     candidates = _rank(spectrum, observed, transfer, image_pixel_angstrom, pixel_tolerance, mirrors, gaps=gaps)
     start = _choose(candidates, nominal)
     coarse = geometry = Geometry(start.rotation_deg, start.image_pixel_angstrom, start.mirrored)
-    patches = common_reflections(spectrum, observed, geometry, diameter)
+    patches = common_reflections(spectrum, observed, geometry, diameter, gaps=gaps)
     residual = math.nan
     for _ in range(_ROUNDS):
         # A free slope is left to the end: with a transfer not yet fitted it can pass for a change of pixel.
@@ -205,7 +205,8 @@ def registration_at(
         Transfer(conditions),
         math.nan,
     )
-    patches = common_reflections(spectrum, observed, geometry, diameter)
+    gaps = lack_parts(observed, diameter)
+    patches = common_reflections(spectrum, observed, geometry, diameter, gaps=gaps)
     for _ in range(_ROUNDS):
         agreement = shape_correlations(spectrum, patches, transfer, geometry, free_slope=False)
         patches = patches.subset(agreement > _AGREEING * agreement.max())

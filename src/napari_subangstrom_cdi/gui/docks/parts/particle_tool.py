@@ -30,7 +30,7 @@ _NO_IMAGE = "Load the data first: the image is then shown, and its particles can
 class ParticleTool(QWidget):
     """A line for the particle's place, and a button to point at it in the image.
 
-    While it points, and where there are several or one was named, the particles are ringed in the image.
+    While it points, and where one was named, the particles are ringed in the image.
 
     Signals
     -------
