@@ -82,6 +82,10 @@ class InputError(ValueError):
         text = f"{where}: {problem}" if where else problem
         super().__init__(f"{text}; {mend}" if mend else text)
 
+    def at(self, where: str | None) -> InputError:
+        """Give the same error about another file, key or option."""
+        return InputError(self.problem, where=where, mend=self.mend, remedies=self.remedies)
+
 
 class QualityWarning(UserWarning):
     """The run goes on, but a careful colleague would look at this before trusting the result."""

@@ -429,7 +429,7 @@ def read_acquisition(path: str | os.PathLike[str]) -> Acquisition:
     try:
         loaded = tomllib.loads(text) if kind == "TOML" else json.loads(text, object_pairs_hook=_no_duplicates)
     except InputError as error:
-        raise InputError(error.problem, where=str(path), mend=error.mend) from error
+        raise error.at(str(path)) from error
     except (ValueError, RecursionError) as error:
         comma = _DECIMAL_COMMA.search(text)
         if comma is not None:

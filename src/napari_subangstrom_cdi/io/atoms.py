@@ -190,7 +190,7 @@ def _telling(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(error.problem, where=str(path), mend=error.mend) from error
+        raise error.at(str(path)) from error
     except OSError as error:
         raise InputError(error.strerror or str(error), where=str(path), mend="check the path") from error
     except MemoryError as error:

@@ -132,7 +132,7 @@ class Worker:
             check_model(plan)
         except InputError as error:
             option = error.where is not None and error.where.startswith("--")
-            said = InputError(error.problem, where=None if option else error.where, mend=error.mend)
+            said = error.at(None if option else error.where)
             self._fail(Step.MODEL, plan, str(said))
             return False
         return True

@@ -110,7 +110,7 @@ class Registry(Generic[_Part]):
             return cls(**values)
         except InputError as error:
             place = f"{where}: {error.where}" if error.where else where
-            raise InputError(error.problem, where=place, mend=error.mend) from error
+            raise error.at(place) from error
 
     def _known(self, said: Any, where: str) -> _Part:
         cls = self._classes.get(getattr(said, "kind", ""))

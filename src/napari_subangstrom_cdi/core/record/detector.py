@@ -316,7 +316,7 @@ def _saying_where(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(error.problem, where=error.where or name, mend=error.mend) from error
+        raise error.at(error.where or name) from error
 
 
 def estimate_offset(

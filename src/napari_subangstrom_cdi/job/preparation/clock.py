@@ -55,5 +55,5 @@ def naming(path: str | None) -> Iterator[None]:
         yield
     except InputError as error:
         if error.where is None and path is not None:
-            raise InputError(error.problem, where=short_name(path), mend=error.mend, remedies=error.remedies) from error
+            raise error.at(short_name(path)) from error
         raise
